@@ -1,0 +1,63 @@
+# The two commands are `make demo` and `make test`; everything else serves them. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+# uv does not read pip's configuration: hand on the index that this machine is set up with, if any.
+PIP_INDEX := $(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null)
+ifneq ($(PIP_INDEX),)
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX)
+endif
+
+.PHONY: help setup demo test lint types format bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## the locked Python environment and the charts
+	@$(BIN)/floe charts pull --stand-ins
+
+demo: setup ## render, validate, preflight, then live data up to Cube (ARGS=--once stops after that)
+	@exec $(BIN)/floe demo $(ARGS)
+
+test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" is handed to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff and yamllint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/yamllint --strict .
+
+types: $(STAMP) ## mypy, strict
+	@$(BIN)/mypy
+
+format: $(STAMP) ## rewrite the Python code in the house's format
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: setup ## speed, as ratios against a peer in the same run
+	@$(BIN)/python tests/bench $(ARGS)
+
+lock: $(BIN)/uv ## write requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file requirements.lock
+
+clean: ## forget the embedded default's state and the pulled charts
+	@rm -rf .floe overlays/*/charts
+
+# uv itself comes from the lock, by the pip that Python brings.
+$(BIN)/uv: requirements.lock
+	@echo "setup: Python environment in .venv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: $(PYTHON) is older than 3.11. Install Python 3.11 or newer, or name one: make PYTHON=python3.12 …" >&2; exit 2; }
+	@$(PYTHON) -m venv .venv \
+	  || { echo "error: $(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r <(awk '/^uv==/{p=1; print; next} /^[a-z]/{p=0} p' requirements.lock)
+	@touch $@
+
+$(STAMP): requirements.lock pyproject.toml $(BIN)/uv
+	@echo "setup: packages of requirements.lock"
+	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip sync --require-hashes requirements.lock
+	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

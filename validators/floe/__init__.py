@@ -1,0 +1,1 @@
+"""floe: render, validate, compile, preflight and show a floe-runtime deployment."""

@@ -1,0 +1,216 @@
+"""Upstream charts: put where kustomize looks for them, so that rendering needs no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from floe import repo, tools, yamlio
+from floe.errors import FloeError
+
+MIRROR = "FLOE_CHART_MIRROR"
+STAND_IN = ".stand-in"
+"""Marks a pulled chart as one of our stand-ins under tests/charts, so that a real one replaces it when it can."""
+
+Source = Literal["present", "mirror", "repository", "stand-in"]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """An upstream chart as an overlay pins it."""
+
+    environment: str
+    name: str
+    version: str
+    repository: str
+
+    @property
+    def path(self) -> Path:
+        """Where kustomize looks before it pulls: <root>/charts/<name>-<version>/<name>."""
+        return repo.overlay(self.environment) / "charts" / f"{self.name}-{self.version}" / self.name
+
+    def is_pulled(self) -> bool:
+        return (self.path / "Chart.yaml").is_file()
+
+    def is_stand_in(self) -> bool:
+        return (self.path / STAND_IN).is_file()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def pinned(environment: str) -> list[Chart]:
+    """The charts of an overlay: name and repository from base/charts, version from the overlay's values.
+
+    Raises FloeError for a chart without a version.
+    """
+    charts = []
+    for file in sorted((repo.root() / "base" / "charts").glob("*.yaml")):
+        base = yamlio.load_file(file)
+        if base.get("kind") != "HelmChartInflationGenerator":
+            continue
+        pin = repo.overlay(environment) / "values" / file.name
+        patch = yamlio.load_file(pin) if pin.is_file() else {}
+        version = patch.get("version")
+        if not isinstance(version, str):
+            raise FloeError(f"no version of the chart {base['name']} in {pin.relative_to(repo.root())}", "add `version:` there")
+        charts.append(Chart(environment, base["name"], version, base["repo"]))
+    return charts
+
+
+def pull(chart: Chart, mirror: str | None, stand_ins: bool) -> Source:
+    """Fill a chart's place and say from where; what is there already stays, but a stand-in gives way to the real one.
+
+    `mirror`: a folder (of unpacked charts or .tgz files) or the URL of a chart repository, instead of the public one.
+    Raises FloeError where the chart cannot be had; the place is then as it was.
+    """
+    if chart.is_pulled() and not chart.is_stand_in():
+        return "present"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found, source = _obtain(chart, mirror, Path(folder))
+            bundle_schemas(found)
+        except FloeError:
+            found, source = repo.root() / "tests" / "charts" / chart.name, "stand-in"
+            if not (stand_ins and found.is_dir()):
+                raise
+        _put(chart, found, stand_in=source == "stand-in")
+    return source
+
+
+def mirror_from_environment() -> str | None:
+    """What FLOE_CHART_MIRROR names, if anything."""
+    return os.environ.get(MIRROR) or None
+
+
+def _obtain(chart: Chart, mirror: str | None, folder: Path) -> tuple[Path, Source]:
+    """The chart, unpacked in a folder of our own that may be changed."""
+    if mirror and "://" not in mirror:
+        return _from_folder(chart, Path(mirror).expanduser(), folder), "mirror"
+    url = mirror or chart.repository
+    helm = str(tools.resolve("helm"))
+    place = ["--repo", url] if not url.startswith("oci://") else []
+    name = chart.name if place else f"{url}/{chart.name}"
+    # Helm's state goes to the same temporary folder: what a person configured for Helm has no say in what is pulled.
+    env = os.environ | {f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
+    command = [helm, "pull", name, *place, "--version", chart.version, "--untar", "--untardir", str(folder / "chart")]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=env)
+        reason = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["helm gave no reason"])[-1]
+    except subprocess.TimeoutExpired:
+        reason = "no answer within two minutes"
+    if reason:
+        raise FloeError(
+            f"cannot pull the chart {chart} from {url}: {reason}",
+            f"on a machine that reaches no chart repository, name a folder or URL that mirrors it: {MIRROR}=…",
+        )
+    return folder / "chart" / chart.name, "mirror" if mirror else "repository"
+
+
+def _from_folder(chart: Chart, mirror: Path, folder: Path) -> Path:
+    if not mirror.is_dir():
+        raise FloeError(f"the chart mirror {mirror} is not a folder", f"mend {MIRROR} or --mirror")
+    target = folder / chart.name
+    archive = mirror / f"{chart.name}-{chart.version}.tgz"
+    if archive.is_file():
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise FloeError(f"{archive} is not a chart archive: {error}", "fetch it anew") from error
+    else:
+        for candidate in (mirror / f"{chart.name}-{chart.version}" / chart.name, mirror / chart.name):
+            if _version(candidate) == chart.version:
+                shutil.copytree(candidate, target)
+                break
+    if _version(target) != chart.version:
+        raise FloeError(
+            f"the mirror {mirror} does not hold the chart {chart}",
+            f"put {archive.name} there, or the unpacked chart as {chart.name}/",
+        )
+    return target
+
+
+def _version(folder: Path) -> str | None:
+    file = folder / "Chart.yaml"
+    return str(yamlio.load_file(file).get("version")) if file.is_file() else None
+
+
+def _put(chart: Chart, found: Path, *, stand_in: bool) -> None:
+    """Copy beside the target, then rename, so that an interrupted pull leaves nothing half-written."""
+    place = chart.path.parent
+    part = place.with_name(f".{place.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        shutil.copytree(found, part / chart.name)
+        if stand_in:
+            (part / chart.name / STAND_IN).touch()
+        shutil.rmtree(place, ignore_errors=True)
+        part.rename(place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def bundle_schemas(chart: Path) -> None:
+    """Make the values schemas of a chart and its subcharts free of remote references.
+
+    Dagster's chart refers to Kubernetes' definitions on the internet (dagster-io/dagster#29629), so Helm would need the
+    network to render. The same definitions come with the package kubernetes-validate.
+    """
+    for file in chart.rglob("values.schema.json"):
+        try:
+            schema = json.loads(file.read_text())
+        except ValueError as error:
+            raise FloeError(f"{file.relative_to(chart.parent)} is not JSON: {error}", "fetch the chart anew") from error
+        needed: set[str] = set()
+        for node in _references(schema):
+            remote, _, pointer = node["$ref"].partition("#")
+            if "://" in remote:
+                if not remote.endswith("/_definitions.json"):
+                    raise FloeError(f"{file.relative_to(chart.parent)} refers to {remote}", "only Kubernetes' definitions are bundled")
+                needed.add(_definition(node, pointer))
+        if needed:
+            schema.setdefault("definitions", {}).update(_closure(needed))
+            file.write_text(json.dumps(schema))
+
+
+def _references(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a JSON document that holds a `$ref`."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _definition(node: dict[str, Any], pointer: str) -> str:
+    """Turn a reference into one inside the document; returns the name of the definition it needs."""
+    _, _, name, *rest = pointer.split("/")
+    node["$ref"] = "/".join(["#/definitions", name, *rest])
+    return name
+
+
+def _closure(names: set[str]) -> dict[str, Any]:
+    from floe.validate.schema import definitions
+
+    known, closure, todo = definitions(strict=False), {}, sorted(names)
+    while todo:
+        name = todo.pop()
+        if name in closure:
+            continue
+        if name not in known:
+            raise FloeError(f"a chart's schema refers to {name}, which Kubernetes does not define", "fetch the chart anew")
+        closure[name] = json.loads(json.dumps(known[name]))
+        todo += [_definition(node, node["$ref"].partition("#")[2]) for node in _references(closure[name])]
+    return closure

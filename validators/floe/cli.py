@@ -1,0 +1,187 @@
+"""The command `floe`: each subcommand imports what it needs when it runs, so that `floe --help` stays fast."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from floe import console
+
+app = typer.Typer(
+    help="Render, compile, check and show a floe-runtime deployment.\n\nExit codes: 0 ok, 1 findings, 2 cannot run.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+charts_app = typer.Typer(help="The upstream charts that overlays inflate.", no_args_is_help=True)
+app.add_typer(charts_app, name="charts")
+
+Environment = Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")]
+OptionalEnvironment = Annotated[str | None, typer.Argument(metavar="[ENV]", help="an overlay; the embedded default without")]
+AsJson = Annotated[bool, typer.Option("--json", help="machine format")]
+
+
+@app.command()
+def tools(
+    names: Annotated[list[str] | None, typer.Argument(help="only these")] = None,
+    get: Annotated[bool, typer.Option("--get", help="fetch what is missing")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the command-line tools: where, which version, and how to get what is missing.
+
+    \b
+    Examples:
+      floe tools
+      floe tools --get kustomize helm
+      floe tools --json | jq -r .kustomize.path
+    """
+    from floe import tools as resolver
+
+    found = {name: (resolver.get if get else resolver.find)(name) for name in names or resolver.TOOLS}
+    if as_json:
+        table = {
+            name: {"path": str(tool.path), "version": tool.version, "source": tool.source}
+            if tool
+            else {"path": None, "version": None, "get": resolver.ways(name)}
+            for name, tool in found.items()
+        }
+        print(json.dumps(table, indent=2))
+    else:
+        out = console.out()
+        width = max(map(len, found))
+        for name, tool in found.items():
+            if tool:
+                out.print(f"[green]✓[/] {name:<{width}}  {tool.version:<10} {tool.path} [dim]({tool.source})[/]")
+            else:
+                out.print(f"[yellow]-[/] {name:<{width}}  missing    [dim]{'; or '.join(resolver.ways(name))}[/]")
+        if None in found.values():
+            out.print("[dim]A command that needs one fetches it; `floe tools --get` fetches them now.[/]")
+
+
+@charts_app.command("pull")
+def charts_pull(
+    environments: Annotated[list[str] | None, typer.Argument(metavar="[ENV]…", help="overlays; all without")] = None,
+    mirror: Annotated[
+        str | None, typer.Option(envvar="FLOE_CHART_MIRROR", help="folder or URL that stands in for the public repositories")
+    ] = None,
+    stand_ins: Annotated[
+        bool, typer.Option("--stand-ins", help="where a chart cannot be had, the small one of tests/charts, which cannot deploy")
+    ] = False,
+) -> None:
+    """Put the pinned charts where kustomize looks for them.
+
+    \b
+    Examples:
+      floe charts pull
+      floe charts pull prod
+      FLOE_CHART_MIRROR=/srv/charts floe charts pull
+    """
+    from floe import charts, repo
+
+    err = console.err()
+    for environment in environments or repo.environments():
+        for chart in charts.pinned(environment):
+            with console.progress(f"charts: {environment} {chart}"):
+                source = charts.pull(chart, mirror, stand_ins)
+            note = ""
+            if source == "stand-in":
+                note = " [yellow](no chart repository or mirror reached: it shows the values, it does not deploy)[/]"
+            if source != "present":
+                err.print(f"charts: {environment} {chart}: {source}{note}")
+
+
+@app.command()
+def render(environment: Environment) -> None:
+    """Print an overlay's manifests: `kustomize build --enable-helm overlays/ENV`.
+
+    \b
+    Examples:
+      floe render prod | floe-validate
+      floe render dev > dev.yaml
+    """
+    from floe import render as renderer
+
+    sys.stdout.buffer.write(renderer.render(environment))
+
+
+@app.command("compile")
+def compile_(
+    environment: OptionalEnvironment = None,
+    check: Annotated[bool, typer.Option("--check", help="write nothing; exit 1 where the committed file differs")] = False,
+    stdout: Annotated[bool, typer.Option("--stdout", help="print instead of writing")] = False,
+) -> None:
+    """Compile floe.yaml and platform.yaml into an environment's CompiledArtifacts.json.
+
+    \b
+    Examples:
+      floe compile dev
+      floe compile --check prod
+      floe compile --stdout | jq .platform.compute
+    """
+    from floe import repo
+    from floe.contract.artifacts import compile_environment
+
+    name = environment or repo.EMBEDDED
+    text = compile_environment(name).text()
+    path = repo.artifacts_file(name)
+    same = path.is_file() and path.read_text() == text
+    where = path.relative_to(repo.root())
+    if stdout:
+        print(text, end="")
+    elif check:
+        if not same:
+            console.err().print(f"[red]{where} is not what its sources compile to[/]\n  next: floe compile {name}")
+            raise typer.Exit(1)
+    else:
+        console.write(path, text)
+        console.err().print(f"{where}: {'unchanged' if same else 'written'}")
+
+
+@app.command()
+def preflight(
+    environment: OptionalEnvironment = None,
+    check_postgres: Annotated[
+        bool, typer.Option("--check-postgres", help="check PostgreSQL (FLOE_POSTGRES_HOST, …) where platform.yaml names none")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check every service that an environment needs, from here, with the environment's own settings.
+
+    \b
+    Examples:
+      floe preflight
+      floe preflight prod --json
+      FLOE_POSTGRES_HOST=db FLOE_POSTGRES_PASSWORD=… floe preflight --check-postgres
+    """
+    from floe.preflight.report import run
+
+    raise typer.Exit(run(environment, check_postgres=check_postgres, as_json=as_json))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="stop after the second tick")] = False,
+    dagster_port: Annotated[int, typer.Option(help="port of Dagster's UI; 0 picks a free one")] = 3000,
+    cube_port: Annotated[int, typer.Option(help="port of Cube's API; 0 picks a free one")] = 4000,
+) -> None:
+    """Show the whole platform on this machine: render, validate, preflight, then live data up to Cube's REST API.
+
+    \b
+    Examples:
+      floe demo
+      floe demo --once
+      floe demo --dagster-port 3001 --cube-port 0
+    """
+    from floe.demo.show import show
+
+    raise typer.Exit(show(once=once, dagster_port=dagster_port, cube_port=cube_port))
+
+
+def main() -> None:
+    """Entry point."""
+    console.run(app)
+
+

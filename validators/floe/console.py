@@ -1,0 +1,72 @@
+"""What every command says to a person, and how: colours only on a terminal, messages on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from floe.errors import FloeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def out() -> Console:
+    """Console for results, on stdout."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def err() -> Console:
+    """Console for progress and errors, on stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def fail(error: FloeError) -> int:
+    """Print an error and its remedy; returns the exit code."""
+    from rich.markup import escape
+
+    console = err()
+    console.print(f"[bold red]error:[/] {escape(error.message)}")
+    if error.hint:
+        console.print(f"  [dim]next:[/] {escape(error.hint)}")
+    return error.exit_code
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Show that something is going on, on a terminal only."""
+    console = err()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old content or the new, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
+def run(app: Callable[..., Any]) -> None:
+    """Entry point of a console script: known errors in words, Ctrl-C as 130, a closed pipe in silence."""
+    try:
+        app()
+    except FloeError as error:
+        sys.exit(fail(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) left: nothing to say, and nobody to say it to.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,61 @@
+"""`floe.yaml`: what the data engineer says of one application."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from floe.contract.model import Model
+
+_Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+_Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC")]
+
+
+class Schedule(Model):
+    """When the pipeline runs by itself."""
+
+    cron: _Cron
+    enabled: bool = True
+
+
+class Retries(Model):
+    """What a failed step does: attempts after the first, and the first wait in seconds, doubled each time."""
+
+    max: Annotated[int, Field(ge=0, le=10)] = 3
+    delay_seconds: Annotated[float, Field(gt=0, le=600)] = 5
+
+
+class Pipeline(Model):
+    """Raw tables, dbt project and the namespaces of the Iceberg catalog they write to."""
+
+    dbt: Annotated[str, Field(description="folder of the dbt project, relative to the app")] = "dbt"
+    raw_namespace: _Identifier = "raw"
+    marts_namespace: _Identifier = "marts"
+    schedule: Schedule
+    retries: Retries = Retries()
+
+
+class SemanticLayer(Model):
+    """What Cube serves."""
+
+    model: Annotated[str, Field(description="folder of the Cube model, relative to the app")] = "cube/model"
+
+
+class Synthetic(Model):
+    """Generated data of the live demo."""
+
+    seed: int = 42
+    customers: Annotated[int, Field(ge=1)] = 1000
+    products: Annotated[int, Field(ge=1)] = 200
+    orders_per_batch: Annotated[int, Field(ge=1)] = 120
+
+
+class App(Model):
+    """One data application."""
+
+    version: Annotated[int, Field(ge=1, le=1)]
+    name: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
+    pipeline: Pipeline
+    semantic_layer: SemanticLayer = SemanticLayer()
+    synthetic: Synthetic | None = None

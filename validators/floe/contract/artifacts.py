@@ -1,0 +1,104 @@
+"""CompiledArtifacts: an environment's platform and the specification of each app that runs there, in one file.
+
+It is committed per overlay, mounted into the code location, and read there and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError, model_validator
+
+from floe import repo, yamlio
+from floe.contract.app import App
+from floe.contract.model import Model, load, problems
+from floe.contract.platform import Platform
+from floe.errors import FloeError
+
+VARIABLE = "FLOE_COMPILED_ARTIFACTS"
+"""Names the file in a code location's environment."""
+
+
+class Specification(Model):
+    """One app's specification with its digest, which tells two environments' apart at a glance."""
+
+    sha256: str
+    app: App
+
+    @classmethod
+    def of(cls, app: App) -> Specification:
+        return cls(sha256=_digest(app.model_dump(mode="json", exclude_none=True)), app=app)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _digest_is_right(cls, data: Any) -> Any:
+        # Over what the file holds, so that a field which a later release adds does not make an older file wrong.
+        if isinstance(data, dict) and isinstance(data.get("app"), dict) and data.get("sha256") != _digest(data["app"]):
+            raise ValueError("the digest is not that of the specification: the file was edited by hand")
+        return data
+
+
+class CompiledArtifacts(Model):
+    """What a code location needs to know."""
+
+    version: Literal[1] = 1
+    environment: str
+    platform: Platform
+    apps: dict[str, Specification]
+
+    def text(self) -> str:
+        """The file's content: the same for the same inputs, to the byte."""
+        return self.model_dump_json(indent=2, exclude_none=True) + "\n"
+
+
+def _digest(app: dict[str, Any]) -> str:
+    canonical = json.dumps(app, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def compile_environment(environment: str) -> CompiledArtifacts:
+    """Put an environment's platform and its apps together.
+
+    An environment whose platform says `specification: promoted` keeps the specifications that its committed file holds,
+    so that an edit in apps/ reaches it only by promotion. Raises FloeError that names the file and field at fault.
+    """
+    platform = load(Platform, repo.platform_file(environment))
+    kept: dict[str, Specification] = {}
+    file = repo.artifacts_file(environment)
+    if platform.specification == "promoted" and file.is_file():
+        kept = read(file).apps
+    apps = {
+        name: Specification.of(kept[name].app if name in kept else load(App, repo.app(name) / "floe.yaml"))
+        for name in _apps(environment)
+    }
+    return CompiledArtifacts(environment=environment, platform=platform, apps=apps)
+
+
+def _apps(environment: str) -> list[str]:
+    """The apps that an overlay lists as components (`../../../apps/<app>/deploy`); all of them in the embedded default."""
+    if environment == repo.EMBEDDED:
+        return repo.apps()
+    listed = yamlio.load_file(repo.overlay(environment) / "values" / "kustomization.yaml").get("components") or []
+    return sorted(Path(path).parent.name for path in map(str, listed) if Path(path).parent.parent.name == "apps")
+
+
+def read(path: Path) -> CompiledArtifacts:
+    """The artifacts a file holds. Raises FloeError where it is not there or not valid."""
+    try:
+        return CompiledArtifacts.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise FloeError(f"cannot read {path}: {error.strerror}", "floe compile writes it") from error
+    except ValidationError as error:
+        raise FloeError(f"{path} is not valid:{problems(error)}", "write it anew with floe compile") from None
+
+
+def mounted() -> CompiledArtifacts:
+    """The artifacts of the environment this process runs in."""
+    path = os.environ.get(VARIABLE)
+    if not path:
+        raise FloeError(f"the environment variable {VARIABLE} is not set", "name the file that floe compile wrote")
+    return read(Path(path))

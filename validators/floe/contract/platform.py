@@ -1,0 +1,129 @@
+"""`platform.yaml`: what the platform engineer says of one environment. It holds endpoints and names of secrets, never a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from floe.contract.model import Model
+from floe.contract.settings import Ref, Setting
+
+
+class DuckDB(Model):
+    """Compute inside the run's own process."""
+
+    target: Literal["duckdb"]
+    threads: Annotated[int, Field(ge=1)] = 2
+    memory_limit: Annotated[str, Field(pattern=r"^\d+(MB|GB)$")] = "1GB"
+
+
+class Trino(Model):
+    """Compute on a Trino cluster with an Iceberg connector."""
+
+    target: Literal["trino"]
+    host: Setting
+    port: Setting = 8443
+    http_scheme: Literal["http", "https"] = "https"
+    catalog: str = "iceberg"
+    user: Setting = Ref(env="FLOE_TRINO_USER")
+    password: Ref | None = None
+
+
+class FileStorage(Model):
+    """Tables in a folder; a relative one lies in the repository."""
+
+    kind: Literal["file"]
+    path: str
+
+
+class S3Storage(Model):
+    """Tables in a bucket of S3 or of an object store that speaks its protocol."""
+
+    kind: Literal["s3"]
+    bucket: str
+    prefix: str = ""
+    region: Setting = "us-east-1"
+    endpoint: Annotated[Setting | None, Field(description="URL of the object store; AWS itself where it is left out")] = None
+    access_key: Ref = Ref(env="AWS_ACCESS_KEY_ID")
+    secret_key: Ref = Ref(env="AWS_SECRET_ACCESS_KEY")
+
+
+class SqlCatalog(Model):
+    """An Iceberg catalog in a SQL database: for the embedded default, since it has no access control."""
+
+    kind: Literal["sql"]
+    path: Annotated[str, Field(description="SQLite file; a relative one lies in the repository")]
+
+
+class RestCatalog(Model):
+    """An Iceberg REST catalog such as Polaris, with OAuth2 client credentials."""
+
+    kind: Literal["rest"]
+    uri: Setting
+    warehouse: str
+    client_id: Ref = Ref(env="FLOE_CATALOG_CLIENT_ID")
+    client_secret: Ref = Ref(env="FLOE_CATALOG_CLIENT_SECRET")
+    scope: str = "PRINCIPAL_ROLE:ALL"
+    token_uri: Annotated[Setting | None, Field(description="the catalog's own v1/oauth/tokens where it is left out")] = None
+
+
+class Sqlite(Model):
+    """Dagster's metadata in files; a relative folder lies in the repository."""
+
+    kind: Literal["sqlite"]
+    path: str
+
+
+class Postgres(Model):
+    """Dagster's metadata in PostgreSQL."""
+
+    kind: Literal["postgres"]
+    host: Setting = Ref(env="FLOE_POSTGRES_HOST", default="localhost")
+    port: Setting = Ref(env="FLOE_POSTGRES_PORT", default="5432")
+    database: Setting = Ref(env="FLOE_POSTGRES_DATABASE", default="dagster")
+    user: Setting = Ref(env="FLOE_POSTGRES_USER", default="dagster")
+    password: Ref | None = Ref(env="FLOE_POSTGRES_PASSWORD")
+    sslmode: Literal["disable", "prefer", "require", "verify-full"] = "prefer"
+
+
+class Marts(Model):
+    """Where the semantic layer reads a mart: Parquet that each run replaces, or the query engine's tables."""
+
+    kind: Literal["parquet", "tables"]
+    path: Annotated[str, Field(description="parquet: folder or s3:// prefix; tables: catalog.schema")]
+
+
+class Platform(Model):
+    """One environment."""
+
+    version: Literal[1]
+    specification: Annotated[
+        Literal["follow", "promoted"],
+        Field(description="follow: the apps as they stand in apps/; promoted: as they were promoted to this environment"),
+    ]
+    compute: Annotated[DuckDB | Trino, Field(discriminator="target")]
+    storage: Annotated[FileStorage | S3Storage, Field(discriminator="kind")]
+    catalog: Annotated[SqlCatalog | RestCatalog, Field(discriminator="kind")]
+    metadata: Annotated[Sqlite | Postgres, Field(discriminator="kind")]
+    marts: Marts
+    secrets: Annotated[
+        list[str], Field(description="Secrets that the cluster holds besides those that a setting names")
+    ] = []
+
+    def refs(self) -> list[Ref]:
+        """Every reference of the environment."""
+        return list(_refs(self))
+
+    def secret_names(self) -> set[str]:
+        """Secrets that this environment expects in its namespace."""
+        return {ref.secret for ref in self.refs() if ref.secret} | set(self.secrets)
+
+
+def _refs(node: Any) -> Iterator[Ref]:
+    if isinstance(node, Ref):
+        yield node
+    elif isinstance(node, BaseModel):
+        for name in type(node).model_fields:
+            yield from _refs(getattr(node, name))

