@@ -1,0 +1,83 @@
+// Cube's configuration, the same in the production image and in the embedded demo: everything comes from environment
+// variables. It may lie apart from Cube's packages: FLOE_CUBE_PACKAGES names the folder that has node_modules.
+'use strict';
+
+const fs = require('node:fs');
+const { createRequire } = require('node:module');
+const path = require('node:path');
+
+const duckdb = require('./duckdb.js');
+
+const { env } = process;
+
+// Cube's own settings, where its default does not suit; a variable that is set wins.
+env.CUBEJS_TELEMETRY ??= 'false';
+// The tests run the model through this planner, on every machine, so this is the one that production gets.
+env.CUBEJS_TESSERACT_SQL_PLANNER ??= 'false';
+// Cube Store holds cache and queue where there is one; a process on its own keeps them in memory.
+if (!env.CUBEJS_CUBESTORE_HOST) {
+  env.CUBEJS_CACHE_AND_QUEUE_DRIVER ??= 'memory';
+  env.CUBEJS_EXTERNAL_DEFAULT ??= 'false';
+}
+// Seconds after which an answer counts as old; the model files read it too. It bounds how late new rows show.
+env.FLOE_CUBE_REFRESH ??= '30';
+
+function refuse(sentence) {
+  process.stderr.write(`cube: ${sentence}\n`);
+  process.exit(2);
+}
+
+const WHAT = {
+  FLOE_CUBE_MODEL: 'the absolute path of the folder with the data model',
+  FLOE_MART: "how a mart is named in SQL, such as iceberg.marts.{mart} or read_parquet('/data/{mart}.parquet')",
+  CUBEJS_DB_TYPE: 'the engine that holds the marts, duckdb or trino',
+  CUBEJS_API_SECRET: 'the secret that the tokens of API clients are signed with',
+};
+
+function required(name) {
+  return env[name] || refuse(`${name} is not set: ${WHAT[name]}.`);
+}
+
+const model = required('FLOE_CUBE_MODEL');
+if (!path.isAbsolute(model) || !fs.statSync(model, { throwIfNoEntry: false })?.isDirectory()) {
+  refuse(`FLOE_CUBE_MODEL=${model} is not the absolute path of a folder.`);
+}
+const mart = required('FLOE_MART');
+if (!mart.includes('{mart}')) {
+  refuse(`FLOE_MART=${mart} has no {mart}, which stands for the name of the mart.`);
+}
+const database = required('CUBEJS_DB_TYPE');
+if (!env.CUBEJS_JWK_URL && !env.CUBEJS_API_SECRETS) {
+  required('CUBEJS_API_SECRET');
+}
+const refresh = Number(env.FLOE_CUBE_REFRESH);
+if (!Number.isInteger(refresh) || refresh < 1) {
+  refuse(`FLOE_CUBE_REFRESH=${env.FLOE_CUBE_REFRESH} is not a whole number of seconds.`);
+}
+
+const packages = createRequire(path.join(env.FLOE_CUBE_PACKAGES ?? __dirname, 'package.json'));
+
+/** Model files below a folder. Names with a leading dot are left out: a mounted ConfigMap keeps second copies there. */
+function modelFiles(folder) {
+  return fs
+    .readdirSync(folder)
+    .filter((name) => !name.startsWith('.'))
+    .map((name) => path.join(folder, name))
+    .flatMap((file) => (fs.statSync(file).isDirectory() ? modelFiles(file) : [file]))
+    .filter((file) => /\.ya?ml$/.test(file))
+    .sort();
+}
+
+module.exports = {
+  repositoryFactory: () => ({
+    dataSchemaFiles: async () =>
+      modelFiles(model).map((file) => ({
+        fileName: path.relative(model, file),
+        content: fs.readFileSync(file, 'utf8'),
+      })),
+  }),
+  scheduledRefreshTimer: /^(true|1)$/i.test(env.CUBEJS_REFRESH_WORKER ?? '') && refresh,
+  gracefulShutdown: Number(env.CUBEJS_GRACEFUL_SHUTDOWN ?? 10),
+  // In memory unless Cube's own variables say otherwise, so that Cube holds a lock on no file.
+  ...(database === 'duckdb' && { driverFactory: () => duckdb(packages('@cubejs-backend/duckdb-driver')) }),
+};
