@@ -144,7 +144,7 @@ def compile_(
 def preflight(
     environment: OptionalEnvironment = None,
     check_postgres: Annotated[
-        bool, typer.Option("--check-postgres", help="check PostgreSQL (FLOE_POSTGRES_HOST, …) where platform.yaml names none")
+        bool, typer.Option("--check-postgres", help="check PostgreSQL where platform.yaml names none: FLOE_POSTGRES_HOST, _PORT, _DATABASE, _USER, _PASSWORD")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

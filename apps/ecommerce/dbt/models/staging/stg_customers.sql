@@ -1,0 +1,8 @@
+select
+  customer_id,
+  name,
+  lower(email) as email,
+  country,
+  segment,
+  {{ utc('created_at') }} as created_at
+from {{ source('raw', 'customers') }}

@@ -1,0 +1,8 @@
+{{ config(meta={'dagster': {'ref': {'name': 'orders', 'package': 'ecommerce'}}}) }}
+-- The two marts that Cube joins must come to the same total.
+select
+  ordered.total as orders_total,
+  item.total as items_total
+from (select coalesce(sum(amount), 0) as total from {{ ref('orders') }}) as ordered
+cross join (select coalesce(sum(amount), 0) as total from {{ ref('order_items') }}) as item
+where ordered.total <> item.total

@@ -1,0 +1,1 @@
+"""The e-commerce application's Dagster code location."""

@@ -1,0 +1,42 @@
+"""What Dagster loads: the pipeline from raw batch to published marts, and its schedule."""
+
+from datetime import UTC
+from pathlib import Path
+
+import dagster as dg
+
+from ecommerce.raw import BATCH_AT, BATCH_ID, raw_assets
+from floe.contract.artifacts import mounted
+from floe.runtime.assets import dbt_project_assets, project
+
+_artifacts = mounted()
+_app = _artifacts.apps["ecommerce"].app
+_project = project(_app, Path(__file__).parents[1], _artifacts.platform)
+
+pipeline = dg.define_asset_job(
+    "pipeline",
+    selection=dg.AssetSelection.all(),
+    description="One tick: append a batch, build and test the models, publish the marts.",
+    executor_def=dg.in_process_executor,  # a process a step would import dbt and Iceberg's client anew each time
+)
+
+
+@dg.schedule(
+    job=pipeline,
+    cron_schedule=_app.pipeline.schedule.cron,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING
+    if _app.pipeline.schedule.enabled
+    else dg.DefaultScheduleStatus.STOPPED,
+)
+def ticks(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Names the batch after the tick, so that a tick that is launched again loads nothing twice."""
+    at = context.scheduled_execution_time.astimezone(UTC).isoformat()
+    return dg.RunRequest(run_key=at, tags={BATCH_ID: at, BATCH_AT: at})
+
+
+defs = dg.Definitions(
+    assets=[raw_assets(_app, _artifacts.platform), dbt_project_assets(_project)],
+    jobs=[pipeline],
+    schedules=[ticks],
+)

@@ -1,0 +1,68 @@
+"""Raw tables: one batch of synthetic data a run, appended once however often the run is retried."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from floe.connect import open_catalog
+from floe.contract.app import App
+from floe.contract.platform import Platform
+from floe.runtime.assets import retry_policy
+
+BATCH_ID = "floe/batch-id"
+BATCH_AT = "floe/batch-at"
+"""Run tags: which batch a run loads, and the moment it is generated for (ISO 8601). A retried run carries them on."""
+
+TABLES = ("customers", "products", "orders", "order_items")
+
+
+@dataclass(frozen=True)
+class BatchKey:
+    """What a batch is generated from."""
+
+    batch_id: str
+    at: datetime
+
+
+def batch_key(instance: dg.DagsterInstance, run: dg.DagsterRun) -> BatchKey:
+    """The batch of a run: the schedule's tags; for a run by hand, its first attempt's id and time."""
+    if BATCH_ID in run.tags:
+        return BatchKey(run.tags[BATCH_ID], datetime.fromisoformat(run.tags[BATCH_AT]))
+    first = instance.get_run_record_by_id(run.root_run_id or run.run_id)
+    created = first.create_timestamp if first else datetime.now(UTC)
+    return BatchKey(run.root_run_id or run.run_id, created.astimezone(UTC))
+
+
+def raw_assets(app: App, platform: Platform) -> dg.AssetsDefinition:
+    """The asset of the four raw tables, which are one batch and so one step."""
+    synthetic = app.synthetic
+    if synthetic is None:
+        raise ValueError(f"apps/{app.name}/floe.yaml has no synthetic section, and there is no other source")
+    namespace = app.pipeline.raw_namespace
+
+    @dg.multi_asset(
+        specs=[
+            dg.AssetSpec(
+                [namespace, table], group_name="raw", kinds={"iceberg"}, description=f"Raw {table}, as loaded."
+            )
+            for table in TABLES
+        ],
+        name="load_batch",
+        retry_policy=retry_policy(app.pipeline.retries),
+    )
+    def load_batch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+        from floe_synthetic import EcommerceGenerator, IcebergLoader
+
+        generator = EcommerceGenerator(synthetic.seed, synthetic.customers, synthetic.products, synthetic.orders_per_batch)
+        loader = IcebergLoader(open_catalog(platform), namespace)
+        key = batch_key(context.instance, context.run)
+        appended = [*loader.load(generator.reference()), *loader.load(generator.batch(key.batch_id, key.at))]
+        for table in TABLES:
+            rows = sum(done.rows for done in appended if done.table == table and not done.skipped)
+            context.log.info(f"{namespace}.{table}: {rows} rows of batch {key.batch_id}")
+            metadata = {"rows_appended": rows, "batch_id": key.batch_id}
+            yield dg.MaterializeResult(asset_key=[namespace, table], metadata=metadata)
+
+    return load_batch

@@ -1,0 +1,104 @@
+"""Dagster and Cube of the embedded default as processes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from floe import console, cube, repo
+from floe.connect import local
+from floe.contract.artifacts import VARIABLE, CompiledArtifacts
+from floe.contract.platform import Sqlite
+from floe.dagster_api import Dagster
+from floe.demo.ports import HOST, claim
+from floe.demo.processes import Supervisor, answers
+from floe.errors import FloeError
+
+_UP_SECONDS = 120  # a cold start on a busy laptop
+
+
+@dataclass(frozen=True)
+class CubeApi:
+    """A running Cube and a token for it."""
+
+    url: str
+    token: str
+
+
+def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> Dagster:
+    """Webserver, daemon and a code location per app; returns when every location is loaded."""
+    metadata = artifacts.platform.metadata
+    if not isinstance(metadata, Sqlite):
+        raise FloeError("the embedded default keeps Dagster's metadata in files", "metadata.kind: sqlite in platform.yaml")
+    home = local(metadata.path)
+    env = os.environ | {
+        "DAGSTER_HOME": str(home),
+        "FLOE_ROOT": str(repo.root()),
+        "FLOE_DBT_TARGET": str(repo.state() / "dbt"),
+        VARIABLE: str(repo.artifacts_file(repo.EMBEDDED)),
+        "DO_NOT_TRACK": "1",
+    }
+    locations = {app: claim(0, f"the code location {app}", "") for app in artifacts.apps}
+    console.write(home / "dagster.yaml", json.dumps(_instance(), indent=2) + "\n")
+    workspace = repo.state() / "workspace.yaml"
+    servers = [{"grpc_server": {"host": HOST, "port": grpc, "location_name": app}} for app, grpc in locations.items()]
+    console.write(workspace, json.dumps({"load_from": servers}, indent=2) + "\n")
+    for app, grpc in locations.items():
+        module = ["--module-name", f"{app.replace('-', '_')}.definitions", "--working-directory", str(repo.app(app))]
+        command = [_script("dagster"), "api", "grpc", "--host", HOST, "--port", str(grpc), *module]
+        supervisor.start(f"dagster-{app}", command, env, repo.root())
+    listen = ["--host", HOST, "--port", str(port)]
+    # Both look for the code locations when they start, but try again on their own where one is not up yet.
+    supervisor.start("dagster-webserver", [_script("dagster-webserver"), *listen, "--workspace", str(workspace)], env, repo.root())
+    supervisor.start("dagster-daemon", [_script("dagster-daemon"), "run", "--workspace", str(workspace)], env, repo.root())
+    dagster = Dagster(f"http://{HOST}:{port}")
+    supervisor.wait(lambda: answers(f"{dagster.url}/server_info"), "Dagster's webserver", _UP_SECONDS)
+    for app in artifacts.apps:
+        supervisor.wait(lambda name=app: _loaded(dagster, name), f"the code location {app}", _UP_SECONDS)  # type: ignore[misc] # mypy knows no type of a default
+    return dagster
+
+
+def _loaded(dagster: Dagster, app: str) -> bool:
+    try:
+        return dagster.loaded(app)
+    except FloeError as error:
+        # Until the code server listens, loading fails for that reason alone.
+        if "Could not reach" in error.message or "UNAVAILABLE" in error.message:
+            return False
+        raise
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _instance() -> dict[str, object]:
+    """dagster.yaml (JSON is YAML): one run at a time, since two would publish the same marts."""
+    return {
+        "run_coordinator": {
+            "module": "dagster.core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": {"max_concurrent_runs": 1, "dequeue_interval_seconds": 1},
+        },
+        "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "poll_interval_seconds": 15},
+        "run_retries": {"enabled": True, "max_retries": 2},
+        "retention": {"schedule": {"purge_after_days": 3}},
+        "telemetry": {"enabled": False},
+    }
+
+
+def start_cube(supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> CubeApi:
+    """Cube over the published marts of the one app with a model; returns when it answers."""
+    (name, specification) = next(iter(artifacts.apps.items()))
+    model = repo.app(name) / specification.app.semantic_layer.model
+    secret = secrets.token_hex(32)  # of this run alone: nothing to keep, nothing to leak
+    marts = cube.parquet_marts(local(artifacts.platform.marts.path))
+    command = cube.command(cube.install())
+    supervisor.start("cube", command, cube.environment(model, marts, port, secret), repo.root())
+    url = f"http://{HOST}:{port}"
+    supervisor.wait(lambda: answers(f"{url}/livez"), "Cube", _UP_SECONDS)
+    return CubeApi(url, cube.token(secret, minutes=7 * 24 * 60))

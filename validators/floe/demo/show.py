@@ -1,0 +1,163 @@
+"""What `floe demo` does, in the order a person sees it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from floe import charts, console, cube, render, repo
+from floe.contract.artifacts import CompiledArtifacts, compile_environment
+from floe.dagster_api import Dagster
+from floe.demo.ports import claim
+from floe.demo.processes import Supervisor, supervisor
+from floe.demo.services import CubeApi, start_cube, start_dagster
+from floe.errors import FloeError
+
+OVERLAYS = ("dev", "prod")
+APP = "ecommerce"
+QUERY = {"measures": ["orders.count", "order_items.revenue", "customers.count"]}
+"""The first question to Cube: measures of three marts."""
+
+_RUN_SECONDS = 240
+_CUBE_SECONDS = 60
+
+
+class Story:
+    """Progress for a person: a heading a chapter, a line a step with the seconds it took."""
+
+    def __init__(self) -> None:
+        self.out = console.out()
+        self.seconds: dict[str, float] = {}
+
+    def chapter(self, title: str) -> None:
+        self.out.print(f"\n[bold]{title}[/]")
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[list[str]]:
+        """A step; what the block appends to the list is shown behind the title."""
+        said: list[str] = []
+        started = time.monotonic()
+        with console.progress(title):
+            yield said
+        took = self.seconds[title] = time.monotonic() - started
+        self.out.print(f"[green]✓[/] {title}{': ' if said else ''}{', '.join(said)} [dim]({took:.1f} s)[/]")
+
+
+def show(*, once: bool, dagster_port: int, cube_port: int) -> int:
+    """Run the demo; returns the exit code. Raises FloeError where a step cannot go on."""
+    story = Story()
+    dagster_port = claim(dagster_port, "Dagster", "--dagster-port")
+    cube_port = claim(cube_port, "Cube", "--cube-port")
+    if _overlays(story) or _preflight(story):
+        return 1
+    artifacts = compile_environment(repo.EMBEDDED)
+    console.write(repo.artifacts_file(repo.EMBEDDED), artifacts.text())
+    with supervisor(repo.state() / "logs") as processes:
+        try:
+            dagster, api = _live(story, processes, artifacts, dagster_port, cube_port)
+            if not once:
+                _stay(story, processes, dagster, api, artifacts)
+        except KeyboardInterrupt:
+            story.out.print("\nstopping …")
+            return 130 if once else 0
+        finally:
+            with console.progress("stopping"):
+                processes.stop()
+    return 0
+
+
+def _overlays(story: Story) -> bool:
+    """Render and validate; returns whether anything was found that must not be merged."""
+    from floe.validate.cli import text, verdict
+    from floe.validate.run import validate
+    from floe.validate.schema import Schemas
+
+    story.chapter("1. Overlays, rendered and validated")
+    schemas, failed = Schemas(), False
+    for name in OVERLAYS:
+        with story.step(f"overlays/{name}") as said:
+            report = validate(render.render(name), f"overlays/{name}", schemas)
+            said.append(verdict(report))
+            if names := [str(chart) for chart in charts.pinned(name) if chart.is_stand_in()]:
+                said.append(f"[yellow]from stand-ins of the charts {', '.join(names)}[/]")
+        if report.count("error"):
+            text([report])
+            failed = True
+    return failed
+
+
+def _preflight(story: Story) -> bool:
+    from floe.preflight.report import run
+
+    story.chapter("2. Preflight of the embedded default")
+    return run(None) != 0
+
+
+def _live(
+    story: Story, processes: Supervisor, artifacts: CompiledArtifacts, dagster_port: int, cube_port: int
+) -> tuple[Dagster, CubeApi]:
+    story.chapter("3. Live data: generator → Iceberg → dbt → Cube")
+    with story.step("Dagster is up") as said:
+        dagster = start_dagster(processes, artifacts, dagster_port)
+        said.append(dagster.url)
+    _tick(story, processes, dagster, "first tick")
+    with story.step("Cube is up") as said:
+        api = start_cube(processes, artifacts, cube_port)
+        said.append(api.url)
+    with story.step("Cube answers") as said:
+        before = _ask(api)
+        said.append(_counts(before))
+    _tick(story, processes, dagster, "second tick")
+    with story.step("Cube has the new rows") as said:
+        after = _ask_until_more(processes, api, before)
+        said.append(_counts(after))
+    slowest = max(story.seconds, key=lambda title: story.seconds[title])
+    story.out.print(f"[dim]slowest step: {slowest} ({story.seconds[slowest]:.1f} s)[/]")
+    return dagster, api
+
+
+def _tick(story: Story, processes: Supervisor, dagster: Dagster, title: str) -> None:
+    with story.step(title) as said:
+        run_id = dagster.launch(APP, "pipeline")
+        status = dagster.follow(run_id, _RUN_SECONDS, processes.check)
+        if status != "SUCCESS":
+            raise FloeError(f"the run {run_id} ended as {status}", f"{dagster.url}/runs/{run_id}, or the logs in {processes.logs}")
+        said.append(f"run {run_id[:8]}, batch appended, models tested, marts published")
+
+
+def _ask(api: CubeApi) -> dict[str, Any]:
+    (row,) = cube.load(api.url, api.token, QUERY, _CUBE_SECONDS)
+    return row
+
+
+def _ask_until_more(processes: Supervisor, api: CubeApi, before: dict[str, Any]) -> dict[str, Any]:
+    """Ask until the counts have gone up: Cube looks for new data every few seconds."""
+    deadline = time.monotonic() + _CUBE_SECONDS
+    while int((row := _ask(api))["orders.count"]) <= int(before["orders.count"]):
+        processes.check()
+        if time.monotonic() > deadline:
+            raise FloeError(f"Cube shows no new orders after {_CUBE_SECONDS} s", f"read {processes.logs / 'cube.log'}")
+        time.sleep(0.5)
+    return row
+
+
+def _counts(row: dict[str, Any]) -> str:
+    return f"{row['orders.count']} orders, revenue {row['order_items.revenue']}, {row['customers.count']} customers"
+
+
+def _stay(story: Story, processes: Supervisor, dagster: Dagster, api: CubeApi, artifacts: CompiledArtifacts) -> None:
+    """Print where everything is and keep it up until Ctrl-C."""
+    import json
+
+    cron = artifacts.apps[APP].app.pipeline.schedule.cron
+    story.chapter("4. Up, until Ctrl-C")
+    story.out.print(f"Dagster   {dagster.url}  [dim](schedule {cron}, a run by hand: Launchpad)[/]")
+    story.out.print(f"Cube API  {api.url}/cubejs-api/v1")
+    query = json.dumps(QUERY, separators=(",", ":"))
+    story.out.print(f"  curl -G {api.url}/cubejs-api/v1/load -H 'Authorization: {api.token}' --data-urlencode 'query={query}'", markup=False)
+    story.out.print(f"logs      {processes.logs}")
+    while True:
+        processes.check()
+        time.sleep(2)

@@ -1,0 +1,103 @@
+"""Dagster's view of an app's dbt project."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
+from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
+
+from floe.contract.app import App, Retries
+from floe.contract.platform import Platform
+from floe.runtime import dbt, marts
+
+TARGET = "FLOE_DBT_TARGET"
+"""Names the folder for what dbt makes of the projects; each project's own target folder where it is not set."""
+
+
+def project(app: App, folder: Path, platform: Platform) -> dbt.Project:
+    """The dbt project of an app whose files lie in `folder`."""
+    source = folder / app.pipeline.dbt
+    named = os.environ.get(TARGET)
+    return dbt.Project(source, Path(named) / app.name if named else source / "target", platform, app)
+
+
+def retry_policy(retries: Retries) -> dg.RetryPolicy:
+    """How a step is tried again: exponential backoff with jitter, so that retries of many steps spread out."""
+    return dg.RetryPolicy(
+        max_retries=retries.max,
+        delay=retries.delay_seconds,
+        backoff=dg.Backoff.EXPONENTIAL,
+        jitter=dg.Jitter.PLUS_MINUS,
+    )
+
+
+def dbt_project_assets(made: dbt.Project) -> dg.AssetsDefinition:
+    """One asset a model, one check a test.
+
+    A mart counts as materialized only when all tests passed and it is published. The whole project is built even where a
+    run selects a part of it: the scratch database starts empty, and a build takes seconds.
+    """
+    manifest = json.loads(dbt.manifest(made).read_bytes())
+    published = [node["name"] for node in manifest["nodes"].values() if _is_mart(node)]
+    translator = DagsterDbtTranslator()
+
+    @dbt_assets(
+        manifest=manifest,
+        name=f"{made.app.name}_dbt",
+        dagster_dbt_translator=translator,
+        retry_policy=retry_policy(made.app.pipeline.retries),
+    )
+    def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        held: dict[str, dg.Output[Any]] = {}
+        with tempfile.TemporaryDirectory(prefix="floe-") as folder:
+            scratch = Path(folder) / "scratch.duckdb"
+            for raw_event in dbt.build(made, scratch):
+                event = DbtCoreCliEventMessage(raw_event=raw_event, event_history_metadata={})
+                if event.is_result_event:
+                    context.log.info(str(event))
+                for result in event.to_default_asset_events(manifest, translator, context, made.target):
+                    if not _selected(context, result):
+                        continue
+                    mart = _mart_of(context, result)
+                    if mart is None:
+                        yield result
+                    else:
+                        held[mart] = result
+            for done in marts.publish(scratch, published, made.app.pipeline.marts_namespace, made.platform):
+                context.log.info(f"published {done.mart}: {done.rows} rows, snapshot {done.snapshot_id}")
+                if done.mart in held:
+                    yield _with_metadata(held[done.mart], done)
+
+    return models
+
+
+def _is_mart(node: dict[str, Any]) -> bool:
+    return node["resource_type"] == "model" and node["config"].get("schema") == "marts"
+
+
+def _selected(context: dg.AssetExecutionContext, result: Any) -> bool:
+    if isinstance(result, dg.Output):
+        return result.output_name in context.selected_output_names
+    if isinstance(result, dg.AssetCheckResult):
+        return any(
+            key.name == result.check_name and key.asset_key == result.asset_key for key in context.selected_asset_check_keys
+        )
+    return True
+
+
+def _mart_of(context: dg.AssetExecutionContext, result: Any) -> str | None:
+    """The mart whose materialization a result is."""
+    if not isinstance(result, dg.Output):
+        return None
+    path = context.asset_key_for_output(result.output_name).path
+    return path[-1] if path[0] == "marts" else None
+
+
+def _with_metadata(output: dg.Output[Any], done: marts.Published) -> dg.Output[Any]:
+    numbers = {"dagster/row_count": done.rows, "iceberg/snapshot_id": str(done.snapshot_id)}
+    return dg.Output(output.value, output_name=output.output_name, metadata={**output.metadata, **numbers})

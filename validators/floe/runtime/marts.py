@@ -1,0 +1,82 @@
+"""Publication: marts that passed their tests become Iceberg snapshots, and Parquet files that Cube reads."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.table import Table
+
+from floe.connect import local, open_catalog, s3_client
+from floe.contract.platform import Platform, S3Storage
+
+
+@dataclass(frozen=True)
+class Published:
+    """One mart as published: `rows` in the snapshot that is now current."""
+
+    mart: str
+    rows: int
+    snapshot_id: int | None
+
+
+def publish(scratch: Path, marts: Sequence[str], namespace: str, platform: Platform) -> list[Published]:
+    """Replace each mart's Iceberg table by what the scratch database holds, then the files that Cube reads.
+
+    All tables are read before any is written, so that a mart that is missing stops the publication before it begins; a
+    table's replacement is one commit, a file's one rename.
+    """
+    with duckdb.connect(str(scratch), read_only=True) as connection:
+        content = {mart: connection.table(f"marts.{mart}").to_arrow_table() for mart in marts}
+    catalog = open_catalog(platform)
+    catalog.create_namespace_if_not_exists(namespace)
+    published = [_replace(catalog, (namespace, mart), rows) for mart, rows in content.items()]
+    if platform.marts.kind == "parquet":
+        for mart, rows in content.items():
+            _export(platform, mart, rows)
+    return published
+
+
+def _replace(catalog: Catalog, identifier: tuple[str, str], rows: pa.Table) -> Published:
+    try:
+        table: Table = catalog.load_table(identifier)
+    except NoSuchTableError:
+        table = catalog.create_table_if_not_exists(identifier, schema=rows.schema)
+    with table.transaction() as transaction:
+        if table.schema().as_arrow().names != rows.schema.names:
+            with transaction.update_schema() as update:
+                update.union_by_name(rows.schema)
+        if table.current_snapshot() is None:
+            transaction.append(rows)
+        else:
+            transaction.overwrite(rows)
+    snapshot = table.current_snapshot()
+    return Published(identifier[1], rows.num_rows, snapshot.snapshot_id if snapshot else None)
+
+
+def _export(platform: Platform, mart: str, rows: pa.Table) -> None:
+    """Put the whole file in the old one's place at once: a reader sees one or the other."""
+    if platform.marts.path.startswith("s3://"):
+        assert isinstance(platform.storage, S3Storage)  # the contract's own validator sees to it
+        bucket, _, prefix = platform.marts.path.removeprefix("s3://").partition("/")
+        content = pa.BufferOutputStream()
+        pq.write_table(rows, content)
+        body = content.getvalue().to_pybytes()
+        s3_client(platform.storage).put_object(Bucket=bucket, Key=f"{prefix}/{mart}.parquet".lstrip("/"), Body=body)
+        return
+    target = local(platform.marts.path) / f"{mart}.parquet"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{mart}.{os.getpid()}.{uuid.uuid4().hex}.part")
+    try:
+        pq.write_table(rows, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
