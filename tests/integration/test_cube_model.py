@@ -24,6 +24,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from floe import cube, repo
 from floe.errors import FloeError
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from floe import charts, render, repo, yamlio
 
 Object = dict[str, Any]

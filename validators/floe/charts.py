@@ -61,7 +61,9 @@ def pinned(environment: str) -> list[Chart]:
         patch = yamlio.load_file(pin) if pin.is_file() else {}
         version = patch.get("version")
         if not isinstance(version, str):
-            raise FloeError(f"no version of the chart {base['name']} in {pin.relative_to(repo.root())}", "add `version:` there")
+            raise FloeError(
+                f"no version of the chart {base['name']} in {pin.relative_to(repo.root())}", "add `version:` there"
+            )
         charts.append(Chart(environment, base["name"], version, base["repo"]))
     return charts
 
@@ -175,7 +177,10 @@ def bundle_schemas(chart: Path) -> None:
             remote, _, pointer = node["$ref"].partition("#")
             if "://" in remote:
                 if not remote.endswith("/_definitions.json"):
-                    raise FloeError(f"{file.relative_to(chart.parent)} refers to {remote}", "only Kubernetes' definitions are bundled")
+                    raise FloeError(
+                        f"{file.relative_to(chart.parent)} refers to {remote}",
+                        "only Kubernetes' definitions are bundled",
+                    )
                 needed.add(_definition(node, pointer))
         if needed:
             schema.setdefault("definitions", {}).update(_closure(needed))
@@ -210,7 +215,9 @@ def _closure(names: set[str]) -> dict[str, Any]:
         if name in closure:
             continue
         if name not in known:
-            raise FloeError(f"a chart's schema refers to {name}, which Kubernetes does not define", "fetch the chart anew")
+            raise FloeError(
+                f"a chart's schema refers to {name}, which Kubernetes does not define", "fetch the chart anew"
+            )
         closure[name] = json.loads(json.dumps(known[name]))
         todo += [_definition(node, node["$ref"].partition("#")[2]) for node in _references(closure[name])]
     return closure

@@ -20,7 +20,9 @@ charts_app = typer.Typer(help="The upstream charts that overlays inflate.", no_a
 app.add_typer(charts_app, name="charts")
 
 Environment = Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")]
-OptionalEnvironment = Annotated[str | None, typer.Argument(metavar="[ENV]", help="an overlay; the embedded default without")]
+OptionalEnvironment = Annotated[
+    str | None, typer.Argument(metavar="[ENV]", help="an overlay; the embedded default without")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="machine format")]
 
 
@@ -42,7 +44,7 @@ def tools(
 
     found = {name: (resolver.get if get else resolver.find)(name) for name in names or resolver.TOOLS}
     if as_json:
-        table = {
+        table: dict[str, dict[str, object]] = {
             name: {"path": str(tool.path), "version": tool.version, "source": tool.source}
             if tool
             else {"path": None, "version": None, "get": resolver.ways(name)}
@@ -65,10 +67,14 @@ def tools(
 def charts_pull(
     environments: Annotated[list[str] | None, typer.Argument(metavar="[ENV]…", help="overlays; all without")] = None,
     mirror: Annotated[
-        str | None, typer.Option(envvar="FLOE_CHART_MIRROR", help="folder or URL that stands in for the public repositories")
+        str | None,
+        typer.Option(envvar="FLOE_CHART_MIRROR", help="folder or URL that stands in for the public repositories"),
     ] = None,
     stand_ins: Annotated[
-        bool, typer.Option("--stand-ins", help="where a chart cannot be had, the small one of tests/charts, which cannot deploy")
+        bool,
+        typer.Option(
+            "--stand-ins", help="where a chart cannot be had, the small one of tests/charts, which cannot deploy"
+        ),
     ] = False,
 ) -> None:
     """Put the pinned charts where kustomize looks for them.
@@ -110,7 +116,9 @@ def render(environment: Environment) -> None:
 @app.command("compile")
 def compile_(
     environment: OptionalEnvironment = None,
-    check: Annotated[bool, typer.Option("--check", help="write nothing; exit 1 where the committed file differs")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="write nothing; exit 1 where the committed file differs")
+    ] = False,
     stdout: Annotated[bool, typer.Option("--stdout", help="print instead of writing")] = False,
 ) -> None:
     """Compile floe.yaml and platform.yaml into an environment's CompiledArtifacts.json.
@@ -144,7 +152,11 @@ def compile_(
 def preflight(
     environment: OptionalEnvironment = None,
     check_postgres: Annotated[
-        bool, typer.Option("--check-postgres", help="check PostgreSQL where platform.yaml names none: FLOE_POSTGRES_HOST, _PORT, _DATABASE, _USER, _PASSWORD")
+        bool,
+        typer.Option(
+            "--check-postgres",
+            help="check PostgreSQL where platform.yaml names none: FLOE_POSTGRES_{HOST,PORT,DATABASE,USER,PASSWORD}",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -183,5 +195,3 @@ def demo(
 def main() -> None:
     """Entry point."""
     console.run(app)
-
-

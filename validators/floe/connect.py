@@ -55,7 +55,7 @@ def warehouse(storage: FileStorage | S3Storage) -> str:
 
 
 def catalog_properties(platform: Platform, env: Env = os.environ) -> dict[str, str]:
-    """pyiceberg's properties for the platform's catalog and storage; some are secrets, so nobody prints them.
+    """Pyiceberg's properties for the platform's catalog and storage; some are secrets, so nobody prints them.
 
     Raises Missing where a variable is not set.
     """

@@ -60,22 +60,28 @@ class Dagster:
         listed = [{"key": key, "value": value} for key, value in (tags or {}).items()]
         answer = self._ask(_LAUNCH, {"selector": selector, "tags": listed})["launchPipelineExecution"]
         if answer["__typename"] != "LaunchRunSuccess":
-            raise FloeError(f"Dagster does not launch {location}/{job}: {_reason(answer)}", "see the code location's log")
+            raise FloeError(
+                f"Dagster does not launch {location}/{job}: {_reason(answer)}", "see the code location's log"
+            )
         return str(answer["run"]["runId"])
 
     def status(self, run_id: str) -> str:
         """A run's status, such as STARTED or SUCCESS."""
         answer = self._ask(_STATUS, {"runId": run_id})["runOrError"]
         if answer["__typename"] != "Run":
-            raise FloeError(f"Dagster knows nothing of the run {run_id}: {_reason(answer)}", "was its database replaced?")
+            raise FloeError(
+                f"Dagster knows nothing of the run {run_id}: {_reason(answer)}", "was its database replaced?"
+            )
         return str(answer["status"])
 
     def follow(self, run_id: str, seconds: float, tick: Callable[[], None] = lambda: None) -> str:
-        """Wait for a run's end, calling `tick` in between; returns its final status. Raises FloeError past the deadline."""
+        """Wait for a run's end, calling `tick` in between; returns its status. Raises FloeError past the deadline."""
         deadline = time.monotonic() + seconds
         while (status := self.status(run_id)) not in FINAL:
             if time.monotonic() > deadline:
-                raise FloeError(f"the run {run_id} is still {status} after {seconds:.0f} s", f"{self.url}/runs/{run_id}")
+                raise FloeError(
+                    f"the run {run_id} is still {status} after {seconds:.0f} s", f"{self.url}/runs/{run_id}"
+                )
             tick()
             time.sleep(0.2)
         return status
@@ -101,7 +107,9 @@ class Dagster:
         except (URLError, OSError, ValueError) as error:
             raise FloeError(f"Dagster at {self.url} cannot be reached: {error}", "is the webserver up?") from None
         if answer.get("errors"):
-            raise FloeError(f"Dagster at {self.url} refuses the query: {answer['errors'][0].get('message')}", "see its log")
+            raise FloeError(
+                f"Dagster at {self.url} refuses the query: {answer['errors'][0].get('message')}", "see its log"
+            )
         data: dict[str, Any] = answer["data"]
         return data
 

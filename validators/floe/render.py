@@ -20,9 +20,13 @@ def render(environment: str) -> bytes:
     Raises FloeError where a chart is not pulled yet or kustomize refuses; nothing is rendered halfway.
     """
     if absent := [str(chart) for chart in charts.pinned(environment) if not chart.is_pulled()]:
-        raise FloeError(f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}", "floe charts pull")
+        raise FloeError(
+            f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}", "floe charts pull"
+        )
     done = subprocess.run(command(environment), capture_output=True, check=False)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip()
-        raise FloeError(f"kustomize cannot render overlays/{environment}:\n{reason}", "mend what it names, then render again")
+        raise FloeError(
+            f"kustomize cannot render overlays/{environment}:\n{reason}", "mend what it names, then render again"
+        )
     return done.stdout

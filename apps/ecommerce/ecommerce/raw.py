@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -55,14 +56,16 @@ def raw_assets(app: App, platform: Platform) -> dg.AssetsDefinition:
     def load_batch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         from floe_synthetic import EcommerceGenerator, IcebergLoader
 
-        generator = EcommerceGenerator(synthetic.seed, synthetic.customers, synthetic.products, synthetic.orders_per_batch)
+        generator = EcommerceGenerator(
+            synthetic.seed, synthetic.customers, synthetic.products, synthetic.orders_per_batch
+        )
         loader = IcebergLoader(open_catalog(platform), namespace)
         key = batch_key(context.instance, context.run)
         appended = [*loader.load(generator.reference()), *loader.load(generator.batch(key.batch_id, key.at))]
         for table in TABLES:
             rows = sum(done.rows for done in appended if done.table == table and not done.skipped)
             context.log.info(f"{namespace}.{table}: {rows} rows of batch {key.batch_id}")
-            metadata = {"rows_appended": rows, "batch_id": key.batch_id}
+            metadata: dict[str, Any] = {"rows_appended": rows, "batch_id": key.batch_id}
             yield dg.MaterializeResult(asset_key=[namespace, table], metadata=metadata)
 
     return load_batch

@@ -79,7 +79,7 @@ def compile_environment(environment: str) -> CompiledArtifacts:
 
 
 def _apps(environment: str) -> list[str]:
-    """The apps that an overlay lists as components (`../../../apps/<app>/deploy`); all of them in the embedded default."""
+    """The apps that an overlay lists as components (`../../../apps/<app>/deploy`); all in the embedded default."""
     if environment == repo.EMBEDDED:
         return repo.apps()
     listed = yamlio.load_file(repo.overlay(environment) / "values" / "kustomization.yaml").get("components") or []

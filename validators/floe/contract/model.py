@@ -12,7 +12,7 @@ from floe.errors import FloeError
 
 
 class Model(BaseModel):
-    """A part of the contract: a field it does not know is an error, since a misspelt one would be ignored in silence."""
+    """A part of the contract. A field it does not know is an error: a misspelt one would be ignored in silence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,8 +33,10 @@ def problems(error: ValidationError) -> str:
     """What is wrong, a line a field. The values stay out: one of them may be a secret in the wrong place."""
     lines = []
     for item in error.errors(include_url=False, include_input=False):
-        # Pydantic names the member of a union it tried (a class, or a tag's value repeated): noise for who wrote the file.
-        field = ".".join(str(part) for part in item["loc"] if not str(part)[:1].isupper() and str(part) not in _UNION_TAGS)
+        # Pydantic names the member of a union that it tried: noise for who wrote the file.
+        field = ".".join(
+            str(part) for part in item["loc"] if not str(part)[:1].isupper() and str(part) not in _UNION_TAGS
+        )
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "there is no such field"

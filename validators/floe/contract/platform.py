@@ -1,4 +1,4 @@
-"""`platform.yaml`: what the platform engineer says of one environment. It holds endpoints and names of secrets, never a secret."""
+"""`platform.yaml`: what a platform engineer says of an environment: endpoints and names of secrets, never a secret."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class S3Storage(Model):
     bucket: str
     prefix: str = ""
     region: Setting = "us-east-1"
-    endpoint: Annotated[Setting | None, Field(description="URL of the object store; AWS itself where it is left out")] = None
+    endpoint: Annotated[
+        Setting | None, Field(description="URL of the object store; AWS itself where it is left out")
+    ] = None
     access_key: Ref = Ref(env="AWS_ACCESS_KEY_ID")
     secret_key: Ref = Ref(env="AWS_SECRET_ACCESS_KEY")
 
@@ -66,7 +68,9 @@ class RestCatalog(Model):
     client_id: Ref = Ref(env="FLOE_CATALOG_CLIENT_ID")
     client_secret: Ref = Ref(env="FLOE_CATALOG_CLIENT_SECRET")
     scope: str = "PRINCIPAL_ROLE:ALL"
-    token_uri: Annotated[Setting | None, Field(description="the catalog's own v1/oauth/tokens where it is left out")] = None
+    token_uri: Annotated[
+        Setting | None, Field(description="the catalog's own v1/oauth/tokens where it is left out")
+    ] = None
 
 
 class Sqlite(Model):
@@ -103,7 +107,9 @@ class Platform(Model):
     version: Literal[1]
     specification: Annotated[
         Literal["follow", "promoted"],
-        Field(description="follow: the apps as they stand in apps/; promoted: as they were promoted to this environment"),
+        Field(
+            description="follow: the apps as they stand in apps/; promoted: as they were promoted to this environment"
+        ),
     ]
     compute: Annotated[DuckDB | Trino, Field(discriminator="target")]
     storage: Annotated[FileStorage | S3Storage, Field(discriminator="kind")]
@@ -112,7 +118,7 @@ class Platform(Model):
     marts: Marts
     secrets: Annotated[
         list[str], Field(description="Secrets that the cluster holds besides those that a setting names")
-    ] = []
+    ] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _exports_where_the_tables_are(self) -> Platform:

@@ -15,9 +15,13 @@ from floe.errors import FloeError
 class Ref(Model):
     """A value that a process finds in an environment variable; in a cluster a Secret's key may fill that variable."""
 
-    env: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", description="the environment variable that holds the value")]
+    env: Annotated[
+        str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", description="the environment variable that holds the value")
+    ]
     secret: Annotated[str | None, Field(description="the Kubernetes Secret that fills the variable")] = None
-    key: Annotated[str | None, Field(description="the key in that Secret; the variable's name where it is left out")] = None
+    key: Annotated[
+        str | None, Field(description="the key in that Secret; the variable's name where it is left out")
+    ] = None
     default: Annotated[str | None, Field(description="the value without the variable; never for a secret")] = None
 
     @model_validator(mode="after")

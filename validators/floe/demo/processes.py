@@ -32,7 +32,9 @@ class Process:
         code = self.popen.poll()
         if code is not None:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
-            raise FloeError(f"{self.name} stopped with exit code {code}; the end of its log:\n{tail}", f"read {self.log}")
+            raise FloeError(
+                f"{self.name} stopped with exit code {code}; the end of its log:\n{tail}", f"read {self.log}"
+            )
 
 
 @dataclass

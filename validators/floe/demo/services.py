@@ -33,7 +33,9 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
     """Webserver, daemon and a code location per app; returns when every location is loaded."""
     metadata = artifacts.platform.metadata
     if not isinstance(metadata, Sqlite):
-        raise FloeError("the embedded default keeps Dagster's metadata in files", "metadata.kind: sqlite in platform.yaml")
+        raise FloeError(
+            "the embedded default keeps Dagster's metadata in files", "metadata.kind: sqlite in platform.yaml"
+        )
     home = local(metadata.path)
     env = os.environ | {
         "DAGSTER_HOME": str(home),
@@ -53,8 +55,12 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
         supervisor.start(f"dagster-{app}", command, env, repo.root())
     listen = ["--host", HOST, "--port", str(port)]
     # Both look for the code locations when they start, but try again on their own where one is not up yet.
-    supervisor.start("dagster-webserver", [_script("dagster-webserver"), *listen, "--workspace", str(workspace)], env, repo.root())
-    supervisor.start("dagster-daemon", [_script("dagster-daemon"), "run", "--workspace", str(workspace)], env, repo.root())
+    supervisor.start(
+        "dagster-webserver", [_script("dagster-webserver"), *listen, "--workspace", str(workspace)], env, repo.root()
+    )
+    supervisor.start(
+        "dagster-daemon", [_script("dagster-daemon"), "run", "--workspace", str(workspace)], env, repo.root()
+    )
     dagster = Dagster(f"http://{HOST}:{port}")
     supervisor.wait(lambda: answers(f"{dagster.url}/server_info"), "Dagster's webserver", _UP_SECONDS)
     for app in artifacts.apps:

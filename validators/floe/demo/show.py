@@ -123,7 +123,9 @@ def _tick(story: Story, processes: Supervisor, dagster: Dagster, title: str) -> 
         run_id = dagster.launch(APP, "pipeline")
         status = dagster.follow(run_id, _RUN_SECONDS, processes.check)
         if status != "SUCCESS":
-            raise FloeError(f"the run {run_id} ended as {status}", f"{dagster.url}/runs/{run_id}, or the logs in {processes.logs}")
+            raise FloeError(
+                f"the run {run_id} ended as {status}", f"{dagster.url}/runs/{run_id}, or the logs in {processes.logs}"
+            )
         said.append(f"run {run_id[:8]}, batch appended, models tested, marts published")
 
 
@@ -156,7 +158,10 @@ def _stay(story: Story, processes: Supervisor, dagster: Dagster, api: CubeApi, a
     story.out.print(f"Dagster   {dagster.url}  [dim](schedule {cron}, a run by hand: Launchpad)[/]")
     story.out.print(f"Cube API  {api.url}/cubejs-api/v1")
     query = json.dumps(QUERY, separators=(",", ":"))
-    story.out.print(f"  curl -G {api.url}/cubejs-api/v1/load -H 'Authorization: {api.token}' --data-urlencode 'query={query}'", markup=False)
+    story.out.print(
+        f"  curl -G {api.url}/cubejs-api/v1/load -H 'Authorization: {api.token}' --data-urlencode 'query={query}'",
+        markup=False,
+    )
     story.out.print(f"logs      {processes.logs}")
     while True:
         processes.check()

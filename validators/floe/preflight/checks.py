@@ -60,7 +60,9 @@ def _file_storage(platform: Platform, _: Env) -> str:
         same = probe.read_bytes() == b"floe"
         probe.unlink()
     except OSError as error:
-        raise CheckFailed("write", f"{folder}: {error.strerror}", "make the folder writable, or name another in storage.path") from None
+        raise CheckFailed(
+            "write", f"{folder}: {error.strerror}", "make the folder writable, or name another in storage.path"
+        ) from None
     if not same:
         raise CheckFailed("read", f"{folder} gives back something else than was written", "check the disk")
     return f"{folder}: written, read, deleted"
@@ -95,9 +97,13 @@ def _s3_storage(platform: Platform, env: Env) -> str:
         reason = f"{where}: {error.response.get('Error', {}).get('Message') or 'refused'} (HTTP {status})"
         raise CheckFailed(step, reason, remedies.get(status, "look into the object store's log")) from None
     except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
-        raise CheckFailed(step, f"{where}: {error}", "check storage.endpoint, and that it can be reached from here") from None
+        raise CheckFailed(
+            step, f"{where}: {error}", "check storage.endpoint, and that it can be reached from here"
+        ) from None
     if not same:
-        raise CheckFailed("read", f"{where} gives back something else than was written", "look into the object store's log")
+        raise CheckFailed(
+            "read", f"{where} gives back something else than was written", "look into the object store's log"
+        )
     return f"{where}: written, read, deleted"
 
 
@@ -110,7 +116,9 @@ def _sql_catalog(platform: Platform, env: Env) -> str:
         found = connect.open_catalog(platform, env).list_namespaces()
     except (SQLAlchemyError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error)
-        raise CheckFailed("connection", f"{file}: {reason}", "make the file's folder writable, or name another in catalog.path") from None
+        raise CheckFailed(
+            "connection", f"{file}: {reason}", "make the file's folder writable, or name another in catalog.path"
+        ) from None
     return f"{file}: {len(found)} namespaces"
 
 
@@ -142,9 +150,13 @@ def _rest_catalog(platform: Platform, env: Env) -> str:
         raise CheckFailed("warehouse", f"{uri}: {_first_line(error)}", mend) from None
     except requests.RequestException as error:
         reason = _first_line(getattr(error.args[0], "reason", error) if error.args else error)
-        raise CheckFailed("connection", f"{uri}: {reason}", "check catalog.uri, and that it can be reached from here") from None
+        raise CheckFailed(
+            "connection", f"{uri}: {reason}", "check catalog.uri, and that it can be reached from here"
+        ) from None
     except (RESTError, ValueError) as error:
-        raise CheckFailed("answer", f"{uri}: {_first_line(error)}", "check that catalog.uri is that of an Iceberg REST catalog") from None
+        raise CheckFailed(
+            "answer", f"{uri}: {_first_line(error)}", "check that catalog.uri is that of an Iceberg REST catalog"
+        ) from None
     return f"{uri}: token granted, warehouse {catalog.warehouse}, {len(found)} namespaces"
 
 
@@ -164,7 +176,7 @@ def _postgres(platform: Platform, env: Env) -> str:
         raise CheckFailed(step, f"{where}: {_first_line(error)}", remedy) from None
     except psycopg.Error as error:
         raise CheckFailed("query", f"{where}: {_first_line(error)}", "look into the server's log") from None
-    version, may_create = row if row else ("?", False)
+    version, may_create = row or ("?", False)
     if not may_create:
         grant = f"as the database's owner: GRANT CREATE ON SCHEMA public TO {value(postgres.user, env)}"
         raise CheckFailed("authorization", f"{where}: the user may not create tables, which Dagster does", grant)

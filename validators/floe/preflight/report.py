@@ -30,12 +30,19 @@ def run(environment: str | None, *, check_postgres: bool = False, as_json: bool 
             break
         outcomes.append(outcome)
         if not as_json:
-            out.print(f"{_MARKS[outcome.status]} {outcome.title}: {escape(outcome.detail)} [dim]({outcome.seconds:.1f} s)[/]")
+            out.print(
+                f"{_MARKS[outcome.status]} {outcome.title}: {escape(outcome.detail)} [dim]({outcome.seconds:.1f} s)[/]"
+            )
             if outcome.remedy:
                 out.print(f"  next: {escape(outcome.remedy)}")
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _MARKS}
     if as_json:
-        print(json.dumps({"environment": name, **counts, "checks": [asdict(outcome) for outcome in outcomes]}, indent=2))
+        print(
+            json.dumps({"environment": name, **counts, "checks": [asdict(outcome) for outcome in outcomes]}, indent=2)
+        )
     else:
-        out.print(f"preflight {name}: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n or status == "passed"))
+        out.print(
+            f"preflight {name}: "
+            + ", ".join(f"{n} {status}" for status, n in counts.items() if n or status == "passed")
+        )
     return 1 if counts["failed"] else 0

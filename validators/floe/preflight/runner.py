@@ -28,8 +28,8 @@ class Outcome:
 def run(platform: Platform, also: frozenset[str] = frozenset(), env: Env = os.environ) -> Iterator[Outcome]:
     """Outcomes, one by one as they come in.
 
-    `also`: ids of checks to run although the platform names no such service. A part of the platform that no check covers
-    comes out as unchecked, so that nobody takes silence for health.
+    `also`: ids of checks to run although the platform names no such service. A part of the platform that no check
+    covers comes out as unchecked, so that nobody takes silence for health.
     """
     covered = set()
     for check in CHECKS:
@@ -62,8 +62,10 @@ def _one(check: Check, platform: Platform, env: Env) -> Outcome:
         return outcome("failed", str(failure), failure.remedy)
     except FloeError as error:
         return outcome("failed", f"failed on settings: {error.message}", error.hint)
-    except Exception as error:  # noqa: BLE001 # whatever a client library raises, a person gets a sentence and the other checks run
-        return outcome("failed", f"failed: {type(error).__name__}: {error}".splitlines()[0], "report this: a check should know it")
+    except Exception as error:  # whatever a client library raises, a person gets a sentence and the other checks run
+        return outcome(
+            "failed", f"failed: {type(error).__name__}: {error}".splitlines()[0], "report this: a check should know it"
+        )
 
 
 def _masked(text: str, platform: Platform, env: Env) -> str:

@@ -39,8 +39,8 @@ def retry_policy(retries: Retries) -> dg.RetryPolicy:
 def dbt_project_assets(made: dbt.Project) -> dg.AssetsDefinition:
     """One asset a model, one check a test.
 
-    A mart counts as materialized only when all tests passed and it is published. The whole project is built even where a
-    run selects a part of it: the scratch database starts empty, and a build takes seconds.
+    A mart counts as materialized only when all tests passed and it is published. The whole project is built even
+    where a run selects a part of it: the scratch database starts empty, and a build takes seconds.
     """
     manifest = json.loads(dbt.manifest(made).read_bytes())
     published = [node["name"] for node in manifest["nodes"].values() if _is_mart(node)]
@@ -53,7 +53,7 @@ def dbt_project_assets(made: dbt.Project) -> dg.AssetsDefinition:
         retry_policy=retry_policy(made.app.pipeline.retries),
     )
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        held: dict[str, dg.Output[Any]] = {}
+        held: dict[str, Any] = {}
         with tempfile.TemporaryDirectory(prefix="floe-") as folder:
             scratch = Path(folder) / "scratch.duckdb"
             for raw_event in dbt.build(made, scratch):
@@ -77,7 +77,7 @@ def dbt_project_assets(made: dbt.Project) -> dg.AssetsDefinition:
 
 
 def _is_mart(node: dict[str, Any]) -> bool:
-    return node["resource_type"] == "model" and node["config"].get("schema") == "marts"
+    return bool(node["resource_type"] == "model" and node["config"].get("schema") == "marts")
 
 
 def _selected(context: dg.AssetExecutionContext, result: Any) -> bool:
@@ -85,7 +85,8 @@ def _selected(context: dg.AssetExecutionContext, result: Any) -> bool:
         return result.output_name in context.selected_output_names
     if isinstance(result, dg.AssetCheckResult):
         return any(
-            key.name == result.check_name and key.asset_key == result.asset_key for key in context.selected_asset_check_keys
+            key.name == result.check_name and key.asset_key == result.asset_key
+            for key in context.selected_asset_check_keys
         )
     return True
 
@@ -99,5 +100,5 @@ def _mart_of(context: dg.AssetExecutionContext, result: Any) -> str | None:
 
 
 def _with_metadata(output: dg.Output[Any], done: marts.Published) -> dg.Output[Any]:
-    numbers = {"dagster/row_count": done.rows, "iceberg/snapshot_id": str(done.snapshot_id)}
+    numbers: dict[str, Any] = {"dagster/row_count": done.rows, "iceberg/snapshot_id": str(done.snapshot_id)}
     return dg.Output(output.value, output_name=output.output_name, metadata={**output.metadata, **numbers})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import threading
@@ -31,10 +32,21 @@ class Project:
     app: App
 
     def arguments(self, command: str) -> list[str]:
-        variables = f"{{raw_namespace: {self.app.pipeline.raw_namespace}, marts_namespace: {self.app.pipeline.marts_namespace}}}"
+        pipeline = self.app.pipeline
+        names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
         folders = ["--project-dir", str(self.folder), "--profiles-dir", str(self.folder)]
         made = ["--target-path", str(self.target), "--log-path", str(self.target / "logs")]
-        return [command, *folders, *made, "--target", self.platform.compute.target, "--vars", variables, "--quiet", "--no-use-colors"]
+        return [
+            command,
+            *folders,
+            *made,
+            "--target",
+            self.platform.compute.target,
+            "--vars",
+            json.dumps(names),
+            "--quiet",
+            "--no-use-colors",
+        ]
 
     def environment(self, scratch: Path) -> dict[str, str]:
         """Variables that profiles.yml reads."""
@@ -78,7 +90,7 @@ def _close_scratch() -> None:
 
     if DuckDBConnectionManager._ENV is not None:
         DuckDBConnectionManager.env().close()
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call] # dbt-duckdb types it not
 
 
 def _invoke(arguments: list[str], env: Mapping[str, str]) -> Iterator[dict[str, Any]]:

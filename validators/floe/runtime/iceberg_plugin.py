@@ -13,7 +13,7 @@ from floe.connect import open_catalog
 from floe.contract.artifacts import mounted
 
 
-class Plugin(BasePlugin):  # type: ignore[misc] # dbt-duckdb ships no types
+class Plugin(BasePlugin):
     """Named by profiles.yml as `floe.runtime.iceberg_plugin`."""
 
     @cached_property

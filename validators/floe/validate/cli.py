@@ -25,7 +25,9 @@ FORMATS = ("text", "json", "github")
 
 @app.command()
 def command(
-    sources: Annotated[list[str] | None, typer.Argument(help="overlays to render, or YAML files; stdin without any")] = None,
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="overlays to render, or YAML files; stdin without any")
+    ] = None,
     env: Annotated[str | None, typer.Option(help="environment of the stream; its annotation says it otherwise")] = None,
     output: Annotated[str, typer.Option("--format", "-f", help=f"one of {', '.join(FORMATS)}")] = "text",
     kubernetes: Annotated[str, typer.Option(help="Kubernetes release to check against")] = KUBERNETES,
@@ -58,7 +60,9 @@ def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
     """(name, content) of each source."""
     if not sources:
         if sys.stdin.isatty():
-            raise FloeError("no manifests on standard input", "floe-validate ENV, or pipe: kustomize build --enable-helm … |")
+            raise FloeError(
+                "no manifests on standard input", "floe-validate ENV, or pipe: kustomize build --enable-helm … |"
+            )
         yield "stdin", sys.stdin.buffer.read()
     for source in sources:
         path = Path(source)
@@ -105,7 +109,9 @@ def _json(reports: list[Report]) -> None:
 def _github(reports: list[Report]) -> None:
     for report in reports:
         for finding in report.findings:
-            print(f"::{finding.severity} title={finding.code} {_escaped(finding.object)}::{_escaped(_sentence(finding))}")
+            print(
+                f"::{finding.severity} title={finding.code} {_escaped(finding.object)}::{_escaped(_sentence(finding))}"
+            )
 
 
 def _sentence(finding: Finding) -> str:
@@ -123,7 +129,10 @@ def _explain(code: str) -> None:
     for policy in policies.POLICIES:
         if policy.code == code.upper():
             out = console.out()
-            out.print(f"[bold]{policy.code}[/] {policy.title} ({policy.severity})\n\n{policy.why}\n\nWhat to do: {policy.remedy}")
+            out.print(
+                f"[bold]{policy.code}[/] {policy.title} ({policy.severity})\n\n{policy.why}\n\n"
+                f"What to do: {policy.remedy}"
+            )
             return
     raise FloeError(f"there is no code {code!r}", f"codes: {', '.join(policy.code for policy in policies.POLICIES)}")
 

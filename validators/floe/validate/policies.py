@@ -19,7 +19,7 @@ Hit = tuple[Object, str]
 
 @dataclass(frozen=True)
 class Policy:
-    """One rule. `check` yields what breaks it; the codes are stable, so that a waiver or a search finds them for good."""
+    """One rule. `check` yields what breaks it; a code is never reused, so that a search finds it for good."""
 
     code: str
     title: str
@@ -64,7 +64,10 @@ def _mutable_image(stream: Stream, _: Schemas) -> Iterator[Hit]:
                 continue
             tag = image.rpartition("/")[2].partition(":")[2]
             if not tag or tag.lower() in _MOVING_TAGS or not re.search(r"\d", tag):
-                yield item, f"container {container.get('name')}: the image {image} has {'a moving' if tag else 'no'} tag"
+                yield (
+                    item,
+                    f"container {container.get('name')}: the image {image} has {'a moving' if tag else 'no'} tag",
+                )
 
 
 _CREDENTIAL_KEY = re.compile(
@@ -227,7 +230,7 @@ POLICIES: tuple[Policy, ...] = (
         "FLOE004",
         "colliding objects",
         "error",
-        "Of two objects with one identity the last that is applied wins, and the next reconciliation may turn it round.",
+        "Of two objects with one identity the last that is applied wins, until the next reconciliation turns it round.",
         "Rename one of them, or drop the copy.",
         _colliding,
     ),
@@ -244,14 +247,14 @@ POLICIES: tuple[Policy, ...] = (
         "plaintext credential",
         "error",
         "Whoever reads the repository, a CI log or the cluster's objects reads it too; rotating it means a commit.",
-        "Keep it in a Secret that an operator or SOPS fills, and refer to it by secretKeyRef; rotate what was committed.",
+        "Keep it in a Secret that an operator or SOPS fills, refer to it by secretKeyRef, rotate what was committed.",
         _plain_credential,
     ),
     Policy(
         "FLOE012",
         "no resources",
         "error",
-        "Without requests the scheduler packs blindly and the pod is evicted first; without a memory limit it takes its neighbours along.",
+        "Without requests the pod is packed blindly and evicted first; without a memory limit it takes others along.",
         "Set requests.cpu, requests.memory and limits.memory in the chart's values.",
         _no_resources,
     ),

@@ -28,8 +28,8 @@ class Report:
 def validate(content: bytes, source: str, schemas: Schemas, environment: str | None = None) -> Report:
     """Check one stream of manifests.
 
-    `environment` overrides what the objects' annotation says. Raises YamlError where a document does not parse, FloeError
-    for a stream without objects or an environment that does not exist.
+    `environment` overrides what the objects' annotation says. Raises YamlError where a document does not parse,
+    FloeError for a stream without objects or an environment that does not exist.
     """
     found = list(objects(yamlio.documents(content, source), source))
     if not found:

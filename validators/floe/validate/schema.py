@@ -68,7 +68,7 @@ class Schemas:
         return (item.api_version, item.kind) in self._names
 
     def errors(self, item: Object) -> Iterator[str]:
-        """What the schema has against an object of a known kind: `spec.replicas: …`, values masked, since one may be a secret."""
+        """What the schema has against an object of a known kind, values masked, since one may be a secret."""
         for count, error in enumerate(self._validator(item).iter_errors(item.value)):
             if count == _TOO_MANY:
                 yield "and more in the same object"
@@ -82,7 +82,9 @@ class Schemas:
         key = (item.api_version, item.kind)
         if key not in self._validators:
             schema = {"$ref": f"{_SCHEMA_URI}#/$defs/{self._names[key]}", "required": ["metadata"]}
-            self._validators[key] = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, mask="the value")
+            self._validators[key] = jsonschema_rs.Draft202012Validator(
+                schema, registry=self._registry, mask="the value"
+            )
         return self._validators[key]
 
 
