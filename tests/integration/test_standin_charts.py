@@ -43,10 +43,10 @@ class Tree:
         for pulled in folder.glob("overlays/*/charts"):
             shutil.rmtree(pulled)
         with self._as_repository():
-            for chart in [*charts.pinned("dev"), *charts.pinned("prod")]:
-                if mirror:
-                    charts.pull(chart, mirror, stand_ins=False)
-                else:
+            if mirror:
+                list(charts.pull(["dev", "prod"], mirror))
+            else:
+                for chart in [*charts.pinned("dev"), *charts.pinned("prod")]:
                     shutil.copytree(ROOT / "tests" / "charts" / chart.name, chart.path)
 
     def render(self, environment: str) -> Objects:

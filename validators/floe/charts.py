@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,29 +69,65 @@ def pinned(environment: str) -> list[Chart]:
     return charts
 
 
-def pull(chart: Chart, mirror: str | None, stand_ins: bool) -> Source:
-    """Fill a chart's place and say from where; what is there already stays, but a stand-in gives way to the real one.
+@dataclass(frozen=True)
+class Pulled:
+    """One chart in the place of every overlay that pins this version: from where, or that it was there already."""
+
+    chart: str
+    environments: tuple[str, ...]
+    source: Source
+
+
+def pull(environments: Sequence[str], mirror: str | None = None, *, stand_ins: bool = False) -> Iterator[Pulled]:
+    """Fill the charts' places in these overlays, each chart fetched once; what is there already stays.
 
     `mirror`: a folder (of unpacked charts or .tgz files) or the URL of a chart repository, instead of the public one.
-    Raises FloeError where the chart cannot be had; the place is then as it was.
+    `stand_ins`: where a chart cannot be had, put the small one of tests/charts there; without, a real chart takes its
+    place again. Raises FloeError where a chart cannot be had, or not from the mirror; its places are then as they were.
     """
-    if chart.is_pulled() and not chart.is_stand_in():
-        return "present"
+    pins: dict[tuple[str, str, str], list[Chart]] = {}
+    for environment in environments:
+        for chart in pinned(environment):
+            pins.setdefault((chart.name, chart.version, chart.repository), []).append(chart)
+    for places in pins.values():
+        open_places = [place for place in places if not _is_filled(place, stand_ins=stand_ins and not mirror)]
+        source = _fill(open_places, mirror, stand_ins=stand_ins) if open_places else "present"
+        yield Pulled(str(places[0]), tuple(place.environment for place in places), source)
+
+
+def _is_filled(place: Chart, *, stand_ins: bool) -> bool:
+    if place.is_stand_in():
+        return stand_ins and (place.path / STAND_IN).read_text() == _digest(_stand_in(place))
+    return place.is_pulled()
+
+
+def _fill(places: Sequence[Chart], mirror: str | None, *, stand_ins: bool) -> Source:
+    chart = places[0]
     with tempfile.TemporaryDirectory() as folder:
         try:
             found, source = _obtain(chart, mirror, Path(folder))
             bundle_schemas(found)
         except FloeError:
-            found, source = repo.root() / "tests" / "charts" / chart.name, "stand-in"
-            if not (stand_ins and found.is_dir()):
+            if mirror or not (stand_ins and _stand_in(chart).is_dir()):
                 raise
-        _put(chart, found, stand_in=source == "stand-in")
+            found, source = Path(folder) / "stand-in", "stand-in"
+            shutil.copytree(_stand_in(chart), found)
+            (found / STAND_IN).write_text(_digest(_stand_in(chart)))
+        for place in places:
+            _put(place, found)
     return source
 
 
-def mirror_from_environment() -> str | None:
-    """What FLOE_CHART_MIRROR names, if anything."""
-    return os.environ.get(MIRROR) or None
+def _stand_in(chart: Chart) -> Path:
+    return repo.root() / "tests" / "charts" / chart.name
+
+
+def _digest(folder: Path) -> str:
+    """Of a folder's files, so that a stand-in which has changed is put in place anew."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _obtain(chart: Chart, mirror: str | None, folder: Path) -> tuple[Path, Source]:
@@ -146,15 +183,13 @@ def _version(folder: Path) -> str | None:
     return str(yamlio.load_file(file).get("version")) if file.is_file() else None
 
 
-def _put(chart: Chart, found: Path, *, stand_in: bool) -> None:
+def _put(chart: Chart, found: Path) -> None:
     """Copy beside the target, then rename, so that an interrupted pull leaves nothing half-written."""
     place = chart.path.parent
     part = place.with_name(f".{place.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
         shutil.copytree(found, part / chart.name)
-        if stand_in:
-            (part / chart.name / STAND_IN).touch()
         shutil.rmtree(place, ignore_errors=True)
         part.rename(place)
     finally:

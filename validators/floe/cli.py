@@ -72,9 +72,7 @@ def charts_pull(
     ] = None,
     stand_ins: Annotated[
         bool,
-        typer.Option(
-            "--stand-ins", help="where a chart cannot be had, the small one of tests/charts, which cannot deploy"
-        ),
+        typer.Option("--stand-ins", help="where a chart cannot be had, take the small one of tests/charts"),
     ] = False,
 ) -> None:
     """Put the pinned charts where kustomize looks for them.
@@ -88,15 +86,21 @@ def charts_pull(
     from floe import charts, repo
 
     err = console.err()
-    for environment in environments or repo.environments():
-        for chart in charts.pinned(environment):
-            with console.progress(f"charts: {environment} {chart}"):
-                source = charts.pull(chart, mirror, stand_ins)
-            note = ""
-            if source == "stand-in":
-                note = " [yellow](no chart repository or mirror reached: it shows the values, it does not deploy)[/]"
-            if source != "present":
-                err.print(f"charts: {environment} {chart}: {source}{note}")
+    pulled = charts.pull(environments or repo.environments(), mirror, stand_ins=stand_ins)
+    while True:
+        with console.progress("charts: pulling"):
+            chart = next(pulled, None)
+        if chart is None:
+            return
+        if chart.source != "present":
+            err.print(f"charts: {chart.chart} ({', '.join(chart.environments)}): {_SOURCES[chart.source]}")
+
+
+_SOURCES = {
+    "mirror": "from the mirror",
+    "repository": "from its repository",
+    "stand-in": "[yellow]a stand-in[/], since neither repository nor mirror has it: for a look, not to deploy",
+}
 
 
 @app.command()

@@ -73,11 +73,11 @@ def _s3_storage(platform: Platform, env: Env) -> str:
 
     assert isinstance(platform.storage, S3Storage)
     storage = platform.storage
-    client = connect.s3_client(storage, env)
     where = f"s3://{storage.bucket}"
     key = "/".join(part for part in (storage.prefix, f".floe-preflight-{uuid.uuid4().hex}") if part)
     step = "connection"
     try:
+        client = connect.s3_client(storage, env)
         client.head_bucket(Bucket=storage.bucket)
         step = "write"
         client.put_object(Bucket=storage.bucket, Key=key, Body=b"floe")

@@ -1,0 +1,63 @@
+"""What every test gets: a list of skips at the end, and in CI no skip but for what cannot be had."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+import servers
+
+CANNOT_BE_HAD = ("no chart mirror",)
+"""Beginnings of reasons that excuse a skip in CI: a chart repository is not reached from everywhere."""
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Postgres]:
+    """A PostgreSQL server of its own, with a password."""
+    with servers.postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.ObjectStore]:
+    """SeaweedFS: S3 and an Iceberg REST catalog with OAuth2."""
+    with servers.object_store(tmp_path_factory.mktemp("object-store")) as server:
+        yield server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name every skip with its reason, and what CI does not excuse as an error."""
+    skips = _skips(terminalreporter)
+    for name, reason in skips:
+        terminalreporter.write_line(f"skipped: {name}: {reason}")
+    for name, _ in _unexcused(skips):
+        terminalreporter.write_line(f"error: in CI a skip needs an excuse in tests/conftest.py: {name}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a CI run in which a test was skipped without an excuse."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if isinstance(reporter, pytest.TerminalReporter) and _unexcused(_skips(reporter)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skips(reporter: pytest.TerminalReporter) -> list[tuple[str, str]]:
+    """(test, reason) of every skip."""
+    return [
+        (
+            report.nodeid,
+            str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix(
+                "Skipped: "
+            ),
+        )
+        for report in reporter.stats.get("skipped", [])
+    ]
+
+
+def _unexcused(skips: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    if os.environ.get("CI") != "true":
+        return []
+    return [(name, reason) for name, reason in skips if not reason.startswith(CANNOT_BE_HAD)]

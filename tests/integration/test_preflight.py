@@ -1,0 +1,202 @@
+"""Preflight against real services: what it says when they work, and when each thing that can be wrong is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import servers
+from floe.connect import s3_client
+from floe.contract.platform import Platform, S3Storage
+from floe.preflight import runner
+from floe.preflight.checks import CHECKS, POSTGRES
+
+FLOE = Path(sys.executable).with_name("floe")
+
+
+def platform(**parts: dict[str, Any]) -> Platform:
+    """An embedded platform with some parts replaced."""
+    return Platform.model_validate(
+        {
+            "version": 1,
+            "specification": "follow",
+            "compute": {"target": "duckdb"},
+            "storage": {"kind": "file", "path": "/nonexistent"},
+            "catalog": {"kind": "sql", "path": "/nonexistent/catalog.db"},
+            "metadata": {"kind": "sqlite", "path": "unused"},
+            "marts": {"kind": "parquet", "path": "unused"},
+            **parts,
+        }
+    )
+
+
+def outcome(made: Platform, check: str, env: dict[str, str] | None = None) -> runner.Outcome:
+    """What came of one check."""
+    also = frozenset({POSTGRES}) if check == POSTGRES else frozenset[str]()
+    (found,) = (one for one in runner.run(made, also, os.environ | (env or {})) if one.id == check)
+    return found
+
+
+def s3(server: servers.ObjectStore, **changes: str) -> Platform:
+    return platform(storage={"kind": "s3", "bucket": server.bucket, "endpoint": server.s3, **changes})
+
+
+def rest(server: servers.ObjectStore, **changes: str) -> Platform:
+    return platform(catalog={"kind": "rest", "uri": server.catalog, "warehouse": server.warehouse, **changes})
+
+
+def test_embedded_default_passes(tmp_path: Path) -> None:
+    storage = {"kind": "file", "path": str(tmp_path / "ware house")}
+    catalog = {"kind": "sql", "path": str(tmp_path / "cata log.db")}
+    outcomes = list(runner.run(platform(storage=storage, catalog=catalog)))
+    assert {one.id: one.status for one in outcomes} == {
+        "compute-duckdb": "passed",
+        "storage-file": "passed",
+        "catalog-sql": "passed",
+    }
+    assert list((tmp_path / "ware house").iterdir()) == []
+
+
+def test_unwritable_folder_and_catalog(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    inside = str(tmp_path / "file" / "folder")
+    storage = outcome(platform(storage={"kind": "file", "path": inside}), "storage-file")
+    assert storage.status == "failed"
+    assert "failed on write" in storage.detail
+    catalog = outcome(platform(catalog={"kind": "sql", "path": f"{inside}/catalog.db"}), "catalog-sql")
+    assert catalog.status == "failed"
+    assert catalog.remedy
+
+
+def test_s3_passes_and_leaves_nothing(object_store: servers.ObjectStore) -> None:
+    made = s3(object_store, prefix="warehouse")
+    found = outcome(made, "storage-s3", object_store.env)
+    assert (found.status, found.detail) == ("passed", "s3://floe: written, read, deleted")
+    assert isinstance(made.storage, S3Storage)
+    listed = s3_client(made.storage, object_store.env).list_objects_v2(Bucket="floe", Prefix="warehouse/")
+    assert listed["KeyCount"] == 0
+
+
+def test_catalog_grants_a_token(object_store: servers.ObjectStore) -> None:
+    found = outcome(rest(object_store), "catalog-rest", object_store.env)
+    assert found.status == "passed", found
+    assert "token granted, warehouse s3://warehouse" in found.detail
+
+
+WRONG_SECRET = "not-the-secret-of-this-test"
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "env", "step", "remedy"),
+    [
+        ("s3", {}, {"AWS_SECRET_ACCESS_KEY": WRONG_SECRET}, "failed on auth", "AWS_SECRET_ACCESS_KEY"),
+        ("s3", {"bucket": "nope"}, {}, "failed on bucket", "create the bucket nope"),
+        ("s3", {"endpoint": "http://127.0.0.1:1"}, {}, "failed on connection", "storage.endpoint"),
+        ("s3", {"endpoint": "no url"}, {}, "failed on connection", "storage.endpoint"),
+        ("s3", {}, {"AWS_ACCESS_KEY_ID": ""}, "failed on settings", "export AWS_ACCESS_KEY_ID"),
+        (
+            "rest",
+            {},
+            {"FLOE_CATALOG_CLIENT_SECRET": WRONG_SECRET},
+            "failed on authentication",
+            "FLOE_CATALOG_CLIENT_SECRET",
+        ),
+        ("rest", {"warehouse": "s3://nope"}, {}, "failed on warehouse", "create the warehouse"),
+        ("rest", {"uri": "http://127.0.0.1:1"}, {}, "failed on connection", "catalog.uri"),
+        ("rest", {}, {"FLOE_CATALOG_CLIENT_ID": ""}, "failed on settings", "export FLOE_CATALOG_CLIENT_ID"),
+    ],
+)
+def test_what_is_wrong_with_the_object_store(
+    object_store: servers.ObjectStore, kind: str, changes: dict[str, str], env: dict[str, str], step: str, remedy: str
+) -> None:
+    make, check = {"s3": (s3, "storage-s3"), "rest": (rest, "catalog-rest")}[kind]
+    found = outcome(make(object_store, **changes), check, object_store.env | env)
+    assert found.status == "failed"
+    assert step in found.detail
+    assert remedy in found.remedy
+    for secret in (object_store.secret, WRONG_SECRET):
+        assert secret not in found.detail + found.remedy
+
+
+def test_catalog_uri_of_something_else(object_store: servers.ObjectStore) -> None:
+    found = outcome(rest(object_store, uri=object_store.s3), "catalog-rest", object_store.env)
+    assert found.status == "failed"
+    assert "is that of an Iceberg REST catalog" in found.remedy
+
+
+def test_postgres_passes(postgres: servers.Postgres) -> None:
+    found = outcome(platform(), POSTGRES, postgres.env)
+    assert found.status == "passed", found
+    assert "may create tables" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("env", "step", "remedy"),
+    [
+        ({"FLOE_POSTGRES_PASSWORD": WRONG_SECRET}, "failed on authentication", "password"),
+        ({"FLOE_POSTGRES_PASSWORD": ""}, "failed on authentication", "export FLOE_POSTGRES_PASSWORD"),
+        ({"FLOE_POSTGRES_DATABASE": "nope"}, "failed on database", "createdb"),
+        ({"FLOE_POSTGRES_PORT": "1"}, "failed on connection", "FLOE_POSTGRES_PORT"),
+        ({"FLOE_POSTGRES_HOST": "no.such.host.invalid"}, "failed on connection", "FLOE_POSTGRES_HOST"),
+        ({"FLOE_POSTGRES_PORT": "abc"}, "failed on settings", "whole number"),
+    ],
+)
+def test_what_is_wrong_with_postgres(postgres: servers.Postgres, env: dict[str, str], step: str, remedy: str) -> None:
+    found = outcome(platform(), POSTGRES, postgres.env | env)
+    assert found.status == "failed"
+    assert step in found.detail
+    assert remedy in found.remedy
+    assert WRONG_SECRET not in found.detail + found.remedy
+
+
+def test_postgres_user_who_may_not_create(postgres: servers.Postgres) -> None:
+    admin = {"host": servers.HOST, "port": postgres.port, "user": postgres.user, "password": postgres.password}
+    with psycopg.connect(**admin, dbname=postgres.database, autocommit=True) as connection:  # type: ignore[arg-type] # a dict of mixed types
+        connection.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    env = postgres.env | {"FLOE_POSTGRES_USER": "reader", "FLOE_POSTGRES_PASSWORD": "reader"}
+    found = outcome(platform(), POSTGRES, env)
+    assert "failed on authorization" in found.detail
+    assert "GRANT CREATE" in found.remedy
+
+
+def test_stopped_postgres_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
+    with servers.postgres(tmp_path) as server:
+        up = floe("preflight", "--check-postgres", "--json", env=server.env)
+    down = floe("preflight", "--check-postgres", "--json", env=server.env)
+    assert (up.returncode, down.returncode) == (0, 1)
+    (check,) = (one for one in json.loads(down.stdout)["checks"] if one["id"] == POSTGRES)
+    assert check["status"] == "failed"
+    assert "failed on connection" in check["detail"]
+    assert "check that PostgreSQL runs" in check["remedy"]
+    assert json.loads(up.stdout)["failed"] == 0
+
+
+def test_what_no_check_covers_is_named() -> None:
+    trino = platform(compute={"target": "trino", "host": "localhost"})
+    (found,) = (one for one in runner.run(trino) if one.id == "compute-trino")
+    assert found.status == "unchecked"
+
+
+def test_unknown_environment_lists_those_that_exist() -> None:
+    done = floe("preflight", "nope")
+    assert done.returncode == 2
+    assert "dev, prod" in done.stderr
+
+
+def test_ids_are_unique() -> None:
+    assert len({check.id for check in CHECKS}) == len(CHECKS)
+
+
+def floe(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person does."""
+    return subprocess.run(
+        [FLOE, *arguments], capture_output=True, text=True, check=False, env=os.environ | (env or {}), timeout=120
+    )

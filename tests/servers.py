@@ -1,0 +1,160 @@
+"""Real servers for tests, each on free ports of loopback, each ended with its block."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
+
+from floe.connect import s3_client
+from floe.contract.platform import S3Storage
+from floe.demo.processes import answers
+from floe.tools import resolve
+
+HOST = "127.0.0.1"
+_UP_SECONDS = 60
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, all different, below those that the kernel gives to clients."""
+    found: list[int] = []
+    port = 20000 + os.getpid() % 5000
+    while len(found) < count:
+        port += 1
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            found.append(port)
+    return found
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server with one user who may do everything."""
+
+    port: int
+    user: str
+    password: str
+    database: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables by which floe finds it."""
+        return {
+            "FLOE_POSTGRES_HOST": HOST,
+            "FLOE_POSTGRES_PORT": str(self.port),
+            "FLOE_POSTGRES_USER": self.user,
+            "FLOE_POSTGRES_PASSWORD": self.password,
+            "FLOE_POSTGRES_DATABASE": self.database,
+        }
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """A server whose data lie in `folder`."""
+    binary = resolve("postgres").resolve()
+    server = Postgres(free_ports(1)[0], "floe", "a-password-of-this-test", "postgres")
+    password = folder / "password"
+    password.write_text(server.password)
+    data = str(folder / "data")
+    initialise = [str(binary.with_name("initdb")), "-D", data, "-U", server.user, f"--pwfile={password}"]
+    subprocess.run([*_not_root(), *initialise, "-A", "scram-sha-256", "-N"], check=True, capture_output=True)
+    listen = ["-p", str(server.port), "-k", "", "-c", f"listen_addresses={HOST}"]
+
+    def up() -> bool:
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(
+                host=HOST, port=server.port, user=server.user, password=server.password, dbname=server.database
+            ).close()
+            return True
+        return False
+
+    with _running([*_not_root(), str(binary), "-D", data, "-F", *listen], folder, os.environ.copy(), up):
+        yield server
+
+
+def _not_root() -> list[str]:
+    """PostgreSQL refuses to run as root: a user namespace in which it is somebody else."""
+    return ["unshare", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """SeaweedFS, which stands in for S3 and for Polaris: an Iceberg REST catalog that hands out OAuth2 tokens."""
+
+    s3: str
+    catalog: str
+    key: str
+    secret: str
+    bucket: str = "floe"
+    warehouse: str = "s3://warehouse"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables by which floe authenticates."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "FLOE_CATALOG_CLIENT_ID": self.key,
+            "FLOE_CATALOG_CLIENT_SECRET": self.secret,
+        }
+
+
+@contextmanager
+def object_store(folder: Path) -> Iterator[ObjectStore]:
+    """A server whose data lie in `folder`, with one bucket and one warehouse."""
+    names = ("s3.port", "s3.port.iceberg", "s3.port.lance", "master.port", "filer.port", "volume.port", "admin.port")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    server = ObjectStore(
+        f"http://{HOST}:{ports['s3.port']}",
+        f"http://{HOST}:{ports['s3.port.iceberg']}",
+        "floe",
+        "a-secret-of-this-test",
+    )
+    command = [str(resolve("weed")), "mini", f"-dir={folder}", f"-ip={HOST}", f"-ip.bind={HOST}"]
+    command += ["-master.telemetry=false", "-webdav=false", f"-bucket={server.bucket}"]
+    command += [f"-tableBucket={server.warehouse.removeprefix('s3://')}"]
+    command += [f"-{name}={port}" for name, port in ports.items()]
+
+    storage = S3Storage(kind="s3", bucket=server.bucket, endpoint=server.s3)
+
+    def up() -> bool:
+        if not answers(f"{server.catalog}/v1/config?warehouse={server.warehouse}"):
+            return False
+        with suppress(ClientError, BotoCoreError):  # the bucket comes a moment after the port
+            s3_client(storage, server.env).head_bucket(Bucket=server.bucket)
+            return True
+        return False
+
+    with _running(command, folder, os.environ | server.env, up):
+        yield server
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, env: dict[str, str], up: Callable[[], bool]) -> Iterator[None]:
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + _UP_SECONDS
+        while not up():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} did not come up:\n{log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
