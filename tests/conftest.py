@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import servers
+from floe import repo
 
+ROOT = Path(__file__).parents[1]
 CANNOT_BE_HAD = ("no chart mirror",)
 """Beginnings of reasons that excuse a skip in CI: a chart repository is not reached from everywhere."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the repository in a folder with spaces in its name, which floe takes for the repository."""
+    folder = tmp_path / "a fork of ours"
+    ignored = shutil.ignore_patterns("target", "logs", "__pycache__")
+    for part in ("base", "overlays", "apps", "images", "tests/charts", "tests/cube-native"):
+        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+    shutil.copy(ROOT / "platform.yaml", folder)
+    monkeypatch.setenv("FLOE_ROOT", str(folder))
+    repo.root.cache_clear()
+    yield folder
+    repo.root.cache_clear()
 
 
 @pytest.fixture(scope="session")

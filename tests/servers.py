@@ -116,7 +116,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     server = ObjectStore(
         f"http://{HOST}:{ports['s3.port']}",
         f"http://{HOST}:{ports['s3.port.iceberg']}",
-        "floe",
+        "key-of-this-test",
         "a-secret-of-this-test",
     )
     command = [str(resolve("weed")), "mini", f"-dir={folder}", f"-ip={HOST}", f"-ip.bind={HOST}"]

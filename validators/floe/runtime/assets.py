@@ -82,7 +82,7 @@ def _is_mart(node: dict[str, Any]) -> bool:
 
 def _selected(context: dg.AssetExecutionContext, result: Any) -> bool:
     if isinstance(result, dg.Output):
-        return result.output_name in context.selected_output_names
+        return result.output_name in context.op_execution_context.selected_output_names
     if isinstance(result, dg.AssetCheckResult):
         return any(
             key.name == result.check_name and key.asset_key == result.asset_key

@@ -1,0 +1,190 @@
+"""The whole pipeline inside this process: raw batches to published marts, on files and on an object store."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from pyiceberg.catalog import Catalog
+
+import servers
+from floe import console, repo
+from floe.connect import open_catalog, s3_client
+from floe.contract.artifacts import VARIABLE, CompiledArtifacts, compile_environment
+from floe.contract.platform import S3Storage
+
+MARTS = ("customers", "products", "orders", "order_items")
+RAW = ("raw", "orders")
+
+
+class Location:
+    """The code location of the e-commerce app in a checkout, loaded afresh."""
+
+    def __init__(self, checkout: Path) -> None:
+        """Compile the checkout's embedded default and load the app's definitions from it."""
+        self.artifacts: CompiledArtifacts = compile_environment(repo.EMBEDDED)
+        console.write(repo.artifacts_file(repo.EMBEDDED), self.artifacts.text())
+        for name in [name for name in sys.modules if name.partition(".")[0] == "ecommerce"]:
+            del sys.modules[name]
+        sys.path.insert(0, str(checkout / "apps" / "ecommerce"))
+        try:
+            self.module: ModuleType = importlib.import_module("ecommerce.definitions")
+        finally:
+            sys.path.pop(0)
+        self.instance = dg.DagsterInstance.ephemeral()
+
+    def run(self, batch: str | None = None) -> dg.ExecuteInProcessResult:
+        """One run of the job; `batch` is what the schedule would have tagged it with."""
+        tags = {"floe/batch-id": batch, "floe/batch-at": "2026-03-02T12:00:00+00:00"} if batch else {}
+        job = self.module.defs.resolve_job_def("pipeline")
+        done: dg.ExecuteInProcessResult = job.execute_in_process(
+            instance=self.instance, tags=tags, raise_on_error=False
+        )
+        return done
+
+    def catalog(self) -> Catalog:
+        return open_catalog(self.artifacts.platform)
+
+    def rows(self, *identifier: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.catalog().load_table(identifier).scan().to_arrow().to_pylist()
+        return rows
+
+
+@pytest.fixture
+def location(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
+    monkeypatch.setenv(VARIABLE, str(repo.artifacts_file(repo.EMBEDDED)))
+    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.state() / "dbt"))
+    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
+    return Location(checkout)
+
+
+def edit(file: Path, path: tuple[str, ...], value: Any) -> None:
+    """Set one value in a YAML file."""
+    document = yaml.safe_load(file.read_text())
+    node = document
+    for step in path[:-1]:
+        node = node[step]
+    node[path[-1]] = value
+    file.write_text(yaml.safe_dump(document))
+
+
+def exported(mart: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(repo.state() / "marts" / f"{mart}.parquet").to_pylist()
+    return rows
+
+
+def test_marts_hold_what_the_batches_brought(location: Location) -> None:
+    assert location.run("first").success
+    once = len(location.rows(*RAW))
+    assert location.run("second").success
+
+    items = location.rows("raw", "order_items")
+    amounts: dict[str, Decimal] = {}
+    for item in items:
+        amount = item["quantity"] * item["unit_price"] - item["discount"]
+        amounts[item["order_id"]] = amounts.get(item["order_id"], Decimal(0)) + amount
+    orders = {order["order_id"]: order for order in location.rows("marts", "orders")}
+    assert len(orders) == len(location.rows(*RAW)) > once > 0
+    assert {name: order["amount"] for name, order in orders.items()} == amounts
+    assert {order["batch_id"] for order in orders.values()} == {"first", "second"}
+    raw_times = {row["order_id"]: row["ordered_at"].replace(tzinfo=None) for row in location.rows(*RAW)}
+    assert {name: order["ordered_at"] for name, order in orders.items()} == raw_times
+
+    products = location.rows("marts", "products")
+    assert sum(product["units_sold"] for product in products) == sum(item["quantity"] for item in items)
+    customers = location.rows("marts", "customers")
+    assert sum(customer["lifetime_value"] for customer in customers) == sum(amounts.values())
+
+    for mart in MARTS:
+        key = f"{mart[:-1]}_id"
+        by_key = lambda row, key=key: row[key]  # noqa: E731 # shorter than a function of its own
+        assert sorted(exported(mart), key=by_key) == sorted(location.rows("marts", mart), key=by_key)
+    assert sorted(path.name for path in (repo.state() / "marts").iterdir()) == sorted(f"{m}.parquet" for m in MARTS)
+
+
+def test_a_batch_that_is_run_again_adds_nothing(location: Location) -> None:
+    assert location.run("tick").success
+    before = location.rows(*RAW)
+    assert location.run("tick").success
+    assert location.rows(*RAW) == before
+
+
+def test_what_the_tests_refuse_is_not_published(location: Location) -> None:
+    assert location.run("good").success
+    before = {mart: (location.rows("marts", mart), exported(mart)) for mart in MARTS}
+    table = location.catalog().load_table(RAW)
+    bad = table.scan(limit=1).to_arrow()
+    bad = bad.set_column(bad.schema.get_field_index("order_id"), bad.schema.field("order_id"), pa.array(["o-1"]))
+    bad = bad.set_column(bad.schema.get_field_index("status"), bad.schema.field("status"), pa.array(["lost"]))
+    table.append(bad)
+
+    done = location.run("after the bad row")
+
+    assert not done.success
+    materialized = {event.asset_key.path[0] for event in done.get_asset_materialization_events() if event.asset_key}
+    assert "marts" not in materialized
+    assert any(not check.passed for check in done.get_asset_check_evaluations())
+    assert {mart: (location.rows("marts", mart), exported(mart)) for mart in MARTS} == before
+
+
+def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> None:
+    done = location.run()
+    materialized = {tuple(event.asset_key.path) for event in done.get_asset_materialization_events() if event.asset_key}
+    assert materialized >= {("raw", table) for table in MARTS} | {("marts", mart) for mart in MARTS}
+    assert {path[0] for path in materialized} == {"raw", "staging", "intermediate", "marts"}
+    checks = {check.check_name for check in done.get_asset_check_evaluations()}
+    assert {"orders_and_items_agree", "no_negative_amount"} <= checks
+    (orders,) = (
+        event
+        for event in done.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey(["marts", "orders"])
+    )
+    assert orders.materialization.metadata["dagster/row_count"].value == len(location.rows("marts", "orders"))
+
+
+def test_schedule_names_the_batch_after_its_tick(location: Location) -> None:
+    at = datetime(2026, 3, 2, 12, 5, tzinfo=UTC)
+    context = dg.build_schedule_context(instance=location.instance, scheduled_execution_time=at)
+    request = location.module.ticks(context)
+    assert request.run_key == at.isoformat()
+    assert request.tags == {"floe/batch-id": at.isoformat(), "floe/batch-at": at.isoformat()}
+    assert location.module.ticks.cron_schedule == "*/5 * * * *"
+    assert location.module.ticks.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_object_store_and_rest_catalog(
+    checkout: Path, object_store: servers.ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the dev overlay has it; SeaweedFS stands in for Polaris and S3."""
+    for name, value in object_store.env.items():
+        monkeypatch.setenv(name, value)
+    file = checkout / "platform.yaml"
+    edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
+    edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
+    edit(file, ("marts", "path"), f"s3://{object_store.bucket}/marts")
+    monkeypatch.setenv(VARIABLE, str(repo.artifacts_file(repo.EMBEDDED)))
+    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.state() / "dbt"))
+    location = Location(checkout)
+
+    assert location.run("first").success
+    assert location.run("second").success
+
+    storage = location.artifacts.platform.storage
+    assert isinstance(storage, S3Storage)
+    body = s3_client(storage).get_object(Bucket=object_store.bucket, Key="marts/orders.parquet")["Body"].read()
+    published = pq.read_table(pa.BufferReader(body)).to_pylist()
+    assert {row["batch_id"] for row in published} == {"first", "second"}
+    assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "orders"))
+    assert not (repo.state() / "marts").exists()
+    assert "AWS_SECRET_ACCESS_KEY" in os.environ  # what a run left of the environment is the next one's
