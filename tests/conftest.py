@@ -24,6 +24,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ignored = shutil.ignore_patterns("target", "logs", "__pycache__")
     for part in ("base", "overlays", "apps", "images", "tests/charts", "tests/cube-native"):
         shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+    for pulled in folder.glob("overlays/*/charts"):
+        shutil.rmtree(pulled)
     shutil.copy(ROOT / "platform.yaml", folder)
     monkeypatch.setenv("FLOE_ROOT", str(folder))
     repo.root.cache_clear()

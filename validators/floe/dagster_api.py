@@ -45,6 +45,19 @@ query Locations {
 }
 """
 
+_SCHEDULES = """
+query Schedules($selector: RepositorySelector!) {
+  schedulesOrError(repositorySelector: $selector) {
+    __typename
+    ... on Schedules { results { name scheduleState { status } } }
+    ... on PythonError { message }
+    ... on RepositoryNotFoundError { message }
+  }
+}
+"""
+
+_REPOSITORY = "__repository__"  # Dagster's name for a code location's only one
+
 FINAL = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 
@@ -56,7 +69,7 @@ class Dagster:
 
     def launch(self, location: str, job: str, tags: dict[str, str] | None = None) -> str:
         """Launch a job of a code location; returns the run's id. Raises FloeError where Dagster refuses."""
-        selector = {"repositoryLocationName": location, "repositoryName": "__repository__", "pipelineName": job}
+        selector = {"repositoryLocationName": location, "repositoryName": _REPOSITORY, "pipelineName": job}
         listed = [{"key": key, "value": value} for key, value in (tags or {}).items()]
         answer = self._ask(_LAUNCH, {"selector": selector, "tags": listed})["launchPipelineExecution"]
         if answer["__typename"] != "LaunchRunSuccess":
@@ -95,6 +108,14 @@ class Dagster:
                     raise FloeError(f"the code location {location} does not load: {failure}", "see its log")
                 return True
         return False
+
+    def schedules(self, location: str) -> dict[str, str]:
+        """Status of each schedule of a code location: RUNNING or STOPPED."""
+        selector = {"repositoryLocationName": location, "repositoryName": _REPOSITORY}
+        answer = self._ask(_SCHEDULES, {"selector": selector})["schedulesOrError"]
+        if answer["__typename"] != "Schedules":
+            raise FloeError(f"Dagster lists no schedules of {location}: {_reason(answer)}", "is it loaded?")
+        return {schedule["name"]: schedule["scheduleState"]["status"] for schedule in answer["results"]}
 
     def _ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()

@@ -155,7 +155,9 @@ def _stay(story: Story, processes: Supervisor, dagster: Dagster, api: CubeApi, a
 
     cron = artifacts.apps[APP].app.pipeline.schedule.cron
     story.chapter("4. Up, until Ctrl-C")
-    story.out.print(f"Dagster   {dagster.url}  [dim](schedule {cron}, a run by hand: Launchpad)[/]")
+    story.out.print(
+        f"Dagster   {dagster.url}  [dim](schedule {cron}; for a run by hand: Jobs, pipeline, Materialize all)[/]"
+    )
     story.out.print(f"Cube API  {api.url}/cubejs-api/v1")
     query = json.dumps(QUERY, separators=(",", ":"))
     story.out.print(

@@ -1,0 +1,153 @@
+"""From an overlay to a verdict, by the commands that people and pull requests run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from floe import charts, repo, tools
+from floe.contract.artifacts import compile_environment
+from floe.errors import FloeError
+
+BIN = Path(sys.executable).parent
+MOVING = "FLOE010"
+
+
+@pytest.fixture
+def pulled(checkout: Path) -> Path:
+    """A checkout with the stand-in charts in place."""
+    list(charts.pull(repo.environments(), stand_ins=True))
+    return checkout
+
+
+def run(*command: str | Path, cwd: Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, check=False, timeout=120)
+
+
+def kustomize(folder: Path, environment: str) -> bytes:
+    """What `kustomize build --enable-helm overlays/ENV` prints."""
+    helm = tools.resolve("helm")
+    command = [str(tools.resolve("kustomize")), "build", "--enable-helm", f"overlays/{environment}"]
+    env = os.environ | {"PATH": f"{helm.parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_an_overlay_piped_into_floe_validate_is_clean(pulled: Path, environment: str) -> None:
+    done = run(BIN / "floe-validate", "--format", "json", cwd=pulled, stdin=kustomize(pulled, environment))
+    assert done.returncode == 0, done.stdout
+    (report,) = json.loads(done.stdout)["reports"]
+    assert (report["environment"], report["objects"]) == (environment, 29)
+    assert {finding["code"] for finding in report["findings"]} == {"FLOE020"}  # it says that these are stand-ins
+
+
+def test_a_moving_tag_is_found(pulled: Path) -> None:
+    values = pulled / "overlays" / "prod" / "values" / "cube.yaml"
+    text = values.read_text()
+    assert "tag: 0.1.0" in text
+    values.write_text(text.replace("tag: 0.1.0", "tag: latest"))
+    done = run(BIN / "floe-validate", cwd=pulled, stdin=kustomize(pulled, "prod"))
+    assert done.returncode == 1
+    assert MOVING.encode() in done.stdout
+    assert b"floe-cube:latest has a moving tag" in done.stdout
+
+
+def test_nothing_on_stdin_says_what_kustomize_needs(pulled: Path) -> None:
+    done = run(BIN / "floe-validate", cwd=pulled)
+    assert done.returncode == 2
+    assert b"nothing came to validate" in done.stderr
+    assert b"--enable-helm" in done.stderr
+
+
+def test_render_prints_what_kustomize_prints(pulled: Path) -> None:
+    done = run(BIN / "floe", "render", "prod", cwd=pulled)
+    assert (done.returncode, done.stdout) == (0, kustomize(pulled, "prod"))
+
+
+def test_render_names_the_charts_that_are_not_pulled(checkout: Path) -> None:
+    done = run(BIN / "floe", "render", "prod", cwd=checkout)
+    assert done.returncode == 2
+    assert b"dagster 1.12.17" in done.stderr
+    assert b"floe charts pull" in done.stderr
+
+
+def test_render_passes_on_what_kustomize_refuses(pulled: Path) -> None:
+    (pulled / "overlays" / "prod" / "namespace.yaml").unlink()
+    done = run(BIN / "floe", "render", "prod", cwd=pulled)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"namespace.yaml" in done.stderr
+
+
+def test_unknown_overlay_lists_those_that_exist(checkout: Path) -> None:
+    done = run(BIN / "floe", "render", "produktion", cwd=checkout)
+    assert done.returncode == 2
+    assert b"dev, prod" in done.stderr
+
+
+def test_committed_artifacts_are_what_their_sources_compile_to() -> None:
+    for environment in repo.environments():
+        assert repo.artifacts_file(environment).read_text() == compile_environment(environment).text()
+
+
+def test_charts_come_from_a_folder_of_archives(checkout: Path, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    for name in ("cube", "cubestore", "dagster"):
+        (version,) = {chart.version for chart in charts.pinned("dev") if chart.name == name}
+        with tarfile.open(mirror / f"{name}-{version}.tgz", "w:gz") as archive:
+            archive.add(checkout / "tests" / "charts" / name, arcname=name)
+    first = {pulled.chart: pulled.source for pulled in charts.pull(["dev"], str(mirror))}
+    assert set(first.values()) == {"mirror"}
+    assert {pulled.source for pulled in charts.pull(["dev"], str(mirror))} == {"present"}
+    assert all(chart.is_pulled() and not chart.is_stand_in() for chart in charts.pinned("dev"))
+
+
+def test_a_real_chart_takes_the_place_of_its_stand_in(pulled: Path) -> None:
+    assert all(chart.is_stand_in() for chart in charts.pinned("prod"))
+    mirror = pulled / "tests" / "charts"
+    assert {pulled.source for pulled in charts.pull(["prod"], str(mirror))} == {"mirror"}
+    assert not any(chart.is_stand_in() for chart in charts.pinned("prod"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"not an archive", "is not a chart archive"), (None, "does not hold the chart cube")],
+)
+def test_a_bad_mirror_leaves_nothing_half_written(
+    checkout: Path, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    cube = next(chart for chart in charts.pinned("dev") if chart.name == "cube")
+    if content:
+        (tmp_path / f"cube-{cube.version}.tgz").write_bytes(content)
+    with pytest.raises(FloeError, match=words):
+        list(charts.pull(["dev"], str(tmp_path)))
+    assert not (checkout / "overlays" / "dev" / "charts").exists()
+
+
+def test_remote_references_of_a_schema_are_bundled(tmp_path: Path) -> None:
+    remote = "https://example.com/v1.19.0/_definitions.json#/definitions/"
+    chart = tmp_path / "chart"
+    chart.mkdir()
+    shutil.copy(repo.root() / "tests/charts/cube/Chart.yaml", chart)
+    probe = {"$ref": f"{remote}io.k8s.api.core.v1.Probe"}
+    labels = {"$ref": f"{remote}io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta/properties/labels"}
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"probe": probe, "labels": labels}}
+    (chart / "values.schema.json").write_text(json.dumps(schema))
+    (chart / "templates").mkdir()
+    charts.bundle_schemas(chart)
+    assert "https://example.com" not in (chart / "values.schema.json").read_text()
+    for values, accepted in (
+        ({"probe": {"httpGet": {"port": 1, "path": "/"}}, "labels": {"a": "b"}}, True),
+        ({"probe": {"httpGet": "no object"}}, False),
+        ({"labels": {"a": 1}}, False),
+    ):
+        (tmp_path / "values.yaml").write_text(json.dumps(values))
+        helm = run(tools.resolve("helm"), "template", chart, "--values", tmp_path / "values.yaml", cwd=tmp_path)
+        assert (helm.returncode == 0) is accepted, helm.stderr

