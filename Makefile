@@ -40,8 +40,9 @@ format: $(STAMP) ## rewrite the Python code in the house's format
 bench: setup ## speed, as ratios against a peer in the same run
 	@$(BIN)/python tests/bench $(ARGS)
 
-lock: $(BIN)/uv ## write requirements.lock anew from pyproject.toml
+lock: $(BIN)/uv ## write requirements.lock and tools.lock anew
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet validators/floe/tools.in --output-file validators/floe/tools.lock
 
 clean: ## forget the embedded default's state and the pulled charts
 	@rm -rf .floe overlays/*/charts
