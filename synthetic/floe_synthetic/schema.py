@@ -1,0 +1,107 @@
+"""The raw tables, described once: the Arrow schema a batch arrives in and the Iceberg table it is kept in.
+
+Money is `decimal(12, 2)` in one currency. Times are UTC with microseconds (`timestamptz` in Iceberg). What identifies a
+row, what it refers to, when it happened and what it cost is required; what merely describes it may be missing.
+
+| table | one row is |
+|---|---|
+| customers | a person or company that can order |
+| products | an article of the catalogue |
+| orders | an order as placed |
+| order_items | one line of an order; its amount is `quantity * unit_price - discount`, never negative |
+
+No table is partitioned. A batch is one small file that covers five minutes, so the bounds of `ordered_at` and
+`_loaded_at` prune as sharply as a partition by day would; and to write those, PyIceberg needs one more native library.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pyiceberg.schema import Schema
+
+Kind = Literal["string", "int", "money", "time"]
+
+MONEY = pa.decimal128(12, 2)
+TIME = pa.timestamp("us", tz="UTC")
+_ARROW = {"string": pa.string(), "int": pa.int32(), "money": MONEY, "time": TIME}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a raw table; `doc` becomes the column's comment in the catalog."""
+
+    name: str
+    kind: Kind
+    doc: str
+    required: bool = True
+
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "customers": (
+        Column("customer_id", "string", "key"),
+        Column("name", "string", "full name", required=False),
+        Column("email", "string", "address at example.com or example.org", required=False),
+        Column("country", "string", "ISO 3166-1 alpha-2", required=False),
+        Column("segment", "string", "consumer, small_business or enterprise", required=False),
+        Column("created_at", "time", "when the customer registered, never later than its first order"),
+    ),
+    "products": (
+        Column("product_id", "string", "key"),
+        Column("name", "string", "what the shop calls it", required=False),
+        Column("category", "string", "department of the shop", required=False),
+        Column("unit_price", "money", "list price of one piece"),
+    ),
+    "orders": (
+        Column("order_id", "string", "key"),
+        Column("customer_id", "string", "who ordered: customers.customer_id"),
+        Column("ordered_at", "time", "when the order was placed"),
+        Column("status", "string", "completed, pending, cancelled or returned"),
+    ),
+    "order_items": (
+        Column("order_item_id", "string", "key"),
+        Column("order_id", "string", "the order: orders.order_id"),
+        Column("product_id", "string", "what was ordered: products.product_id"),
+        Column("quantity", "int", "pieces, at least 1"),
+        Column("unit_price", "money", "price of one piece on this order"),
+        Column("discount", "money", "taken off the whole line, at most quantity * unit_price"),
+    ),
+}
+"""The columns a batch brings, per table, in loading order."""
+
+LOADED: tuple[Column, ...] = (
+    Column("_batch_id", "string", "the batch that brought the row"),
+    Column("_loaded_at", "time", "when the row was loaded"),
+)
+"""What the loader adds to every table."""
+
+
+def arrow_schema(table: str, *, loaded: bool = False) -> pa.Schema:
+    """The Arrow schema of `table` as a batch brings it or, with `loaded`, as it is written; required: not nullable."""
+    columns = _columns(table, loaded=loaded)
+    return pa.schema([pa.field(column.name, _ARROW[column.kind], nullable=not column.required) for column in columns])
+
+
+def iceberg_schema(table: str) -> "Schema":
+    """The Iceberg schema of `table`: the batch's columns and the loader's, field ids from 1 in that order."""
+    from pyiceberg import types
+    from pyiceberg.schema import Schema
+
+    kinds: dict[Kind, types.PrimitiveType] = {
+        "string": types.StringType(),
+        "int": types.IntegerType(),
+        "money": types.DecimalType(MONEY.precision, MONEY.scale),
+        "time": types.TimestamptzType(),
+    }
+    return Schema(
+        *(
+            types.NestedField(field_id, column.name, kinds[column.kind], required=column.required, doc=column.doc)
+            for field_id, column in enumerate(_columns(table, loaded=True), start=1)
+        )
+    )
+
+
+def _columns(table: str, *, loaded: bool) -> tuple[Column, ...]:
+    return TABLES[table] + (LOADED if loaded else ())
