@@ -19,7 +19,9 @@ endif
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## the locked Python environment and the charts
+setup: $(STAMP) ## the locked Python environment, the tools, Cube, the charts
+	@$(BIN)/floe tools --get kustomize helm node npm
+	@$(BIN)/python -m floe.cube
 	@$(BIN)/floe charts pull --stand-ins
 
 demo: setup ## render, validate, preflight, then live data up to Cube (ARGS=--once stops after that)

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from floe import repo
-from floe.console import err
+from floe.console import err, run
 from floe.errors import FloeError
 from floe.tools import resolve
 
@@ -75,6 +75,12 @@ def _run_installer(script: Path, path: Path, standin: Path) -> None:
         raise FloeError(
             f"Cube could not be installed: {lines[-1]}", f"npm needs its registry; try: {shlex.join(command)}"
         )
+
+
+def version() -> str:
+    """The release of Cube that images/cube locks."""
+    lock = json.loads((repo.root() / "images/cube/package-lock.json").read_bytes())
+    return str(lock["packages"]["node_modules/@cubejs-backend/server"]["version"])
 
 
 def parquet_marts(folder: Path) -> str:
@@ -172,3 +178,7 @@ def _get(address: str, token: str, seconds: float) -> dict[str, Any]:
         raise CubeError(message, error.code) from None
     except (OSError, HTTPException) as error:
         raise CubeError(str(error), 0) from error
+
+
+if __name__ == "__main__":
+    run(lambda: print(f"✓ cube         {version()} {install().path}"))

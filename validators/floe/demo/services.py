@@ -51,7 +51,7 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
     console.write(workspace, json.dumps({"load_from": servers}, indent=2) + "\n")
     for app, grpc in locations.items():
         module = ["--module-name", f"{app.replace('-', '_')}.definitions", "--working-directory", str(repo.app(app))]
-        command = [_script("dagster"), "api", "grpc", "--host", HOST, "--port", str(grpc), *module]
+        command = [sys.executable, "-m", "floe.runtime.code_server", "--host", HOST, "--port", str(grpc), *module]
         supervisor.start(f"dagster-{app}", command, env, repo.root())
     listen = ["--host", HOST, "--port", str(port)]
     # Both look for the code locations when they start, but try again on their own where one is not up yet.

@@ -1,0 +1,84 @@
+"""From trigger to Cube's answer, and dbt inside the run against dbt as a command of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from floe import console, cube, repo
+from floe.contract.artifacts import VARIABLE, compile_environment
+from floe.demo.ports import claim
+from floe.demo.processes import supervisor
+from floe.demo.services import start_cube, start_dagster
+
+TICKS = 5
+QUERY = {"measures": ["orders.count"]}
+
+
+def run() -> dict[str, float]:
+    """Medians of seconds over TICKS ticks, on a repository state of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        fork = Path(folder) / "fork"
+        fork.mkdir()
+        for part in ("apps", "base", "images", "overlays", "tests", "platform.yaml"):
+            (fork / part).symlink_to(repo.root() / part)
+        os.environ["FLOE_ROOT"] = str(fork)
+        repo.root.cache_clear()
+        try:
+            return _measure()
+        finally:
+            del os.environ["FLOE_ROOT"]
+            repo.root.cache_clear()
+
+
+def _measure() -> dict[str, float]:
+    artifacts = compile_environment(repo.EMBEDDED)
+    console.write(repo.artifacts_file(repo.EMBEDDED), artifacts.text())
+    to_run, to_answer, by_command = [], [], []
+    with supervisor(repo.state() / "logs") as processes:
+        dagster = start_dagster(processes, artifacts, claim(0, "Dagster", ""))
+        dagster.follow(dagster.launch("ecommerce", "pipeline"), 240)
+        api = start_cube(processes, artifacts, claim(0, "Cube", ""))
+        for _ in range(TICKS):
+            before = int(cube.load(api.url, api.token, QUERY)[0]["orders.count"])
+            started = time.monotonic()
+            dagster.follow(dagster.launch("ecommerce", "pipeline"), 240)
+            to_run.append(time.monotonic() - started)
+            while int(cube.load(api.url, api.token, QUERY)[0]["orders.count"]) <= before:
+                time.sleep(0.1)
+            to_answer.append(time.monotonic() - started)
+            by_command.append(_dbt_command())
+    tick, command = statistics.median(to_answer), statistics.median(by_command)
+    return {
+        "trigger to run's end, s": round(statistics.median(to_run), 1),
+        "trigger to Cube's answer, s": round(tick, 1),
+        "dbt build as a command alone, s": round(command, 1),
+        "ratio, trigger to Cube / dbt command": round(tick / command, 2),
+    }
+
+
+def _dbt_command() -> float:
+    """Seconds that `dbt build` of the same project on the same tables takes from a shell."""
+    project = repo.app("ecommerce") / "dbt"
+    with tempfile.TemporaryDirectory() as folder:
+        env = os.environ | {
+            VARIABLE: str(repo.artifacts_file(repo.EMBEDDED)),
+            "FLOE_SCRATCH": f"{folder}/scratch.duckdb",
+            "DBT_TARGET_PATH": f"{folder}/target",
+            "DBT_LOG_PATH": f"{folder}/logs",
+        }
+        command = [str(Path(sys.executable).with_name("dbt")), "build", "--quiet"]
+        command += ["--project-dir", str(project), "--profiles-dir", str(project)]
+        started = time.monotonic()
+        subprocess.run(command, env=env, check=True, capture_output=True)
+        return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    print(json.dumps(run()))
