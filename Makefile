@@ -14,6 +14,9 @@ ifneq ($(PIP_INDEX),)
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX)
 endif
 
+# uv lists every package it installs: worth a person's terminal, not a log.
+QUIET := $(shell [ -t 2 ] || echo --quiet)
+
 .PHONY: help setup demo test lint types format bench lock clean
 
 help: ## list the targets
@@ -61,6 +64,6 @@ $(BIN)/uv: requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml $(BIN)/uv
 	@echo "setup: packages of requirements.lock"
-	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip sync --require-hashes requirements.lock
+	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip sync $(QUIET) --require-hashes requirements.lock
 	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from floe import repo
-from floe.console import err, run
+from floe.console import err, out, run
 from floe.errors import FloeError
 from floe.tools import resolve
 
@@ -180,5 +180,10 @@ def _get(address: str, token: str, seconds: float) -> dict[str, Any]:
         raise CubeError(str(error), 0) from error
 
 
+def _report() -> None:
+    found = install()
+    out().print(f"[green]✓[/] cube       {version():<10} {found.path} [dim](native addon: {found.native})[/]")
+
+
 if __name__ == "__main__":
-    run(lambda: print(f"✓ cube         {version()} {install().path}"))
+    run(_report)

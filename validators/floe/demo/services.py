@@ -23,10 +23,11 @@ _UP_SECONDS = 120  # a cold start on a busy laptop
 
 @dataclass(frozen=True)
 class CubeApi:
-    """A running Cube and a token for it."""
+    """A running Cube, a token for it, and what serves as its Rust addon."""
 
     url: str
     token: str
+    native: str
 
 
 def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> Dagster:
@@ -53,16 +54,13 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
         module = ["--module-name", f"{app.replace('-', '_')}.definitions", "--working-directory", str(repo.app(app))]
         command = [sys.executable, "-m", "floe.runtime.code_server", "--host", HOST, "--port", str(grpc), *module]
         supervisor.start(f"dagster-{app}", command, env, repo.root())
+    read = ["--workspace", str(workspace)]
     listen = ["--host", HOST, "--port", str(port)]
-    # Both look for the code locations when they start, but try again on their own where one is not up yet.
-    supervisor.start(
-        "dagster-webserver", [_script("dagster-webserver"), *listen, "--workspace", str(workspace)], env, repo.root()
-    )
-    supervisor.start(
-        "dagster-daemon", [_script("dagster-daemon"), "run", "--workspace", str(workspace)], env, repo.root()
-    )
+    supervisor.start("dagster-webserver", [_script("dagster-webserver"), *listen, *read], env, repo.root())
     dagster = Dagster(f"http://{HOST}:{port}")
     supervisor.wait(lambda: answers(f"{dagster.url}/server_info"), "Dagster's webserver", _UP_SECONDS)
+    # Only now: on a fresh home both would create the same SQLite databases, and one of them fails.
+    supervisor.start("dagster-daemon", [_script("dagster-daemon"), "run", *read], env, repo.root())
     for app in artifacts.apps:
         supervisor.wait(lambda name=app: _loaded(dagster, name), f"the code location {app}", _UP_SECONDS)  # type: ignore[misc] # mypy knows no type of a default
     return dagster
@@ -103,8 +101,8 @@ def start_cube(supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) 
     model = repo.app(name) / specification.app.semantic_layer.model
     secret = secrets.token_hex(32)  # of this run alone: nothing to keep, nothing to leak
     marts = cube.parquet_marts(local(artifacts.platform.marts.path))
-    command = cube.command(cube.install())
-    supervisor.start("cube", command, cube.environment(model, marts, port, secret), repo.root())
+    install = cube.install()
+    supervisor.start("cube", cube.command(install), cube.environment(model, marts, port, secret), repo.root())
     url = f"http://{HOST}:{port}"
     supervisor.wait(lambda: answers(f"{url}/livez"), "Cube", _UP_SECONDS)
-    return CubeApi(url, cube.token(secret, minutes=7 * 24 * 60))
+    return CubeApi(url, cube.token(secret, minutes=7 * 24 * 60), install.native)

@@ -106,6 +106,8 @@ def _live(
     with story.step("Cube is up") as said:
         api = start_cube(processes, artifacts, cube_port)
         said.append(api.url)
+        if api.native == "stand-in":
+            said.append("[yellow]with our stand-in for its native addon, which cannot be downloaded here[/]")
     with story.step("Cube answers") as said:
         before = _ask(api)
         said.append(_counts(before))

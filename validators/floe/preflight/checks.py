@@ -5,6 +5,7 @@ Each uses the client that the pipeline uses, does what the pipeline will do, and
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -183,19 +184,19 @@ def _postgres(platform: Platform, env: Env) -> str:
     return f"{where}: PostgreSQL {version}, may create tables"
 
 
-_POSTGRES_REMEDIES = (
+_POSTGRES_REMEDIES = (  # libpq gives no code for a connection that fails, only words
     ("password authentication failed", "authentication", "check the user and the password of platform.yaml's metadata"),
     ("no password supplied", "authentication", "export FLOE_POSTGRES_PASSWORD=…"),
     ("no pg_hba.conf entry", "authentication", "let this host in: pg_hba.conf on the server"),
-    ("role ", "authentication", "create the role: createuser NAME"),
-    ("database ", "database", "create the database: createdb NAME"),
+    (r'role ".*" does not exist', "authentication", "create the role: createuser NAME"),
+    (r'database ".*" does not exist', "database", "create the database: createdb NAME"),
     ("SSL", "connection", "check metadata.sslmode against what the server offers"),
 )
 
 
 def _postgres_remedy(message: str, where: str) -> tuple[str, str]:
-    for part, step, remedy in _POSTGRES_REMEDIES:
-        if part in message and ("FATAL" in message or part != "database "):
+    for pattern, step, remedy in _POSTGRES_REMEDIES:
+        if re.search(pattern, message):
             return step, remedy
     return "connection", f"check that PostgreSQL runs and listens at {where} (FLOE_POSTGRES_HOST, FLOE_POSTGRES_PORT)"
 
