@@ -264,7 +264,7 @@ def _tool(name: str) -> Tool:
 
 def _probe(tool: Tool, path: Path, source: Literal["PATH", "package", "go"]) -> Found | None:
     """The tool at this very path, if it runs and is new enough."""
-    if not (path.is_file() and os.access(path, os.X_OK)):
+    if not (os.access(path, os.X_OK) and path.is_file()):  # in this order: a folder of PATH may be closed to us
         return None
     try:
         done = subprocess.run([path, *tool.version], capture_output=True, text=True, timeout=30, check=False)
