@@ -162,7 +162,12 @@ def _from_folder(chart: Chart, mirror: Path, folder: Path) -> Path:
     if archive.is_file():
         try:
             with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
+                # Python 3.11.4 brought the filter; before it, take plain files alone, so that nothing points elsewhere.
+                if hasattr(tarfile, "data_filter"):
+                    tar.extractall(folder, filter="data")
+                else:
+                    plain = (m for m in tar if m.isfile() and not {"..", "/"} & set(Path(m.name).parts))
+                    tar.extractall(folder, members=plain)  # noqa: S202 # checked in the line above
         except (tarfile.TarError, OSError, EOFError) as error:
             raise FloeError(f"{archive} is not a chart archive: {error}", "fetch it anew") from error
     else:
