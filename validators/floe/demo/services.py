@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +39,15 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
             "the embedded default keeps Dagster's metadata in files", "metadata.kind: sqlite in platform.yaml"
         )
     home = local(metadata.path)
+    scratch = repo.state() / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)  # a run that was killed could not
+    scratch.mkdir(parents=True)
     env = os.environ | {
         "DAGSTER_HOME": str(home),
         "FLOE_ROOT": str(repo.root()),
         "FLOE_DBT_TARGET": str(repo.state() / "dbt"),
         VARIABLE: str(repo.artifacts_file(repo.EMBEDDED)),
+        "FLOE_SCRATCH_FOLDER": str(scratch),
         "DO_NOT_TRACK": "1",
     }
     locations = {app: claim(0, f"the code location {app}", "") for app in artifacts.apps}

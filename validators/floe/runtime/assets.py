@@ -18,6 +18,9 @@ from floe.runtime import dbt, marts
 TARGET = "FLOE_DBT_TARGET"
 """Names the folder for what dbt makes of the projects; each project's own target folder where it is not set."""
 
+SCRATCH = "FLOE_SCRATCH_FOLDER"
+"""Names the folder for the runs' scratch databases; the system's temporary one where it is not set."""
+
 
 def project(app: App, folder: Path, platform: Platform) -> dbt.Project:
     """The dbt project of an app whose files lie in `folder`."""
@@ -54,7 +57,7 @@ def dbt_project_assets(made: dbt.Project) -> dg.AssetsDefinition:
     )
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
         held: dict[str, Any] = {}
-        with tempfile.TemporaryDirectory(prefix="floe-") as folder:
+        with tempfile.TemporaryDirectory(prefix="floe-", dir=os.environ.get(SCRATCH)) as folder:
             scratch = Path(folder) / "scratch.duckdb"
             for raw_event in dbt.build(made, scratch):
                 event = DbtCoreCliEventMessage(raw_event=raw_event, event_history_metadata={})
