@@ -56,7 +56,7 @@ def test_a_moving_tag_is_found(pulled: Path) -> None:
     done = run(BIN / "floe-validate", cwd=pulled, stdin=kustomize(pulled, "prod"))
     assert done.returncode == 1
     assert MOVING.encode() in done.stdout
-    assert b"floe-cube:latest has a moving tag" in done.stdout
+    assert b"floe-cube:latest moves with its tag latest" in done.stdout
 
 
 def test_nothing_on_stdin_says_what_kustomize_needs(pulled: Path) -> None:

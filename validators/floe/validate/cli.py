@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from floe import console, render, repo
+from floe import console, render
 from floe.errors import FloeError
 from floe.validate import policies
 from floe.validate.findings import Finding
@@ -26,7 +28,7 @@ FORMATS = ("text", "json", "github")
 @app.command()
 def command(
     sources: Annotated[
-        list[str] | None, typer.Argument(help="overlays to render, or YAML files; stdin without any")
+        list[str] | None, typer.Argument(help="overlays to render, or YAML files; stdin without any, and as -")
     ] = None,
     env: Annotated[str | None, typer.Option(help="environment of the stream; its annotation says it otherwise")] = None,
     output: Annotated[str, typer.Option("--format", "-f", help=f"one of {', '.join(FORMATS)}")] = "text",
@@ -58,21 +60,26 @@ def command(
 
 def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
     """(name, content) of each source."""
-    if not sources:
-        if sys.stdin.isatty():
-            raise FloeError(
-                "no manifests on standard input", "floe-validate ENV, or pipe: kustomize build --enable-helm … |"
-            )
-        yield "stdin", sys.stdin.buffer.read()
-    for source in sources:
+    for source in sources or ["-"]:
         path = Path(source)
-        if source not in repo.environments() and path.suffix in (".yaml", ".yml"):
+        if source == "-":
+            yield "stdin", _stdin()
+        elif path.suffix in (".yaml", ".yml", ".json"):
             try:
                 yield source, path.read_bytes()
             except OSError as error:
                 raise FloeError(f"cannot read {source}: {error.strerror}", "check the path") from error
         else:
-            yield f"overlays/{source}", render.render(source)
+            environment = source.removeprefix("overlays/").rstrip("/")
+            yield f"overlays/{environment}", render.render(environment)
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise FloeError(
+            "no manifests on standard input", "floe-validate ENV, or pipe: kustomize build --enable-helm … |"
+        )
+    return sys.stdin.buffer.read()
 
 
 def text(reports: list[Report]) -> None:
@@ -95,7 +102,8 @@ def text(reports: list[Report]) -> None:
 def verdict(report: Report) -> str:
     """In a few words, with rich's markup: `31 objects, ok, 1 warning`."""
     errors, warnings = report.count("error"), report.count("warning")
-    words = [f"{report.objects} objects", f"[red]{errors} error{'s' * (errors != 1)}[/]" if errors else "[green]ok[/]"]
+    objects = f"{report.objects} object{'s' * (report.objects != 1)}"
+    words = [objects, f"[red]{errors} error{'s' * (errors != 1)}[/]" if errors else "[green]ok[/]"]
     if warnings:
         words.append(f"[yellow]{warnings} warning{'s' * (warnings != 1)}[/]")
     return ", ".join(words)
@@ -109,9 +117,8 @@ def _json(reports: list[Report]) -> None:
 def _github(reports: list[Report]) -> None:
     for report in reports:
         for finding in report.findings:
-            print(
-                f"::{finding.severity} title={finding.code} {_escaped(finding.object)}::{_escaped(_sentence(finding))}"
-            )
+            title = _escaped(f"{finding.code} {finding.object}").replace(":", "%3A").replace(",", "%2C")
+            print(f"::{finding.severity} title={title}::{_escaped(_sentence(finding))}")
 
 
 def _sentence(finding: Finding) -> str:
@@ -139,4 +146,7 @@ def _explain(code: str) -> None:
 
 def main() -> None:
     """Entry point."""
+    gc.disable()  # what a validation builds lives until the end of the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding lacks
     console.run(app)

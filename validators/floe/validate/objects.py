@@ -22,25 +22,25 @@ class Object:
     line: int
     value: dict[str, Any]
 
-    @property
+    @cached_property
     def kind(self) -> str:
-        return str(self.value.get("kind", ""))
+        return text(self.value.get("kind"))
 
-    @property
+    @cached_property
     def api_version(self) -> str:
-        return str(self.value.get("apiVersion", ""))
+        return text(self.value.get("apiVersion"))
 
-    @property
+    @cached_property
     def metadata(self) -> dict[str, Any]:
         return mapping(self.value.get("metadata"))
 
     @property
     def name(self) -> str:
-        return str(self.metadata.get("name", ""))
+        return text(self.metadata.get("name"))
 
     @property
     def namespace(self) -> str:
-        return str(self.metadata.get("namespace", ""))
+        return text(self.metadata.get("namespace"))
 
     @property
     def label(self) -> str:
@@ -68,9 +68,16 @@ _POD_PATHS = {
     "StatefulSet": _TEMPLATE,
     "DaemonSet": _TEMPLATE,
     "ReplicaSet": _TEMPLATE,
+    "ReplicationController": _TEMPLATE,
+    "PodTemplate": ("template", "spec"),
     "Job": _TEMPLATE,
     "CronJob": ("spec", "jobTemplate", *_TEMPLATE),
 }
+
+
+def text(node: Any) -> str:
+    """The node if it is text, else nothing: the schema says what is wrong with it."""
+    return node if isinstance(node, str) else ""
 
 
 def mapping(node: Any) -> dict[str, Any]:
@@ -92,22 +99,42 @@ class Stream:
     secrets_expected: frozenset[str] = field(default_factory=frozenset)
 
     @cached_property
-    def names(self) -> dict[str, set[str]]:
-        """Names by kind."""
-        found: dict[str, set[str]] = {}
+    def names(self) -> dict[str, set[tuple[str, str]]]:
+        """(namespace, name) of all objects, by kind."""
+        found: dict[str, set[tuple[str, str]]] = {}
         for item in self.objects:
-            found.setdefault(item.kind, set()).add(item.name)
+            found.setdefault(item.kind, set()).add((item.namespace, item.name))
         return found
+
+    def provides(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether an object is in the stream, in that namespace or where one of the two says none."""
+        if kind == "Secret" and name in self.secrets_expected:
+            return True
+        found = self.names.get(kind, set())
+        if namespace:
+            return (namespace, name) in found or ("", name) in found
+        return any(name == other for _, other in found)
 
 
 def objects(documents: Iterable[yamlio.Document], source: str) -> Iterator[Object]:
-    """The objects of a stream, Lists unfolded. A document that is no mapping becomes an object without a kind."""
+    """The objects of a stream, lists unfolded. What is no mapping becomes an object with the one key ""."""
     for document in documents:
-        value = document.value if isinstance(document.value, dict) else {"": document.value}
-        items = value.get("items")
-        unfolded = list(mappings(items)) if value.get("kind") == "List" and isinstance(items, list) else [value]
-        for item in unfolded:
-            yield Object(source, document.number, document.line, item)
+        for value in _unfolded(document.value):
+            yield Object(source, document.number, document.line, value)
+
+
+def _unfolded(value: Any) -> Iterator[dict[str, Any]]:
+    """One object, or those of a List; in a typed one such as ConfigMapList they need not say what they are."""
+    if not isinstance(value, dict):
+        yield {"": value}
+        return
+    kind, items = text(value.get("kind")), value.get("items")
+    if not kind.endswith("List") or not isinstance(items, list):
+        yield value
+        return
+    implied = {"apiVersion": value.get("apiVersion"), "kind": kind.removesuffix("List")} if kind != "List" else {}
+    for item in items:
+        yield from _unfolded({**implied, **item} if isinstance(item, dict) else item)
 
 
 def environment_of(found: Iterable[Object]) -> str | None:

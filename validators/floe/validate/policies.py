@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from floe.validate import credentials
 from floe.validate.findings import Finding, Severity
-from floe.validate.objects import Object, Stream, mapping, mappings
+from floe.validate.objects import Object, Stream, mapping, mappings, text
 from floe.validate.schema import Schemas
 
 Hit = tuple[Object, str]
@@ -31,134 +30,130 @@ class Policy:
 
 def _schema(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     for item in stream.objects:
-        if not item.api_version or not item.kind:
-            yield item, "apiVersion and kind must both be set"
+        if "" in item.value:
+            yield item, "not an object but a list or a bare value"
+        elif not item.api_version or not item.kind:
+            yield item, "apiVersion and kind must both be set, to a string"
         elif schemas.knows(item):
             for error in schemas.errors(item):
                 yield item, error
+            if item.metadata and item.metadata.get("name") in (None, "") and not item.metadata.get("generateName"):
+                yield item, "metadata.name must be set"
+        elif schemas.owns(item):
+            similar = schemas.similar(item)
+            yield (
+                item,
+                f"Kubernetes {schemas.kubernetes} has no {item.api_version} {item.kind}"
+                + (f"; did you mean {similar}?" if similar else ""),
+            )
 
 
 def _unknown_kind(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     for item in stream.objects:
-        if item.api_version and item.kind and not schemas.knows(item):
+        if item.api_version and item.kind and not schemas.knows(item) and not schemas.owns(item):
             yield item, f"no schema of {item.api_version} {item.kind} in Kubernetes {schemas.kubernetes}: not checked"
 
 
 def _colliding(stream: Stream, _: Schemas) -> Iterator[Hit]:
     seen: dict[tuple[str, str, str, str], Object] = {}
     for item in stream.objects:
+        if not item.kind or not item.name:
+            continue
         group = item.api_version.rpartition("/")[0]  # two versions of one group are the same object
         first = seen.setdefault((group, item.kind, item.namespace, item.name), item)
         if first is not item:
-            yield item, f"the same object stands in document {first.document}"
+            yield item, f"the same object stands in document {first.document}, line {first.line}"
 
 
-_MOVING_TAGS = frozenset({"latest", "main", "master", "edge", "nightly", "stable", "dev", "develop", "head", "canary"})
+_IMAGE = re.compile(r"[\w.-]+(?::\d+(?=/))?(?:/[\w.-]+)*(?::(?P<tag>[\w.-]+))?(?P<digest>@sha256:[0-9a-f]{64})?")
+_FIXED_TAG = re.compile(r"\d+\.\d|[0-9a-f]{7}|\d{6}")
+"""In a tag that stays what it is: a version of two numbers or more, a commit, a date."""
 
 
 def _mutable_image(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for item in stream.objects:
         for container in item.containers():
-            image = container.get("image")
-            if not isinstance(image, str) or "@sha256:" in image:
-                continue
-            tag = image.rpartition("/")[2].partition(":")[2]
-            if not tag or tag.lower() in _MOVING_TAGS or not re.search(r"\d", tag):
-                yield (
-                    item,
-                    f"container {container.get('name')}: the image {image} has {'a moving' if tag else 'no'} tag",
-                )
+            image = text(container.get("image"))
+            match = _IMAGE.fullmatch(image)
+            if match is None:
+                # Not shown: it may be anything, a URL with a password too.
+                yield item, f"{_name(container)}: {'image is no reference of an image' if image else 'no image'}"
+            elif not match["digest"] and not _FIXED_TAG.search(match["tag"] or ""):
+                what = f"moves with its tag {match['tag']}" if match["tag"] else "has no tag"
+                yield item, f"{_name(container)}: the image {image} {what}"
 
 
-_CREDENTIAL_KEY = re.compile(
-    r"(?i)(^|[-_.])(password|passwd|passphrase|secret|secret[-_]?key|api[-_]?key|access[-_]?key|private[-_]?key|token|credentials?)$"
-)
-_CREDENTIAL_VALUES = (
-    (re.compile(r"\bAKIA[0-9A-Z]{16}\b"), "an AWS access key id"),
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"), "a private key"),
-    (re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36,}\b"), "a GitHub token"),
-    (re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"), "a Slack token"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"), "a JSON web token"),
-    (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@$\"']+:(?!\$)[^\s:/@\"']+@"), "a URL with a password"),
-)
-_REFERENCE = re.compile(r"^\$[({].*[)}]$|^<.*>$|^$")  # $(VAR), ${VAR}, <placeholder>, nothing
-_ENTROPY_BITS = 3.2  # per character; words and host names lie below, random keys of 16 characters and more above
+def _name(container: dict[str, Any]) -> str:
+    return f"container {text(container.get('name')) or '(no name)'}"
 
 
-def _credential(key: str, value: Any) -> str | None:
-    """Why a value looks like a credential, if it does; never the value itself."""
-    if not isinstance(value, str):
-        return None
-    for pattern, what in _CREDENTIAL_VALUES:
-        if pattern.search(value):
-            return f"{key} holds {what}"
-    if _CREDENTIAL_KEY.search(key) and not _REFERENCE.match(value):
-        return f"{key} is set to a plain value"
-    random = re.fullmatch(r"[A-Za-z0-9+/=_-]{32,}", value) and re.search(r"\d", value) and re.search(r"[A-Z]", value)
-    if random and _entropy(value) > _ENTROPY_BITS + 0.8:
-        return f"{key} holds what looks like a random key"
-    return None
+_OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 
 
-def _entropy(text: str) -> float:
-    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
-
-
-def _plain_values(item: Object) -> Iterator[tuple[str, Any]]:
-    """Every place of an object where people put credentials: its path, and the value."""
+def _plain_values(item: Object) -> Iterator[tuple[str, str, Any]]:
+    """Every place of an object where people put credentials: where, the name they stand under, and the value."""
     for container in item.containers():
-        place = f"container {container.get('name')}"
         for variable in mappings(container.get("env")):
-            yield f"{place}: env {variable.get('name')}", variable.get("value")
-        for group in ("args", "command"):
+            name = text(variable.get("name"))
+            yield f"{_name(container)}: env {name}", name, variable.get("value")
+        for group in ("command", "args"):
             words = container.get(group)
-            for word in words if isinstance(words, list) else ():
-                yield f"{place}: {group}", word
+            option = ""
+            for word in map(text, words if isinstance(words, list) else ()):
+                # `--token abc`: the option names the next word.
+                named = option if not word.startswith("-") else ""
+                yield f"{_name(container)}: {group}{named and ' ' + named}", named, word
+                option = word if _OPTION.fullmatch(word) else ""
     if item.kind == "ConfigMap":
         for key, value in mapping(item.value.get("data")).items():
-            yield f"data {key}", value
+            yield f"data.{key}", key, value
     for key, value in mapping(item.metadata.get("annotations")).items():
-        yield f"annotation {key}", value
+        yield f"annotation {key}", key, value
 
 
 def _plain_credential(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    secret_names = stream.secrets_expected | {name for _, name in stream.names.get("Secret", ())}
     for item in stream.objects:
         if item.kind == "Secret" and item.api_version == "v1":
             for group in ("data", "stringData"):
                 for key in mapping(item.value.get(group)):
                     yield item, f"{group}.{key} is readable by everyone who reads this stream"
         else:
-            for place, value in _plain_values(item):
-                if reason := _credential(place, value):
-                    yield item, reason
+            for place, name, value in _plain_values(item):
+                if isinstance(value, str):
+                    for reason in credentials.reasons(name, value, secret_names):
+                        yield item, f"{place} {reason}"
 
 
 def _no_resources(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for item in stream.objects:
         for container in item.containers():
             resources = mapping(container.get("resources"))
-            missing = [
-                f"{group}.{unit}"
-                for group, unit in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory"))
-                if unit not in mapping(resources.get(group))
-            ]
+            limits = {unit for unit, value in mapping(resources.get("limits")).items() if value is not None}
+            # What is limited and not requested is requested in the size of the limit.
+            requests = limits | {
+                unit for unit, value in mapping(resources.get("requests")).items() if value is not None
+            }
+            missing = [f"requests.{unit}" for unit in ("cpu", "memory") if unit not in requests]
+            if "memory" not in limits:
+                missing.append("limits.memory")
             if missing:
-                yield item, f"container {container.get('name')}: no {', '.join(missing)}"
+                yield item, f"{_name(container)}: no {', '.join(missing)}"
 
 
-_BROUGHT_BY_CLUSTER = {"ConfigMap": {"kube-root-ca.crt"}, "ServiceAccount": {"default"}, "Secret": set[str]()}
+_BROUGHT_BY_CLUSTER = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 
 
 def _references(item: Object) -> Iterator[tuple[str, str]]:
     """(kind, name) of everything that a workload's pods need and cannot start without."""
     pod = item.pod
-    account = pod.get("serviceAccountName")
-    if isinstance(account, str):
-        yield "ServiceAccount", account
+    for field in ("serviceAccountName", "serviceAccount"):
+        if isinstance(pod.get(field), str):
+            yield "ServiceAccount", pod[field]
     for pull in mappings(pod.get("imagePullSecrets")):
-        yield "Secret", str(pull.get("name"))
-    nodes = [*item.containers(), *mappings(pod.get("volumes"))]
-    for node in nodes:
+        if isinstance(pull.get("name"), str):
+            yield "Secret", pull["name"]
+    for node in (*item.containers(), *mappings(pod.get("volumes"))):
         yield from _needed(node)
 
 
@@ -187,13 +182,9 @@ def _needed(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _dangling(stream: Stream, _: Schemas) -> Iterator[Hit]:
-    provided = {
-        kind: names | stream.names.get(kind, set()) | (stream.secrets_expected if kind == "Secret" else set())
-        for kind, names in _BROUGHT_BY_CLUSTER.items()
-    }
     for item in stream.objects:
         for kind, name in dict.fromkeys(_references(item)):
-            if name not in provided[kind]:
+            if name and (kind, name) not in _BROUGHT_BY_CLUSTER and not stream.provides(kind, item.namespace, name):
                 yield item, f"refers to the {kind} {name}, which nothing provides"
 
 
@@ -222,7 +213,7 @@ POLICIES: tuple[Policy, ...] = (
         "FLOE003",
         "kind without a schema",
         "warning",
-        "What has no schema is not checked, and a misspelt kind looks just like a custom one.",
+        "What has no schema is not checked, and a misspelt group looks just like a custom one.",
         "Check apiVersion and kind; a kind of a CustomResourceDefinition is the cluster's to check.",
         _unknown_kind,
     ),
@@ -280,8 +271,22 @@ POLICIES: tuple[Policy, ...] = (
 def check(stream: Stream, schemas: Schemas) -> list[Finding]:
     """Every finding of every policy, in the stream's order."""
     findings = [
-        Finding(policy.code, policy.severity, item.source, item.document, item.line, item.label, message, policy.remedy)
+        Finding(
+            policy.code,
+            policy.severity,
+            item.source,
+            item.document,
+            item.line,
+            _printable(item.label),
+            _printable(message),
+            policy.remedy,
+        )
         for policy in POLICIES
         for item, message in policy.check(stream, schemas)
     ]
-    return sorted(findings, key=lambda finding: (finding.source, finding.document, finding.code))
+    return sorted(findings, key=lambda finding: (finding.document, finding.code))
+
+
+def _printable(words: str) -> str:
+    """On one line and without the control characters that a name may bring to a terminal."""
+    return words if words.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in words)

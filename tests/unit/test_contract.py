@@ -1,0 +1,265 @@
+"""The contract: what is wrong in a file is said in its words, secrets stay out, and compiling is repeatable."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from floe import cli, repo
+from floe.contract import artifacts
+from floe.contract.app import App
+from floe.contract.artifacts import compile_environment
+from floe.contract.model import load
+from floe.contract.platform import Platform
+from floe.contract.settings import Missing, Ref, number, secret, value
+from floe.errors import FloeError
+
+ROOT = Path(__file__).parents[2]
+PLANTED = "correct-horse-battery-staple"
+ABSENT = object()
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of what is compiled, as the repository of this test."""
+    ignored = shutil.ignore_patterns("charts", "target", "logs")
+    for folder in ("overlays", "apps"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    (tmp_path / "base").mkdir()
+    shutil.copy(ROOT / "platform.yaml", tmp_path)
+    monkeypatch.setenv("FLOE_ROOT", str(tmp_path))
+    repo.root.cache_clear()
+    yield tmp_path
+    repo.root.cache_clear()
+
+
+def edit(file: Path, path: str, new: object) -> None:
+    """Set, or with ABSENT take away, what a dotted path leads to."""
+    content = yaml.safe_load(file.read_text())
+    *above, last = path.split(".")
+    node = content
+    for step in above:
+        node = node[step]
+    if new is ABSENT:
+        del node[last]
+    else:
+        node[last] = new
+    file.write_text(yaml.safe_dump(content))
+
+
+def refusal(environment: str) -> str:
+    with pytest.raises(FloeError) as caught:
+        compile_environment(environment)
+    return f"{caught.value.message}\n{caught.value.hint}"
+
+
+# Inside a union the member's name may stand in between: compute.trino.host.
+PLATFORM_ERRORS = [
+    ("compute.target", "spark", r"compute: .*'duckdb', 'trino'"),
+    ("compute.target", ABSENT, r"compute: .*'target'"),
+    ("compute.prot", 1, r"compute\.(trino\.)?prot: there is no such field"),
+    ("compute.port", [1], r"compute\.(trino\.)?port: "),
+    ("compute.host", ABSENT, r"compute\.(trino\.)?host: "),
+    ("compute.http_scheme", "ftp", r"compute\.(trino\.)?http_scheme: .*'https'"),
+    ("compute", ABSENT, r"\n  compute: "),
+    ("storage", "s3", r"\n  storage: "),
+    ("storage.kind", "gcs", r"storage: .*'file', 's3'"),
+    ("storage.bucket", ABSENT, r"storage\.(s3\.)?bucket: "),
+    ("storage.endpoint", {"envv": "X"}, r"storage\.(s3\.)?endpoint[^\n]*envv: there is no such field"),
+    ("catalog.uri", ABSENT, r"catalog\.(rest\.)?uri: "),
+    ("metadata.sslmode", "maybe", r"metadata\.(postgres\.)?sslmode: .*'require'"),
+    ("metadata.password", {"env": "lower"}, r"metadata\.(postgres\.)?password\.env: "),
+    ("version", 2, r"\n  version: "),
+    ("specification", "sometimes", r"\n  specification: .*'follow'.*'promoted'"),
+    ("secrets", "floe", r"\n  secrets: "),
+    ("storages", {}, r"\n  storages: there is no such field"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "words"), PLATFORM_ERRORS, ids=[f"{row[0]}-{row[1]}"[:40] for row in PLATFORM_ERRORS]
+)
+def test_a_broken_platform_names_file_and_field(tree: Path, path: str, new: object, words: str) -> None:
+    edit(tree / "overlays" / "prod" / "platform.yaml", path, new)
+    message = refusal("prod")
+    assert "platform.yaml is not valid" in message
+    assert str(tree / "overlays" / "prod" / "platform.yaml") in message
+    assert re.search(words, message), message
+    assert "pydantic" not in message.lower()
+
+
+APP_ERRORS = [
+    ("pipeline.schedule.cron", "hourly", "pipeline.schedule.cron: "),
+    ("pipeline.schedule.corn", "* * * * *", "pipeline.schedule.corn: there is no such field"),
+    ("pipeline.schedule", ABSENT, "pipeline.schedule: "),
+    ("pipeline.retries.max", 99, "pipeline.retries.max: "),
+    ("pipeline.raw_namespace", "Raw-1", "pipeline.raw_namespace: "),
+    ("name", "Shop", "name: "),
+    ("synthetic.customers", 0, "synthetic.customers: "),
+    ("version", 2, "version: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "new", "words"), APP_ERRORS, ids=[f"{row[0]}-{row[1]}"[:40] for row in APP_ERRORS])
+def test_a_broken_app_names_file_and_field(tree: Path, path: str, new: object, words: str) -> None:
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", path, new)
+    message = refusal("dev")
+    assert "floe.yaml is not valid" in message
+    assert f"\n  {words}" in message
+
+
+def test_two_mistakes_are_two_lines(tree: Path) -> None:
+    file = tree / "apps" / "ecommerce" / "floe.yaml"
+    edit(file, "name", "Shop")
+    edit(file, "nmae", "shop")
+    assert len(re.findall(r"\n  n[am]+e: ", refusal("dev"))) == 2
+
+
+def test_what_is_no_yaml_or_no_mapping_is_named(tree: Path) -> None:
+    file = tree / "overlays" / "dev" / "platform.yaml"
+    file.write_text("version: 1\ncompute: [\n")
+    assert "platform.yaml: document 1, line 3" in refusal("dev")
+    file.write_text("[]\n")
+    assert "exactly one YAML mapping" in refusal("dev")
+    file.unlink()
+    assert "cannot read" in refusal("dev")
+
+
+@pytest.mark.parametrize(
+    ("path", "new"),
+    [
+        ("compute.password", PLANTED),
+        ("storage.secret_key", PLANTED),
+        ("catalog.client_secret", {"env": "X", "value": PLANTED}),
+        ("catalog.client_secret", [PLANTED]),
+        ("metadata.password", PLANTED),
+        ("metadata.password", {"env": PLANTED}),
+        ("metadata.password", {"env": "X", "secret": "s", "default": PLANTED}),
+        ("secrets", [{"password": PLANTED}]),
+        ("specification", PLANTED),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(tree: Path, path: str, new: object) -> None:
+    edit(tree / "overlays" / "prod" / "platform.yaml", path, new)
+    message = refusal("prod")
+    assert path.partition(".")[0] in message
+    assert PLANTED not in message
+    done = CliRunner().invoke(cli.app, ["compile", "prod"])
+    assert isinstance(done.exception, FloeError)
+    assert PLANTED not in done.output
+
+
+@pytest.mark.parametrize("environment", ["embedded", "dev", "prod"])
+def test_compiling_is_repeatable(tree: Path, environment: str) -> None:
+    first = compile_environment(environment).text()
+    for file in tree.glob("**/platform.yaml"):  # the order of keys in a file says nothing
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))
+    for file in tree.glob("apps/*/floe.yaml"):
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))
+    assert compile_environment(environment).text() == first
+    assert first.endswith("}\n")
+    file = tree / "compiled.json"
+    file.write_text(first)
+    assert artifacts.read(file).text() == first
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_committed_artifacts_are_what_the_sources_compile_to(tree: Path, environment: str) -> None:
+    assert (tree / "overlays" / environment / "compiled" / "CompiledArtifacts.json").read_text() == compile_environment(
+        environment
+    ).text()
+
+
+def customers(environment: str) -> int | None:
+    app = compile_environment(environment).apps["ecommerce"].app
+    return app.synthetic.customers if app.synthetic else None
+
+
+def test_promoted_keeps_its_specification_and_follow_does_not(tree: Path) -> None:
+    before = customers("prod")
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
+    assert customers("prod") == before != 4321
+    assert customers("dev") == 4321
+    edit(tree / "overlays" / "prod" / "platform.yaml", "compute.catalog", "other")
+    assert customers("prod") == before, "an edit of the platform is no promotion"
+    edit(tree / "overlays" / "prod" / "platform.yaml", "specification", "follow")
+    assert customers("prod") == 4321
+
+
+def test_promoted_without_a_committed_file_takes_the_sources(tree: Path) -> None:
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
+    repo.artifacts_file("prod").unlink()
+    assert customers("prod") == 4321
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_specification_edited_by_hand_is_refused() -> None:
+    file = repo.artifacts_file("prod")
+    content = json.loads(file.read_text())
+    for change in ({"sha256": "0" * 64}, {"app": content["apps"]["ecommerce"]["app"] | {"name": "other"}}):
+        edited = content | {"apps": {"ecommerce": content["apps"]["ecommerce"] | change}}
+        file.write_text(json.dumps(edited))
+        assert "edited by hand" in refusal("prod")
+        assert str(file) in refusal("prod")
+    file.write_text("{")
+    assert str(file) in refusal("prod")
+
+
+def test_compile_checks_and_writes(tree: Path) -> None:
+    runner = CliRunner()
+    assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 0
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
+    committed = repo.artifacts_file("dev").read_text()
+    done = runner.invoke(cli.app, ["compile", "--check", "dev"])
+    assert done.exit_code == 1
+    assert "floe compile dev" in done.output
+    assert repo.artifacts_file("dev").read_text() == committed
+    assert json.loads(runner.invoke(cli.app, ["compile", "--stdout", "dev"]).stdout)["environment"] == "dev"
+    assert repo.artifacts_file("dev").read_text() == committed
+    assert runner.invoke(cli.app, ["compile", "dev"]).exit_code == 0
+    assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 0
+    assert repo.artifacts_file("dev").read_text() != committed
+
+
+def test_secret_names_are_all_that_the_platform_refers_to(tree: Path) -> None:
+    found = load(Platform, tree / "overlays" / "prod" / "platform.yaml").secret_names()
+    assert found == {"floe-trino", "floe-object-store", "floe-catalog", "floe-postgres", "floe-cube"}
+
+
+def test_tables_in_an_object_store_need_one(tree: Path) -> None:
+    edit(tree / "platform.yaml", "marts.path", "s3://bucket/marts")
+    assert "storage.kind must be s3" in refusal("embedded")
+
+
+def test_an_app_has_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "floe.yaml"
+    file.write_text('version: 1\nname: a\npipeline: {schedule: {cron: "0 * * * *"}}\n')
+    app = load(App, file)
+    assert (app.pipeline.dbt, app.semantic_layer.model, app.synthetic) == ("dbt", "cube/model", None)
+
+
+def test_settings_come_from_the_environment() -> None:
+    ref = Ref(env="PW", secret="s", key="k")
+    assert value("plain") == "plain"
+    assert value(8443) == "8443"
+    assert value(ref, {"PW": "x"}) == "x"
+    assert value(Ref(env="PW", default="d"), {"PW": ""}) == "d"
+    for empty in ({}, {"PW": ""}):
+        with pytest.raises(Missing, match="PW is not set") as caught:
+            value(ref, empty)
+        assert "Secret s (key k)" in caught.value.hint
+    assert number(Ref(env="PORT"), {"PORT": "5432"}) == 5432
+    with pytest.raises(FloeError, match="PORT is not a number") as refused:
+        number(Ref(env="PORT"), {"PORT": PLANTED})
+    assert PLANTED not in str(refused.value)
+    assert PLANTED not in repr(secret(ref, {"PW": PLANTED}))
+    assert secret(ref, {"PW": PLANTED}).get_secret_value() == PLANTED

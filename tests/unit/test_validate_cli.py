@@ -1,0 +1,318 @@
+"""The command floe-validate as a person and a pipeline see it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from floe import console
+from floe.validate.cli import app
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from floe.validate.cli import main; main()"]
+PLANTED = "correct-horse-battery-staple"
+GOOD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: "p,1:2", namespace: shop}
+spec:
+  containers:
+  - name: main
+    image: app
+    env: [{name: DB_PASSWORD, value: %s}]
+    resources: {requests: {cpu: 1, memory: 1Gi}, limits: {memory: 1Gi}}
+"""
+BAD = POD % PLANTED
+WARNED = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\n"
+
+Done = subprocess.CompletedProcess[bytes]
+
+
+def run(content: str | bytes, *arguments: str, cwd: Path = ROOT) -> Done:
+    """floe-validate on a stream, in this process; what would be a traceback fails the test."""
+    data = content.encode() if isinstance(content, str) else content
+    streams = {name: io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for name in ("stdout", "stderr")}
+    streams["stdin"] = io.TextIOWrapper(io.BytesIO(data), "utf-8")
+    patched: dict[str, Any] = {"argv": ["floe-validate", *arguments], **streams}
+    with contextlib.chdir(cwd), mock.patch.multiple(sys, **patched):
+        try:
+            console.run(app)
+            code = 0
+        except SystemExit as done:
+            code = done.code if isinstance(done.code, int) else 0
+    stdout, stderr = (streams[name].buffer.getvalue() for name in ("stdout", "stderr"))
+    return subprocess.CompletedProcess(arguments, code, stdout, stderr)
+
+
+def in_a_process(content: str, *arguments: str, **env: str) -> Done:
+    """The same in a process of its own."""
+    command = [*COMMAND, *arguments]
+    done = subprocess.run(command, input=content.encode(), capture_output=True, env=os.environ | env, check=False)
+    assert b"Traceback" not in done.stderr + done.stdout, done.stderr.decode()
+    return done
+
+
+def message(done: Done) -> str:
+    """What a run that could not do its work says; it must say nothing on stdout."""
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert not done.stdout
+    text = done.stderr.decode()
+    assert text.startswith("error: ")
+    assert "  next: " in text
+    return text
+
+
+def test_exit_codes() -> None:
+    for content, code in ((GOOD, 0), (WARNED, 0), (BAD, 1), (f"{GOOD}---\n{BAD}", 1), ("a: [", 2)):
+        assert run(content).returncode == code
+        assert in_a_process(content).returncode == code
+
+
+def test_what_a_person_reads() -> None:
+    text = run(f"{GOOD}---\n{BAD}---\n{WARNED}").stdout.decode()
+    assert (
+        "FLOE010 error Pod shop/p,1:2 (stdin, document 2, line 5)\n  container main: the image app has no tag\n  next: "
+        in text
+    )
+    assert text.endswith("stdin: 3 objects, 2 errors, 1 warning\n")
+    assert run(GOOD).stdout.decode() == "stdin: 1 object, ok\n"
+    assert run(WARNED).stdout.decode().endswith("stdin: 1 object, ok, 1 warning\n")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "\n\n", "---", "---\n---\n", "# nothing\n", "null\n", "\ufeff", "kind: List\nitems: []\n"]
+)
+def test_nothing_to_validate(content: str) -> None:
+    text = message(run(content))
+    assert "nothing came to validate" in text
+    assert "--enable-helm" in text
+
+
+def test_stdin_that_is_closed_or_a_terminal() -> None:
+    closed = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND], capture_output=True, check=False)  # noqa: S607
+    assert "no manifests on standard input" in message(closed)
+    terminal, other_end = pty.openpty()
+    try:
+        done = subprocess.run(COMMAND, stdin=other_end, capture_output=True, timeout=60, check=False)
+    finally:
+        os.close(terminal)
+        os.close(other_end)
+    assert "no manifests on standard input" in message(done)
+
+
+@pytest.mark.parametrize(
+    ("content", "document", "line"),
+    [
+        (f"{GOOD}---\na: [1\nb: 2", 2, 6),
+        (f"{GOOD}---\na:\n\tb: 1", 2, 6),
+        (f"{GOOD}---\na: 1\na: 2", 2, 6),
+        ("Error: chart not found: run helm repo add", 1, 1),
+        ("{{ .Values.x }}: 1", 1, 1),
+        (f"{GOOD}---\na: '{PLANTED}", 2, 5),
+        (f"{GOOD}---\na: *{PLANTED}", 2, 5),
+        (f"{GOOD}---\na: !!int {PLANTED}", 2, 5),
+        (f"{GOOD}---\na: !h!{PLANTED} x", 2, 5),
+        (f"{GOOD}---\na: {PLANTED}\n b: 1", 2, 6),
+        (f"{GOOD}---\na: \"{PLANTED}\\q\"", 2, 5),
+        (b"a: 1\nb: \xff\xfe", 1, 2),
+        (b"a: 1\nb: \x00", 1, 2),
+        (b"\x7fELF\x02\x01\x01\x00\x00", 1, 1),
+        (bytes(range(256)), 1, 2),
+        (b"\x1f\x8b\x08\x00\x00\x00", 1, 1),
+        (GOOD.encode("utf-16"), 1, 1),
+        ("[" * 10_000, 1, 1),
+        ("a: &a [*a]", 1, 1),
+    ],
+)  # fmt: skip
+def test_what_is_no_yaml_says_where(content: str | bytes, document: int, line: int) -> None:
+    text = message(run(content))
+    assert text.startswith(f"error: stdin: document {document}, line {line}: ")
+    assert PLANTED not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("just text\n", "not an object but a list or a bare value"),
+        ("- a\n- b\n", "not an object but a list or a bare value"),
+        ("12\n", "not an object but a list or a bare value"),
+        (f"[{GOOD!r}]\n", "not an object but a list or a bare value"),
+        ("a: 1\n", "apiVersion and kind must both be set"),
+        ("kind: Pod\n", "apiVersion and kind must both be set"),
+        ("apiVersion: v1\nkind: [Pod]\nmetadata: []\n", "apiVersion and kind must both be set"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: x\n", "metadata must be a mapping"),
+        ("apiVersion: v1\nkind: List\nitems: [1]\n", "not an object"),
+        ("apiVersion: v1\nkind: List\nitems: 1\n", "has no v1 List"),
+    ],
+)
+def test_what_is_no_object_is_a_finding(content: str, words: str) -> None:
+    done = run(content)
+    assert done.returncode == 1
+    assert words in done.stdout.decode()
+
+
+def test_other_ways_to_write_it() -> None:
+    as_json = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}, indent="\t")
+    for content in (
+        GOOD.replace("\n", "\r\n"),
+        as_json,
+        f"\ufeff{GOOD}",
+        f"--- # one\n{GOOD}...\n---\n",
+        f"---\n---\n{GOOD}",
+    ):
+        assert run(content).stdout.decode() == "stdin: 1 object, ok\n"
+
+
+def test_json_has_everything() -> None:
+    done = run(f"{GOOD}---\n{BAD}", "--format", "json")
+    assert done.returncode == 1
+    assert not done.stderr
+    (report,) = json.loads(done.stdout)["reports"]
+    assert (report["source"], report["environment"], report["objects"]) == ("stdin", None, 2)
+    assert [finding["code"] for finding in report["findings"]] == ["FLOE010", "FLOE011"]
+    keys = {"code", "severity", "source", "document", "line", "object", "message", "remedy"}
+    for finding in report["findings"]:
+        assert finding.keys() == keys
+        assert all(finding.values())
+        assert (finding["source"], finding["document"], finding["line"]) == ("stdin", 2, 5)
+    assert json.loads(run(GOOD, "-f", "json").stdout)["reports"][0]["findings"] == []
+
+
+def test_github_has_a_line_for_each_finding() -> None:
+    name = '"p\\n::error::x%"'
+    done = run(
+        f"{BAD}---\n{WARNED}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: []\n",
+        "--format",
+        "github",
+    )
+    assert done.returncode == 1
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith(
+        "::error title=FLOE010 Pod shop/p%2C1%3A2::container main: the image app has no tag (stdin, document 1, line 1)"
+    )
+    assert [line.split(" ")[0] for line in lines] == ["::error", "::error", "::warning", "::error"]
+    assert all(re.fullmatch(r"::(error|warning) title=[^:,\n]+::.+", line) for line in lines)
+    assert "%25" in lines[3]
+
+
+@pytest.mark.parametrize("output", ["text", "json", "github"])
+def test_no_format_shows_a_secret(output: str) -> None:
+    head = "apiVersion: v1\nkind: {}\nmetadata: {{name: x}}\n"
+    secret = head.format("Secret") + f"stringData: {{password: {PLANTED}}}\ndata: {{a: [{PLANTED}]}}\n"
+    wrong = head.format("ConfigMap") + f"data: {{password: {PLANTED}, nested: {{token: {PLANTED}}}}}\n"
+    container = f"{{name: [{PLANTED}], image: 'https://u:{PLANTED}@h'}}"
+    image = head.format("Pod") + f"spec: {{containers: [{container}]}}\n"
+    done = run("---\n".join([BAD, secret, wrong, image]), "--format", output)
+    assert done.returncode == 1
+    assert done.stdout.count(b"FLOE011") >= 4
+    assert PLANTED.encode() not in done.stdout + done.stderr
+
+
+def test_colours_only_on_a_terminal() -> None:
+    assert b"\x1b" not in in_a_process(BAD).stdout
+    assert b"\x1b" not in in_a_process("a: [").stderr
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND], stdin=subprocess.PIPE, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"}
+    )
+    os.close(theirs)
+    assert process.stdin
+    process.stdin.write(BAD.encode())
+    process.stdin.close()
+    shown = b""
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError:
+        pass  # how a terminal says that the other end is gone
+    os.close(ours)
+    assert process.wait(60) == 1
+    assert b"\x1b[31m" in shown
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    shown = run('apiVersion: v1\nkind: "Th\\e[31ming"\nmetadata: {name: "a\\a[red]b[/red]"}\n').stdout
+    assert b"\x1b" not in shown
+    assert b"\x07" not in shown
+    assert b"[red]b[/red]" in shown
+
+
+def test_files_and_stdin_by_name(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.json"
+    good.write_text(GOOD)
+    bad.write_text(json.dumps({"apiVersion": "v1"}))
+    assert run("", str(good), cwd=tmp_path).stdout.decode() == f"{good}: 1 object, ok\n"
+    done = run(GOOD, "-", str(bad), "good.yaml", "--format", "json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert [report["source"] for report in json.loads(done.stdout)["reports"]] == ["stdin", str(bad), "good.yaml"]
+    assert "cannot read none.yaml: No such file" in message(run("", "none.yaml"))
+    (tmp_path / "folder.yaml").mkdir()
+    assert "cannot read" in message(run("", str(tmp_path / "folder.yaml")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], ["no overlay 'nowhere'", "overlays that exist: dev, prod"]),
+        (["overlays/nowhere/"], ["no overlay 'nowhere'", "overlays that exist: dev, prod"]),
+        (["--env", "nowhere"], ["no overlay 'nowhere'", "overlays that exist: dev, prod"]),
+        (["--format", "xml"], ["no format 'xml'", "formats: text, json, github"]),
+        (["--kubernetes", "1.2"], ["no schemas of Kubernetes 1.2", "1.34"]),
+        (["--kubernetes", "../x"], ["no schemas of Kubernetes ../x"]),
+        (["--explain", "FLOE999"], ["no code 'FLOE999'", "codes: FLOE002, FLOE003"]),
+    ],
+)
+def test_what_does_not_exist_lists_what_does(arguments: list[str], words: list[str]) -> None:
+    text = message(run(GOOD, *arguments))
+    assert all(word in text for word in words), text
+
+
+def test_the_environment_says_which_secrets_to_expect() -> None:
+    pulls = (
+        (POD % "$(X)")
+        .replace("image: app", "image: app:1.0")
+        .replace("spec:", "spec:\n  imagePullSecrets: [{name: floe-trino}]")
+    )
+    assert run(pulls, "--env", "prod").returncode == 0
+    refused = run(pulls, "--env", "dev")
+    assert refused.returncode == 1
+    assert b"refers to the Secret floe-trino" in refused.stdout
+
+
+def test_explain() -> None:
+    text = run("", "--explain", "floe010").stdout.decode()
+    assert text.startswith("FLOE010 image without digest")
+    assert "What to do: " in text
+
+
+def test_a_reader_that_leaves_early() -> None:
+    many = "---\n".join(BAD.replace("p,1:2", f"p{number}") for number in range(3000))
+    process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    process.stdin.write(many.encode())
+    process.stdin.close()
+    assert process.stdout.read(10) == b"FLOE010 er"
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    assert process.wait(60) in (0, 1)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_cannot_show_everything(encoding: str) -> None:
+    done = in_a_process(BAD.replace("p,1:2", "pø→"), PYTHONIOENCODING=encoding)
+    assert done.returncode == 1

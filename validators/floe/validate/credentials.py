@@ -1,0 +1,83 @@
+"""What a plaintext credential looks like, by its form and by the name it stands under."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Container, Iterator
+
+_FORMS = (
+    (re.compile(r"\bA[KS]IA[0-9A-Z]{16}\b"), "an AWS access key id"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"), "a private key"),
+    (re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36,}\b|\bgithub_pat_\w{22,}"), "a GitHub token"),
+    (re.compile(r"\bglpat-[\w-]{20,}"), "a GitLab token"),
+    (re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"), "a Slack token"),
+    (re.compile(r"\bAIza[\w-]{35}"), "a Google API key"),
+    (re.compile(r"\beyJ[\w-]{10,500}\.eyJ[\w-]{10,500}\.[\w-]{10}"), "a JSON web token"),
+    # Whether it is a variable, as in ://user:$(PASSWORD)@, ${…}, {{…}}, <…>, %s or ***, the first character tells.
+    (re.compile(r"\b[a-zA-Z][\w+.-]{,30}://[^\s:/@\"']*:[^\s:/@\"'$<{%*][^\s:/@\"']*@"), "a URL with a password"),
+)
+_MAY_HOLD_ONE = re.compile(r"A[KS]IA|PRIVATE KEY|gh[pousr]_|github_pat_|glpat-|xox|AIza|eyJ|://")
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9+/=_-]{32,}")
+_RANDOM_BITS = 4.2  # per character: camel-cased names of that length stay below, random ones do not
+
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
+_LAST = re.compile(r"(?:.*password|passwd|passphrase|pwd|token|credentials?)$")
+_LAST_TWO = re.compile(
+    r"(?:(?:access|account|api|auth|encryption|master|private|secret|shared|signing|ssh)key"
+    r"|(?:api|app|auth|client|consumer|cookie|hmac|jwt|oauth|session|shared|signing|webhook)secret)$"
+)
+_NO_CREDENTIAL = re.compile(
+    r"[$<{%*:].*"  # $(VAR), ${VAR}, <placeholder>, {{ template }}, %s, :parameter
+    r"|(?:true|false|yes|no|on|off|null|none|nil|str|string|int|bool|bytes|required|optional|file|env)"
+    r"|(?:file:/|\.{1,2}/|/)[\w.-]*(?:/[\w.-]+)+/?",  # a path of more than one step
+    re.IGNORECASE | re.DOTALL,
+)
+_OBJECT_NAME = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)+")
+# A setting in a file or a script: `password: x`, `"password": "x",`, `--password=x`, `export PASSWORD='x'`.
+# A bare value ends the line or comes before the next setting, so that prose and code stay out.
+_SETTING = re.compile(
+    r"""(?:^|[\s;&?,{(])-{,2}["']?(?P<name>[A-Za-z][\w.-]*)["']?
+    (?:\s*=\s*|\s*:[ \t]+|["']:)
+    (?:"(?P<double>[^"\n]*)"|'(?P<single>[^'\n]*)'|(?P<bare>[^\s"',;&(){}\[\]]+)
+      (?=\s*(?:[,;&}#]|$)|[ \t]+(?:-|[\w.-]+=)))""",
+    re.MULTILINE | re.VERBOSE,
+)
+
+
+def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterator[str]:
+    """Why a value looks like a credential, or a file or script that holds one; never the value itself.
+
+    `secret_names`: names of Secrets, which are no secrets themselves.
+    """
+    if _MAY_HOLD_ONE.search(value):
+        for form, what in _FORMS:
+            if form.search(value):
+                yield f"holds {what}"
+                return
+    if _RANDOM.fullmatch(value) and _entropy(value) > _RANDOM_BITS:
+        yield "holds what looks like a random key"
+    elif _is_credential(name, value, secret_names):
+        yield "is set to a plain value"
+    elif "=" in value or ":" in value:
+        settings = dict.fromkeys(
+            match["name"]
+            for match in _SETTING.finditer(value)
+            if _is_credential(match["name"], match["double"] or match["single"] or match["bare"] or "", secret_names)
+        )
+        yield from (f"sets {setting} to a plain value" for setting in settings)
+
+
+def _is_credential(name: str, value: str, secret_names: Container[str]) -> bool:
+    """Whether the name says that the value is a secret, and the value could be one."""
+    if not value or value in secret_names or _NO_CREDENTIAL.fullmatch(value):
+        return False
+    words = [word.lower() for word in _WORD.findall(name)]
+    if words[-1:] == ["secret"] and len(words) == 1:
+        return not _OBJECT_NAME.fullmatch(value)  # `secret: floe-postgres` names one
+    return bool(words and (_LAST.match(words[-1]) or _LAST_TWO.match("".join(words[-2:]))))
+
+
+def _entropy(text: str) -> float:
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
