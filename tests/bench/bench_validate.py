@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from floe.kubernetes import definitions
 from floe.tools import resolve
-from floe.validate.schema import definitions
 
 DOCUMENTS = 10_000
 OVERLAY = 32

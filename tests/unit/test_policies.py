@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from floe.kubernetes import releases
 from floe.validate import policies
 from floe.validate.findings import Finding
 from floe.validate.objects import Stream, objects
 from floe.validate.run import validate
-from floe.validate.schema import Schemas, releases
+from floe.validate.schema import Schemas
 from floe.yamlio import Document
 
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"

@@ -247,7 +247,7 @@ def _definition(node: dict[str, Any], pointer: str) -> str:
 
 
 def _closure(names: set[str]) -> dict[str, Any]:
-    from floe.validate.schema import definitions
+    from floe.kubernetes import definitions
 
     known, closure, todo = definitions(strict=False), {}, sorted(names)
     while todo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,9 @@ def write(path: Path, text: str) -> None:
 
 def run(app: Callable[..., Any]) -> None:
     """Entry point of a console script: known errors in words, Ctrl-C as 130, a closed pipe in silence."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding lacks
     try:
         app()
     except FloeError as error:

@@ -94,6 +94,7 @@ class GoModule:
 
     module: str
     version: str
+    stamp: str = ""  # the variable that holds the version, where the program cannot tell it by itself
 
     @property
     def path(self) -> str:
@@ -108,7 +109,8 @@ class GoModule:
         if go is None:
             raise FloeError("Go is not on PATH")
         env = os.environ | {"GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
-        command = [go, "install", f"{self.module}@{self.version}"]
+        flags = f"-s -w -X {self.stamp}={self.version}" if self.stamp else "-s -w"
+        command = [go, "install", "-ldflags", flags, f"{self.module}@{self.version}"]
         _install(self.where(), lambda folder: _command(command, env | {"GOBIN": str(folder)}))
 
     def words(self) -> str:
@@ -179,7 +181,7 @@ TOOLS: dict[str, Tool] = {
             "peer of floe-validate in `make bench`",
             (0, 6),
             ("-v",),
-            (GoModule("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),),
+            (GoModule("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", "main.version"),),
             "install kubeconform, or Go",
         ),
         Tool(

@@ -89,11 +89,15 @@ def _apps(environment: str) -> list[str]:
 def read(path: Path) -> CompiledArtifacts:
     """The artifacts a file holds. Raises FloeError where it is not there or not valid."""
     try:
-        return CompiledArtifacts.model_validate_json(path.read_bytes())
+        value = json.loads(path.read_bytes())
     except OSError as error:
         raise FloeError(f"cannot read {path}: {error.strerror}", "floe compile writes it") from error
+    except ValueError:
+        raise FloeError(f"{path} is not JSON", "write it anew with floe compile") from None
+    try:
+        return CompiledArtifacts.model_validate(value)
     except ValidationError as error:
-        raise FloeError(f"{path} is not valid:{problems(error)}", "write it anew with floe compile") from None
+        raise FloeError(f"{path} is not valid:{problems(error, value)}", "write it anew with floe compile") from None
 
 
 def mounted() -> CompiledArtifacts:

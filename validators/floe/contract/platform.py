@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from floe.contract.model import Model
-from floe.contract.settings import Ref, Setting
+from floe.contract.settings import Ref, SecretRef, Setting
 
 
 class DuckDB(Model):
@@ -28,7 +28,7 @@ class Trino(Model):
     http_scheme: Literal["http", "https"] = "https"
     catalog: str = "iceberg"
     user: Setting = Ref(env="FLOE_TRINO_USER")
-    password: Ref | None = None
+    password: SecretRef | None = None
 
 
 class FileStorage(Model):
@@ -48,8 +48,8 @@ class S3Storage(Model):
     endpoint: Annotated[
         Setting | None, Field(description="URL of the object store; AWS itself where it is left out")
     ] = None
-    access_key: Ref = Ref(env="AWS_ACCESS_KEY_ID")
-    secret_key: Ref = Ref(env="AWS_SECRET_ACCESS_KEY")
+    access_key: SecretRef = Ref(env="AWS_ACCESS_KEY_ID")
+    secret_key: SecretRef = Ref(env="AWS_SECRET_ACCESS_KEY")
 
 
 class SqlCatalog(Model):
@@ -65,8 +65,8 @@ class RestCatalog(Model):
     kind: Literal["rest"]
     uri: Setting
     warehouse: str
-    client_id: Ref = Ref(env="FLOE_CATALOG_CLIENT_ID")
-    client_secret: Ref = Ref(env="FLOE_CATALOG_CLIENT_SECRET")
+    client_id: SecretRef = Ref(env="FLOE_CATALOG_CLIENT_ID")
+    client_secret: SecretRef = Ref(env="FLOE_CATALOG_CLIENT_SECRET")
     scope: str = "PRINCIPAL_ROLE:ALL"
     token_uri: Annotated[
         Setting | None, Field(description="the catalog's own v1/oauth/tokens where it is left out")
@@ -89,7 +89,7 @@ class Postgres(Model):
     database: Setting = Ref(env="FLOE_POSTGRES_DATABASE", default="dagster")
     user: Setting = Ref(env="FLOE_POSTGRES_USER", default="dagster")
     password: Annotated[
-        Ref, Field(description="may stay unset where no Secret is named, for a server that trusts its host")
+        SecretRef, Field(description="may stay unset where no Secret is named, for a server that trusts its host")
     ] = Ref(env="FLOE_POSTGRES_PASSWORD")
     sslmode: Literal["disable", "prefer", "require", "verify-full"] = "prefer"
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StrictInt, model_validator
 
 from floe.contract.model import Model
 from floe.errors import FloeError
@@ -31,8 +31,18 @@ class Ref(Model):
         return self
 
 
-Setting = str | int | Ref
+Setting = str | StrictInt | Ref
 """A value as it is, or where to find it."""
+
+
+def _without_default(ref: Ref) -> Ref:
+    if ref.default is not None:
+        raise ValueError("a secret has no default: it would stand in this file")
+    return ref
+
+
+SecretRef = Annotated[Ref, AfterValidator(_without_default)]
+"""Where to find what must not be written here."""
 
 
 class Missing(FloeError):

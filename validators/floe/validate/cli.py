@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
 import json
 import sys
 from collections.abc import Iterator
@@ -15,10 +14,11 @@ import typer
 
 from floe import console, render
 from floe.errors import FloeError
+from floe.kubernetes import RELEASE
 from floe.validate import policies
 from floe.validate.findings import Finding
 from floe.validate.run import Report, validate
-from floe.validate.schema import KUBERNETES, Schemas
+from floe.validate.schema import Schemas
 
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
 
@@ -32,7 +32,7 @@ def command(
     ] = None,
     env: Annotated[str | None, typer.Option(help="environment of the stream; its annotation says it otherwise")] = None,
     output: Annotated[str, typer.Option("--format", "-f", help=f"one of {', '.join(FORMATS)}")] = "text",
-    kubernetes: Annotated[str, typer.Option(help="Kubernetes release to check against")] = KUBERNETES,
+    kubernetes: Annotated[str, typer.Option(help="Kubernetes release to check against")] = RELEASE,
     explain: Annotated[str | None, typer.Option(metavar="CODE", help="say what a code means and what to do")] = None,
 ) -> None:
     """Check rendered manifests: the API server's schema, references, credentials and the rules of the house.
@@ -147,6 +147,4 @@ def _explain(code: str) -> None:
 def main() -> None:
     """Entry point."""
     gc.disable()  # what a validation builds lives until the end of the process
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding lacks
     console.run(app)

@@ -1,59 +1,23 @@
-"""Strict schemas of Kubernetes' built-in kinds, offline: those that the package kubernetes-validate carries."""
+"""What the API server's strict field validation would say of an object of a built-in kind."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from floe.errors import FloeError
+from floe.kubernetes import RELEASE, definitions
 from floe.validate.objects import Object
-
-KUBERNETES = "1.34"
-"""The release checked against where none is named."""
 
 _SCHEMA_URI = "urn:kubernetes"
 _TEXT_OR_NUMBER = ("io.k8s.apimachinery.pkg.api.resource.Quantity", "io.k8s.apimachinery.pkg.util.intstr.IntOrString")
 _TOO_MANY = 20  # errors of one object that are worth reading
 
 
-@cache
-def _folder() -> Path:
-    # find_spec, since importing the package costs more than a whole validation.
-    spec = find_spec("kubernetes_validate")
-    if spec is None or spec.origin is None:
-        raise FloeError("the package kubernetes-validate is not installed", "make setup")
-    return Path(spec.origin).parent / "kubernetes-json-schema"
-
-
-def releases() -> list[str]:
-    """Kubernetes releases with schemas, oldest first."""
-    names = (re.fullmatch(r"v(\d+)\.(\d+)\.0-local-strict", path.name) for path in _folder().iterdir())
-    return [f"{major}.{minor}" for major, minor in sorted((int(name[1]), int(name[2])) for name in names if name)]
-
-
-@cache
-def definitions(kubernetes: str = KUBERNETES, *, strict: bool = True) -> dict[str, Any]:
-    """Every type of a Kubernetes release by its full name, as JSON schema; strict ones know no further properties.
-
-    Raises FloeError for a release without schemas.
-    """
-    file = _folder() / f"v{kubernetes}.0-local{'-strict' if strict else ''}" / "_definitions.json"
-    if not file.is_file():
-        raise FloeError(f"no schemas of Kubernetes {kubernetes}", f"releases: {', '.join(releases())}")
-    found: dict[str, Any] = json.loads(file.read_bytes())["$defs"]
-    return found
-
-
 class Schemas:
     """Validators of one Kubernetes release, each built when its kind is first seen."""
 
-    def __init__(self, kubernetes: str = KUBERNETES) -> None:
+    def __init__(self, kubernetes: str = RELEASE) -> None:
         import jsonschema_rs
 
         # These two say oneOf, of which null is both: the API server reads null as not set.

@@ -1,0 +1,43 @@
+"""Schemas of Kubernetes' built-in kinds, offline: those that the package kubernetes-validate carries."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from floe.errors import FloeError
+
+RELEASE = "1.34"
+"""The release checked against where none is named."""
+
+
+@cache
+def _folder() -> Path:
+    # find_spec, since importing the package costs more than a whole validation.
+    spec = find_spec("kubernetes_validate")
+    if spec is None or spec.origin is None:
+        raise FloeError("the package kubernetes-validate is not installed", "make setup")
+    return Path(spec.origin).parent / "kubernetes-json-schema"
+
+
+def releases() -> list[str]:
+    """Kubernetes releases with schemas, oldest first."""
+    names = (re.fullmatch(r"v(\d+)\.(\d+)\.0-local-strict", path.name) for path in _folder().iterdir())
+    return [f"{major}.{minor}" for major, minor in sorted((int(name[1]), int(name[2])) for name in names if name)]
+
+
+@cache
+def definitions(kubernetes: str = RELEASE, *, strict: bool = True) -> dict[str, Any]:
+    """Every type of a Kubernetes release by its full name, as JSON schema; strict ones know no further properties.
+
+    Raises FloeError for a release without schemas.
+    """
+    file = _folder() / f"v{kubernetes}.0-local{'-strict' if strict else ''}" / "_definitions.json"
+    if not file.is_file():
+        raise FloeError(f"no schemas of Kubernetes {kubernetes}", f"releases: {', '.join(releases())}")
+    found: dict[str, Any] = json.loads(file.read_bytes())["$defs"]
+    return found
