@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -94,6 +95,26 @@ def test_live_data_then_ctrl_c(demo: Demo, checkout: Path) -> None:
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(60) == 0
     assert of_checkout(checkout) == []
+
+
+def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
+    if not shutil.which("setpriv"):
+        pytest.skip("no setpriv on this system")
+    child = "from floe.demo.processes import Supervisor; from pathlib import Path; import os, time\n"
+    child += (
+        f"s = Supervisor(Path({str(tmp_path)!r})); s.start('sleeper', ['sleep', '600'], dict(os.environ), Path('/'))\n"
+    )
+    child += "print(s.processes[0].popen.pid, flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        sleeper = int(parent.stdout.readline())
+        time.sleep(1)
+        assert psutil.pid_exists(sleeper)
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(sleeper) and psutil.Process(sleeper).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "it runs on"
+        time.sleep(0.1)
 
 
 def test_busy_port_is_named_with_who_holds_it(checkout: Path) -> None:

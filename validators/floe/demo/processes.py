@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
@@ -50,7 +52,7 @@ class Supervisor:
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                command,
+                [*_tied_to_us(), *command],
                 env=env,
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
@@ -87,6 +89,13 @@ class Supervisor:
             _signal(process, signal.SIGKILL)
             process.popen.wait()
         self.processes.clear()
+
+
+@cache
+def _tied_to_us() -> list[str]:
+    """On Linux, the prefix that lets a program end with us even where we are killed and can stop nothing."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
