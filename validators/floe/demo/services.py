@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
     workspace = repo.state() / "workspace.yaml"
     servers = [{"grpc_server": {"host": HOST, "port": grpc, "location_name": app}} for app, grpc in locations.items()]
     console.write(workspace, json.dumps({"load_from": servers}, indent=2) + "\n")
+    _create_databases(home, env)
     for app, grpc in locations.items():
         module = ["--module-name", f"{app.replace('-', '_')}.definitions", "--working-directory", str(repo.app(app))]
         command = [sys.executable, "-m", "floe.runtime.code_server", "--host", HOST, "--port", str(grpc), *module]
@@ -64,11 +66,25 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
     supervisor.start("dagster-webserver", [_script("dagster-webserver"), *listen, *read], env, repo.root())
     dagster = Dagster(f"http://{HOST}:{port}")
     supervisor.wait(lambda: answers(f"{dagster.url}/server_info"), "Dagster's webserver", _UP_SECONDS)
-    # Only now: on a fresh home both would create the same SQLite databases, and one of them fails.
     supervisor.start("dagster-daemon", [_script("dagster-daemon"), "run", *read], env, repo.root())
     for app in artifacts.apps:
         supervisor.wait(lambda name=app: _loaded(dagster, name), f"the code location {app}", _UP_SECONDS)  # type: ignore[misc] # mypy knows no type of a default
     return dagster
+
+
+def _create_databases(home: Path, env: dict[str, str]) -> None:
+    """Let one process alone make Dagster's SQLite databases: two at a time leave them broken for good."""
+    made = home / ".databases-made"
+    if made.is_file():
+        return
+    command = [sys.executable, "-c", "from dagster import DagsterInstance as I; I.get().dispose()"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_UP_SECONDS, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise FloeError(
+            f"Dagster's databases in {home} cannot be made: {reason}", "make clean forgets the demo's state"
+        )
+    made.touch()
 
 
 def _loaded(dagster: Dagster, app: str) -> bool:
