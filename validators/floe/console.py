@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from floe.errors import FloeError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_SILENCE_SECONDS = 30  # that a log may keep before it says how far a long step has come
 
 
 def out() -> Console:
@@ -41,14 +44,24 @@ def fail(error: FloeError) -> int:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[None]:
-    """Show that something is going on, on a terminal only."""
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show what is going on: a line on a terminal, and what is told anew every half minute elsewhere."""
+    from rich.markup import escape
+
     console = err()
-    if not console.is_terminal:
-        yield
+    if console.is_terminal:
+        with console.status(escape(what)) as status:
+            yield lambda text: status.update(escape(text))
         return
-    with console.status(what):
-        yield
+    said = time.monotonic()
+
+    def say(text: str) -> None:
+        nonlocal said
+        if time.monotonic() - said > _SILENCE_SECONDS:
+            said = time.monotonic()
+            console.print(escape(text))
+
+    yield say
 
 
 def write(path: Path, text: str) -> None:

