@@ -17,10 +17,10 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test lint types format bench lock clean
+.PHONY: help setup demo test test-cluster lint types format bench lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## the locked Python environment, the tools, Cube, the charts
 	@$(BIN)/floe tools --get kustomize helm node npm
@@ -32,6 +32,11 @@ demo: setup ## render, validate, preflight, then live data up to Cube (ARGS=--on
 
 test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" is handed to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
+
+# Built here and not by the first test that needs them, so that one sees how far the build is.
+test-cluster: setup ## the overlays against a real Kubernetes API server (ARGS as for test)
+	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver
+	@$(BIN)/python -m pytest -o testpaths=tests/cluster $(ARGS)
 
 lint: $(STAMP) ## ruff and yamllint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/yamllint --strict .

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from floe.connect import s3_client
 from floe.contract.platform import S3Storage
-from floe.demo.processes import answers
+from floe.demo.processes import answers, tied_to_us
 from floe.tools import resolve
 
 HOST = "127.0.0.1"
@@ -77,7 +77,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
             return True
         return False
 
-    with _running([*_not_root(), str(binary), "-D", data, "-F", *listen], folder, os.environ.copy(), up):
+    with running([*_not_root(), str(binary), "-D", data, "-F", *listen], folder, os.environ.copy(), up):
         yield server
 
 
@@ -134,15 +134,21 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
             return True
         return False
 
-    with _running(command, folder, os.environ | server.env, up):
+    with running(command, folder, os.environ | server.env, up):
         yield server
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, env: dict[str, str], up: Callable[[], bool]) -> Iterator[None]:
+def running(command: list[str], folder: Path, env: dict[str, str], up: Callable[[], bool]) -> Iterator[None]:
+    """A server while it is needed, once `up` says that it is there; its log and all else in `folder` goes with it.
+
+    Raises RuntimeError with the end of its log where it does not come up.
+    """
     log = folder / "server.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [*tied_to_us(), *command], cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         deadline = time.monotonic() + _UP_SECONDS
         while not up():

@@ -106,10 +106,9 @@ class GoModule:
         return repo.cache_dir() / "tools" / f"{self.path}-{self.version}"
 
     def get(self) -> None:
-        go = _go()
         env = os.environ | {"GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
         flags = f"-s -w -X {self.stamp}={self.version}" if self.stamp else "-s -w"
-        command = [go, "install", "-ldflags", flags, f"{self.module}@{self.version}"]
+        command = [go(), "install", "-ldflags", flags, f"{self.module}@{self.version}"]
         _install(self.where(), lambda folder: _command(command, env | {"GOBIN": str(folder)}))
 
     def words(self) -> str:
@@ -136,19 +135,20 @@ class GoWrapper:
         return repo.cache_dir() / "tools" / name
 
     def get(self) -> None:
-        go = _go()
-        _install(self.where(), lambda folder: self._build(go, folder))
+        _install(self.where(), self._build)
 
-    def _build(self, go: str, folder: Path) -> None:
+    def _build(self, folder: Path) -> None:
         flags = f"-s -w {self.stamp.format(*self._version().split('.'))}"
         with progress(self.words()) as say:
             packages = 0
-            for line in self._lines(go, "list", "-deps", "tool"):
+            for line in self._lines(go(), "list", "-deps", "tool"):
                 if line.startswith("go: "):  # downloading …
                     say(line)
                 else:
                     packages += 1
-            for count, _ in enumerate(self._lines(go, "build", "-v", "-ldflags", flags, "-o", f"{folder}/", "tool"), 1):
+            for count, _ in enumerate(
+                self._lines(go(), "build", "-v", "-ldflags", flags, "-o", f"{folder}/", "tool"), 1
+            ):
                 say(f"{self.words()}: {count} of at most {packages} packages compiled")
 
     def _lines(self, *command: str) -> Iterator[str]:
@@ -405,11 +405,12 @@ def _uv() -> str:
     return str(find_uv_bin())
 
 
-def _go() -> str:
-    go = shutil.which("go")
-    if go is None:
-        raise FloeError("Go is not on PATH")
-    return go
+def go() -> str:
+    """The path of Go. Raises FloeError where it is not on PATH."""
+    found = shutil.which("go")
+    if found is None:
+        raise FloeError("Go is not on PATH", "install Go, from https://go.dev/dl")
+    return found
 
 
 def _command(command: list[str], env: dict[str, str] | None = None) -> None:

@@ -52,7 +52,7 @@ class Supervisor:
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                [*_tied_to_us(), *command],
+                [*tied_to_us(), *command],
                 env=env,
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
@@ -92,7 +92,7 @@ class Supervisor:
 
 
 @cache
-def _tied_to_us() -> list[str]:
+def tied_to_us() -> list[str]:
     """On Linux, the prefix that lets a program end with us even where we are killed and can stop nothing."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []

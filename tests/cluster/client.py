@@ -1,0 +1,237 @@
+"""What a test asks a Kubernetes API server: verdicts on manifests, by its own API and by kubectl."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import urllib3
+
+from floe.tools import resolve
+from floe.validate.objects import mapping, text
+from floe.yamlio import load_file
+
+Object = dict[str, Any]
+
+_CONNECTIONS = 32  # each waits for the server most of the time; more bring nothing
+_TIMEOUT_SECONDS = 60
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_STRICT = {"fieldValidation": "Strict"}
+_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A manifest as bytes, which is sent as it is; beside it what the path of its request is made of."""
+
+    body: bytes
+    api_version: str
+    kind: str
+    namespace: str = ""
+    media: str = "application/yaml"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the server says of one object: an HTTP status, with its reason and message where it refuses."""
+
+    status: int
+    reason: str = ""
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True)
+class _Resource:
+    path: str  # of its group and version
+    plural: str
+    namespaced: bool
+
+    def url(self, namespace: str, name: str = "", subresource: str = "") -> str:
+        inside = ["namespaces", namespace or "default"] if self.namespaced else []
+        return "/".join(
+            [self.path, *(quote(part, safe="") for part in [*inside, self.plural, name, subresource] if part)]
+        )
+
+
+@dataclass
+class ApiServer:
+    """A server and the credentials of somebody who may do everything. Safe to use from several threads."""
+
+    host: str
+    port: int
+    token: str = field(repr=False)
+    authority: Path  # the certificate that signed the server's
+    kubeconfig: Path
+
+    def kubectl(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run kubectl against the server."""
+        cache = f"--cache-dir={self.kubeconfig.parent / 'kubectl-cache'}"
+        env = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+        command = [str(resolve("kubectl")), cache, *arguments]
+        return subprocess.run(command, env=env, input=stdin, capture_output=True, check=False)
+
+    def apply_dry_run(self, manifests: bytes) -> subprocess.CompletedProcess[bytes]:
+        """What `kubectl apply` says of a YAML stream by server-side apply, nothing being stored."""
+        return self.kubectl(
+            *("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"), stdin=manifests
+        )
+
+    def version(self) -> str:
+        """The server's version: v1.34.3."""
+        return str(self._get("/version")["gitVersion"])
+
+    def ready(self) -> bool:
+        """Whether the server does all that it does."""
+        try:
+            return self._http.request("GET", "/readyz", timeout=5).status == 200
+        except (urllib3.exceptions.HTTPError, OSError):  # OSError: its certificate is not written yet
+            return False
+
+    def dry_run(self, objects: Iterable[Object | Raw], *, create_namespaces: bool = True) -> list[Verdict]:
+        """The server's verdict on creating each object, in their order; nothing is stored.
+
+        Namespaces that the objects name and that are not there are created before, for good, unless told otherwise.
+        """
+        items = list(objects)
+        if create_namespaces:
+            for namespace in sorted({_head(item)[2] for item in items} - {""}):
+                self.create([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}])
+        with ThreadPoolExecutor(_CONNECTIONS) as threads:
+            return list(threads.map(lambda item: self._post(item, _STRICT | {"dryRun": "All"}), items))
+
+    def create(self, objects: Iterable[Object | Raw]) -> list[Verdict]:
+        """Create objects for real, one after the other; a namespace with the account its controller makes."""
+        verdicts = []
+        for item in objects:
+            verdicts.append(self._post(item, _STRICT))
+            if isinstance(item, dict) and item.get("kind") == "Namespace" and verdicts[-1].accepted:
+                self.create([default_service_account(item["metadata"]["name"])])
+        return verdicts
+
+    @contextmanager
+    def holding(self, objects: Iterable[Object]) -> Iterator[list[Verdict]]:
+        """Objects that exist while the block runs, with the verdicts on their creation."""
+        items = list(objects)
+        verdicts = self.create(items)
+        try:
+            yield verdicts
+        finally:
+            for item, verdict in reversed(list(zip(items, verdicts, strict=True))):
+                if verdict.accepted:
+                    self._delete(item)
+
+    def define(self, files: Iterable[Path]) -> None:
+        """Create the CustomResourceDefinitions of YAML files and wait until the server knows their kinds."""
+        definitions = [load_file(file) for file in files]
+        for definition, verdict in zip(definitions, self.create(definitions), strict=True):
+            assert verdict.accepted or verdict.reason == "AlreadyExists", (definition["metadata"]["name"], verdict)
+        wanted = {
+            (f"{one['spec']['group']}/{version['name']}", one["spec"]["names"]["kind"])
+            for one in definitions
+            for version in one["spec"]["versions"]
+            if version["served"]
+        }
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while not wanted <= set(self._resources):
+            assert time.monotonic() < deadline, f"not served: {wanted - set(self._resources)}"
+            time.sleep(0.2)
+            del self._resources
+
+    @cached_property
+    def _http(self) -> urllib3.HTTPSConnectionPool:
+        return urllib3.HTTPSConnectionPool(
+            self.host,
+            self.port,
+            maxsize=_CONNECTIONS,
+            block=True,
+            retries=False,
+            timeout=_TIMEOUT_SECONDS,
+            ca_certs=str(self.authority),
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+
+    def _get(self, path: str, accept: str = "application/json") -> Any:
+        answer = self._http.request("GET", path, headers={**self._http.headers, "Accept": accept})
+        assert answer.status == 200, (path, answer.status, answer.data)
+        return answer.json()
+
+    @cached_property
+    def _resources(self) -> dict[tuple[str, str], _Resource]:
+        """What the server serves, by apiVersion and kind."""
+        found = {}
+        for path in ("/api", "/apis"):
+            for group in self._get(path, _DISCOVERY)["items"]:
+                for version in group["versions"]:
+                    name = "/".join(part for part in (group["metadata"].get("name", ""), version["version"]) if part)
+                    for one in version.get("resources", ()):
+                        if "create" in one["verbs"]:
+                            found[name, one["responseKind"]["kind"]] = _Resource(
+                                f"{path}/{name}", one["resource"], one["scope"] == "Namespaced"
+                            )
+        return found
+
+    def _post(self, item: Object | Raw, query: dict[str, str]) -> Verdict:
+        api_version, kind, namespace = _head(item)
+        resource = self._resources.get((api_version, kind))
+        if resource is None:  # kubectl's words, since it finds that out before it asks the server
+            return Verdict(404, "NoKindMatch", f'no matches for kind "{kind}" in version "{api_version}"')
+        body, media = (item.body, item.media) if isinstance(item, Raw) else (json.dumps(item), "application/json")
+        answer = self._http.request(
+            "POST",
+            f"{resource.url(namespace)}?{urlencode(query)}",
+            body=body,
+            headers={**self._http.headers, "Content-Type": media, "Accept": "application/json"},
+        )
+        warnings = tuple(
+            re.sub(r"\\(.)", r"\1", match[1])
+            for header in answer.headers.getlist("Warning")
+            for match in _WARNING.finditer(header)
+        )
+        if 200 <= answer.status < 300:
+            return Verdict(answer.status, warnings=warnings)
+        status = answer.json()
+        return Verdict(answer.status, status.get("reason", ""), status.get("message", ""), warnings)
+
+    def _delete(self, item: Object) -> None:
+        api_version, kind, namespace = _head(item)
+        resource, name = self._resources[api_version, kind], item["metadata"]["name"]
+        answer = self._http.request("DELETE", resource.url(namespace, name))
+        assert answer.status in (200, 202, 404), answer.data
+        if kind == "Namespace":  # what the namespace controller would do
+            accounts = self._resources["v1", "ServiceAccount"].url(name)
+            for method, path, body in (
+                ("DELETE", accounts, None),
+                ("PUT", resource.url("", name, "finalize"), json.dumps({**item, "spec": {"finalizers": []}})),
+            ):
+                answer = self._http.request(
+                    method, path, body=body, headers={**self._http.headers, "Content-Type": "application/json"}
+                )
+                assert answer.status == 200, answer.data
+
+
+def default_service_account(namespace: str) -> Object:
+    """What the controller manager makes in every namespace, and pods that name no account run as."""
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}
+
+
+def _head(item: Object | Raw) -> tuple[str, str, str]:
+    """apiVersion, kind and namespace, each empty where it is no text."""
+    if isinstance(item, Raw):
+        return item.api_version, item.kind, item.namespace
+    return text(item.get("apiVersion")), text(item.get("kind")), text(mapping(item.get("metadata")).get("namespace"))

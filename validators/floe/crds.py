@@ -1,0 +1,104 @@
+"""The CustomResourceDefinitions that overlays write objects of: which release of each controller, and its files.
+
+Each comes out of its controller's Go module, whose content is pinned here by the hash that Go gives a module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from floe import tools
+from floe.console import progress
+from floe.errors import FloeError
+
+_DOWNLOAD_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """The CustomResourceDefinitions of one controller."""
+
+    module: str
+    version: str
+    sum: str  # what go.sum would say of the module
+    path: str  # glob of the files in the module
+
+    def files(self) -> list[Path]:
+        """The files, sorted, each with one definition; the first time the module is downloaded, by Go.
+
+        Raises FloeError without Go, where the module is not served, and where it is not what is pinned.
+        """
+        named = f"{self.module}@{self.version}"
+        # The checksum database does not hold every module, and knows nothing that the pinned sum does not say.
+        env = os.environ | {"GONOSUMDB": self.module, "GOFLAGS": "-mod=mod", "GOWORK": "off"}
+        command = [tools.go(), "mod", "download", "-json", named]
+        with progress(f"{named}: downloading"):
+            done = subprocess.run(
+                command, env=env, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False
+            )
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            answer = {"Error": done.stderr.strip()}
+        if "Dir" not in answer:
+            raise FloeError(f"{named} cannot be downloaded: {answer.get('Error')}", "check GOPROXY")
+        if answer["Sum"] != self.sum:
+            raise FloeError(
+                f"{named} is not what {Path(__file__).name} pins: {answer['Sum']} instead of {self.sum}",
+                "find out who changed it; never take the new sum on trust",
+            )
+        return sorted(Path(answer["Dir"]).glob(self.path))
+
+
+FLUX = "flux"
+CONTROLLERS: dict[str, tuple[Definitions, ...]] = {
+    FLUX: (
+        Definitions(
+            "github.com/fluxcd/source-controller",
+            "v1.7.3",
+            "h1:gFfeBiNUgF0kFFGap/rrMeJqz+0Tod0ARENJO8w/UA8=",
+            "config/crd/bases/*.yaml",
+        ),
+        Definitions(
+            "github.com/fluxcd/kustomize-controller",
+            "v1.7.3",
+            "h1:SzNnGn/4ObAPEHHleM5U7y/AKxKXph3Vj6ZhteeXw8M=",
+            "config/crd/bases/*.yaml",
+        ),
+        Definitions(
+            "github.com/fluxcd/helm-controller",
+            "v1.4.3",
+            "h1:449LcGJXLCylvrNCq8ycevwa5mxE1Mn9vxTwlsj/no8=",
+            "config/crd/bases/*.yaml",
+        ),
+    ),
+    "argocd": (
+        Definitions(
+            "github.com/argoproj/argo-cd/v3",
+            "v3.2.6",
+            "h1:nDCjBnHyxUf6JFuCKjuuXHS23LFj6/TjuO/APrS1ku4=",
+            "manifests/crds/*-crd.yaml",
+        ),
+    ),
+    "external-secrets": (
+        Definitions(
+            "github.com/external-secrets/external-secrets",
+            "v1.3.2",
+            "h1:u2J8RjlHIeF0oZCqtl92adI/uZWUwOesJIDkfql6LqQ=",
+            "config/crds/bases/*external-secrets.io_*.yaml",
+        ),
+    ),
+    "sealed-secrets": (
+        Definitions(
+            "github.com/bitnami-labs/sealed-secrets",
+            "v0.36.0",
+            "h1:UIAXiGdZJVanVLuAxz6jaQR/WQ6p04ZDdzrBu4FZHiU=",
+            "helm/sealed-secrets/crds/*.yaml",
+        ),
+    ),
+}
+"""By the controller that acts on them."""
