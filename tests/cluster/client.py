@@ -116,12 +116,12 @@ class ApiServer:
             return list(threads.map(lambda item: self._post(item, _STRICT | {"dryRun": "All"}), items))
 
     def create(self, objects: Iterable[Object | Raw]) -> list[Verdict]:
-        """Create objects for real, one after the other; a namespace with the account its controller makes."""
+        """Create objects for real, one after the other, with what admission asks of controllers."""
         verdicts = []
         for item in objects:
             verdicts.append(self._post(item, _STRICT))
-            if isinstance(item, dict) and item.get("kind") == "Namespace" and verdicts[-1].accepted:
-                self.create([default_service_account(item["metadata"]["name"])])
+            if isinstance(item, dict) and verdicts[-1].accepted:
+                self._as_controllers(item)
         return verdicts
 
     @contextmanager
@@ -211,18 +211,27 @@ class ApiServer:
     def _delete(self, item: Object) -> None:
         api_version, kind, namespace = _head(item)
         resource, name = self._resources[api_version, kind], item["metadata"]["name"]
-        answer = self._http.request("DELETE", resource.url(namespace, name))
-        assert answer.status in (200, 202, 404), answer.data
-        if kind == "Namespace":  # what the namespace controller would do
-            accounts = self._resources["v1", "ServiceAccount"].url(name)
-            for method, path, body in (
-                ("DELETE", accounts, None),
-                ("PUT", resource.url("", name, "finalize"), json.dumps({**item, "spec": {"finalizers": []}})),
-            ):
-                answer = self._http.request(
-                    method, path, body=body, headers={**self._http.headers, "Content-Type": "application/json"}
-                )
-                assert answer.status == 200, answer.data
+        self._do("DELETE", resource.url(namespace, name))
+        if kind == "Namespace":  # its controller would empty it, then let it go
+            self._do("DELETE", self._resources["v1", "ServiceAccount"].url(name))
+            self._do("PUT", resource.url("", name, "finalize"), {**item, "spec": {"finalizers": []}})
+
+    def _as_controllers(self, item: Object) -> None:
+        """What the controller manager would do about a new object before pods are admitted."""
+        name = item["metadata"]["name"]
+        match item["kind"]:
+            case "Namespace":
+                self.create([default_service_account(name)])
+            case "ResourceQuota":
+                hard = item["spec"]["hard"]
+                status = {"hard": hard, "used": dict.fromkeys(hard, "0")}
+                path = self._resources["v1", "ResourceQuota"].url(item["metadata"]["namespace"], name, "status")
+                self._do("PUT", path, {**item, "status": status})
+
+    def _do(self, method: str, path: str, body: Object | None = None) -> None:
+        headers = {**self._http.headers, "Content-Type": "application/json"}
+        answer = self._http.request(method, path, json=body, headers=headers)
+        assert 200 <= answer.status < 300, answer.data
 
 
 def default_service_account(namespace: str) -> Object:

@@ -9,7 +9,7 @@ import pytest
 
 from cluster import apiserver
 from cluster.client import ApiServer
-from floe import charts, repo, tools
+from floe import charts, crds, repo, tools
 
 _SERVERS = ("kube-apiserver", "etcd")
 
@@ -33,3 +33,12 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         pytest.skip(f"no API server: {' and '.join(absent)} not on PATH, and no Go to build with")
     with apiserver.api_server(tmp_path_factory.mktemp("api-server")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def defined(api_server: ApiServer) -> ApiServer:
+    """The server with the custom resources of every controller that overlays may write objects for."""
+    files = {one.module: one.files() for controller in crds.CONTROLLERS.values() for one in controller}
+    assert all(files.values()), files
+    api_server.define(file for found in files.values() for file in found)
+    return api_server

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cluster.client import ApiServer, Raw
-from floe import crds, tools
+from floe import tools
 
 Object = dict[str, Any]
 
@@ -106,15 +106,21 @@ def test_a_pod_needs_its_service_account(api_server: ApiServer) -> None:
     assert default.accepted
 
 
+def test_quota_counts_pods(api_server: ApiServer) -> None:
+    metadata = {"name": "few", "namespace": "default"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "1"}}}
+    with api_server.holding([quota, pod()]) as verdicts:
+        assert [verdict.accepted for verdict in verdicts] == [True, True]
+        (second,) = api_server.dry_run([{**pod(), "metadata": {"name": "second", "namespace": "default"}}])
+    assert "exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1" in second.message
+
+
 def test_server_tells_its_release(api_server: ApiServer) -> None:
     """Helm refuses charts over it, so a server that was built without a version would not do."""
     assert api_server.version().startswith(f"v{tools.get('kube-apiserver').version}")
 
 
-def test_custom_resources_are_checked_by_their_definitions(api_server: ApiServer) -> None:
-    files = {one.module: one.files() for controller in crds.CONTROLLERS.values() for one in controller}
-    assert all(files.values()), files
-    api_server.define(file for found in files.values() for file in found)
+def test_custom_resources_are_checked_by_their_definitions(defined: ApiServer) -> None:
     examples: dict[tuple[str, str], Object] = {
         ("source.toolkit.fluxcd.io/v1", "HelmRepository"): {"interval": "1h", "url": "https://charts.example.com"},
         ("kustomize.toolkit.fluxcd.io/v1", "Kustomization"): {
@@ -141,8 +147,8 @@ def test_custom_resources_are_checked_by_their_definitions(api_server: ApiServer
         {"apiVersion": group, "kind": kind, "metadata": {"name": "x", "namespace": "default"}, "spec": spec}
         for (group, kind), spec in examples.items()
     ]
-    assert [verdict for verdict in api_server.dry_run(good) if not verdict.accepted] == []
-    for verdict in api_server.dry_run(
+    assert [verdict for verdict in defined.dry_run(good) if not verdict.accepted] == []
+    for verdict in defined.dry_run(
         [{**one, "spec": {**examples[*key], "interal": "1h"}} for key, one in zip(examples, good, strict=True)]
     ):
         assert 'unknown field "spec.interal"' in verdict.message
