@@ -84,7 +84,7 @@ class ApiServer:
         cache = f"--cache-dir={self.kubeconfig.parent / 'kubectl-cache'}"
         env = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
         command = [str(resolve("kubectl")), cache, *arguments]
-        return subprocess.run(command, env=env, input=stdin, capture_output=True, check=False)
+        return subprocess.run(command, env=env, input=stdin, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS)
 
     def apply_dry_run(self, manifests: bytes) -> subprocess.CompletedProcess[bytes]:
         """What `kubectl apply` says of a YAML stream by server-side apply, nothing being stored."""
@@ -205,7 +205,10 @@ class ApiServer:
         )
         if 200 <= answer.status < 300:
             return Verdict(answer.status, warnings=warnings)
-        status = answer.json()
+        try:
+            status = answer.json()
+        except ValueError:  # what no handler of the API wrote
+            status = {"message": answer.data.decode(errors="replace")}
         return Verdict(answer.status, status.get("reason", ""), status.get("message", ""), warnings)
 
     def _delete(self, item: Object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from floe import tools
 from floe.errors import FloeError
+from floe.kubernetes import RELEASE
 
 FLOE = Path(sys.executable).with_name("floe")
 
@@ -84,3 +86,35 @@ def test_every_pin_has_hashes() -> None:
         for source in tool.sources:
             if isinstance(source, tools.Package):
                 assert "--hash=sha256:" in tools._pins()[source.name].block
+
+
+def wrappers() -> list[tools.GoWrapper]:
+    return [one for tool in tools.TOOLS.values() for one in tool.sources if isinstance(one, tools.GoWrapper)]
+
+
+@pytest.mark.parametrize("wrapper", wrappers(), ids=lambda one: one.path)
+def test_wrapper_module_builds_what_the_table_says(wrapper: tools.GoWrapper) -> None:
+    module = (wrapper._root() / "go.mod").read_text()
+    commands = re.findall(r"^(?:tool |\t)(\S+)$", module, re.MULTILINE)  # lines of requirements hold a version too
+    assert wrapper.path in [tools.GoModule(command, "").path for command in commands]
+    assert f"{wrapper.module} v{wrapper._version()}" in module
+
+
+def test_kubernetes_is_of_one_release() -> None:
+    """The servers, the libraries they are built with, and the schemas that floe-validate takes by default."""
+    (wrapper,) = {(one.folder, one.module): one for one in wrappers() if one.folder == "kubernetes"}.values()
+    version = wrapper._version()
+    assert version.startswith(f"{RELEASE}.")
+    replaced = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", (wrapper._root() / "go.mod").read_text())
+    assert len(replaced) > 20
+    assert {f"1.{minor}" for minor in replaced} == {version}
+
+
+def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = program(tmp_path / "bin", "go", "go: downloading a.example/b v1.0.0\n./main.go:1:1: this does not compile", 1)
+    monkeypatch.setenv("PATH", f"{go.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    wrapper = wrappers()[0]
+    with pytest.raises(FloeError, match="this does not compile"):
+        wrapper.get()
+    assert [path.suffix for path in (tmp_path / "floe" / "tools").iterdir()] == [".lock"]
