@@ -107,6 +107,7 @@ class ApiServer:
         """The server's verdict on creating each object, in their order; nothing is stored.
 
         Namespaces that the objects name and that are not there are created before, for good, unless told otherwise.
+        An object that exists is refused too, with the reason AlreadyExists, once it has passed all else.
         """
         items = list(objects)
         if create_namespaces:
