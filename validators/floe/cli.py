@@ -117,8 +117,8 @@ def render(
 ) -> None:
     """Print an overlay's manifests: `kustomize build --enable-helm overlays/ENV`.
 
-    With -o, DIR holds one file an object (deployment-floe-prod_cube-api.yaml) and is replaced as a whole; one that holds
-    anything else is refused.
+    With -o, DIR holds one file an object (deployment-floe-prod_cube-api.yaml) and is replaced as a whole; a folder that
+    holds anything else is refused.
 
     \b
     Examples:
@@ -128,15 +128,13 @@ def render(
     """
     from floe import render as renderer
 
-    with console.progress(f"render: {environment}"):
-        stream = renderer.render(environment, form)
     if output is None:
-        sys.stdout.buffer.write(stream)
-        return
-    from floe import manifest_files
+        renderer.print_manifests(environment, form)
+    else:
+        from floe import manifest_files
 
-    count = manifest_files.write(stream, output)
-    print(f"{output}: {count} object{'s' * (count != 1)}", file=sys.stderr)
+        count = manifest_files.write(renderer.render(environment, form), output)
+        print(f"{output}: {count} object{'s' * (count != 1)}", file=sys.stderr)
 
 
 @app.command()
@@ -253,8 +251,3 @@ def demo(
     from floe.demo.show import show
 
     raise typer.Exit(show(once=once, dagster_port=dagster_port, cube_port=cube_port))
-
-
-def main() -> None:
-    """Entry point."""
-    console.run(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,20 +44,22 @@ def fail(error: FloeError) -> int:
 @contextmanager
 def progress(what: str) -> Iterator[None]:
     """Show that something is going on, on a terminal only."""
-    console = err()
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield
         return
-    with console.status(what):
+    with err().status(what):
         yield
 
 
 def write(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may write the same file
+    try:
+        part.write_text(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def run(app: Callable[..., Any]) -> None:

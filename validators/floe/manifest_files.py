@@ -87,6 +87,6 @@ def _files(stream: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _name(item: Object) -> str:
-    """`deployment-floe-prod_cube-api`; neither a namespace nor most names may hold the `_`, so no two come out alike."""
+    """`deployment-floe-prod_cube-api`: no namespace and next to no name may hold a `_`."""
     parts = [quote(part, safe="") for part in (item.namespace, item.name) if part]
     return f"{quote(item.kind.lower(), safe='')}-{'_'.join(parts)}"

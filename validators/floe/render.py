@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
-from floe import charts, repo, tools
+from floe import charts, console, repo, tools
 from floe.errors import FloeError
 
 FORMS = {"manifests": "", "flux": "flux"}
-"""What an overlay renders to, by the folder in it: plain manifests, or the objects by which Flux installs the charts."""
+"""What an overlay renders to, by the folder in it: plain manifests, or what makes Flux install the charts."""
 
 
 def command(environment: str, form: str = "manifests", root: Path | None = None) -> list[str]:
@@ -34,58 +35,52 @@ def command(environment: str, form: str = "manifests", root: Path | None = None)
     return [kustomize, "build", "--enable-helm", "--helm-command", helm, str(folder)]
 
 
-class Build:
-    """A kustomize that runs beside us from the moment this is made, so that two can run at once.
+@contextmanager
+def started(environment: str, form: str = "manifests", root: Path | None = None) -> Iterator[Callable[[], bytes]]:
+    """A kustomize that runs beside us, so that two can run at once; what is yielded waits for it and is its output.
 
-    Raises FloeError where a chart is not pulled yet. Use it as a context: no process outlives the block.
+    Raises FloeError where a chart is not pulled yet; the yielded function, where kustomize refuses. No process outlives
+    the block.
     """
-
-    def __init__(self, environment: str, form: str = "manifests", root: Path | None = None) -> None:
-        self._environment = environment
-        arguments = command(environment, form, root)
-        if absent := [str(chart) for chart in charts.pinned(environment, root) if not chart.is_pulled()]:
-            raise FloeError(
-                f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}", "floe charts pull"
-            )
-        # Files, not pipes: nobody reads while both run, and a full pipe would stop kustomize.
-        self._out: IO[bytes] = tempfile.TemporaryFile()
-        self._err: IO[bytes] = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(
+    arguments = command(environment, form, root)
+    if absent := [str(chart) for chart in charts.pinned(environment, root) if not chart.is_pulled()]:
+        raise FloeError(
+            f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}", "floe charts pull"
+        )
+    # Files, not pipes: nobody reads while both run, and a full pipe would stop kustomize.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
-            stdout=self._out,
-            stderr=self._err,
+            stdout=out,
+            stderr=err,
             env=_GO | os.environ,
             start_new_session=True,  # its group holds the helm that it starts
         )
 
-    def __enter__(self) -> Build:
-        return self
+        def output() -> bytes:
+            code = process.wait()
+            for file in (out, err):
+                file.seek(0)
+            if code:
+                reason = err.read().decode(errors="replace").strip()
+                raise FloeError(
+                    f"kustomize cannot render overlays/{environment}:\n{reason}",
+                    "mend what it names, then render again",
+                )
+            return out.read()
 
-    def __exit__(self, *_: object) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._out.close()
-        self._err.close()
-
-    def result(self) -> bytes:
-        """The rendered manifests as a YAML stream. Raises FloeError where kustomize refuses."""
-        code = self._process.wait()
-        self._err.seek(0)
-        self._out.seek(0)
-        if code:
-            reason = self._err.read().decode(errors="replace").strip()
-            raise FloeError(
-                f"kustomize cannot render overlays/{self._environment}:\n{reason}",
-                "mend what it names, then render again",
-            )
-        return self._out.read()
+        try:
+            yield output
+        finally:
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 _GO = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
-"""kustomize and helm end before their garbage is worth collecting: a quarter of their time. Both settings are Go's own."""
+"""kustomize and helm end before collecting their garbage pays: it takes a quarter of their time. Both are Go's own."""
 
 
 def render(environment: str, form: str = "manifests") -> bytes:
@@ -93,5 +88,10 @@ def render(environment: str, form: str = "manifests") -> bytes:
 
     Raises FloeError where a chart is not pulled yet or kustomize refuses; nothing is rendered halfway.
     """
-    with Build(environment, form) as build:
-        return build.result()
+    with started(environment, form) as output, console.progress(f"rendering {environment}"):
+        return output()
+
+
+def print_manifests(environment: str, form: str = "manifests") -> None:
+    """The rendered manifests to stdout, byte for byte."""
+    sys.stdout.buffer.write(render(environment, form))

@@ -170,8 +170,8 @@ def _keyed(old: list[Any], new: list[Any], key: str, place: _Place) -> Iterator[
 
 def _aligned(old: list[Any], new: list[Any], place: _Place) -> Iterator[Field]:
     """Elements without a key: equal runs are matched, what stands between them is compared one by one."""
-    sides = [[json.dumps(element, sort_keys=True) for element in side] for side in (old, new)]
-    for what, old_from, old_to, new_from, new_to in SequenceMatcher(None, *sides, autojunk=False).get_opcodes():
+    before, after = ([json.dumps(element, sort_keys=True) for element in side] for side in (old, new))
+    for what, old_from, old_to, new_from, new_to in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if what == "equal":
             continue
         both = min(old_to - old_from, new_to - new_from)

@@ -1,4 +1,4 @@
-"""The one place that asks Git: what a revision holds, and whether the working tree holds more. Nothing in .git changes."""
+"""What a revision holds, and whether the working tree holds more. Nothing in .git changes."""
 
 from __future__ import annotations
 

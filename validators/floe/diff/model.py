@@ -1,4 +1,4 @@
-"""What a comparison says, in the form that `floe diff --format json` prints. Secrets are masked before they get here."""
+"""What a comparison says, as `floe diff --format json` prints it. Secrets are masked before they get here."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from floe import charts, console, repo, yamlio
@@ -16,7 +16,7 @@ from floe.diff.compare import compare
 from floe.diff.git import open_repository
 from floe.diff.model import Comparison, Report
 from floe.errors import FloeError
-from floe.render import Build
+from floe.render import started
 from floe.validate.objects import Object, objects
 
 
@@ -52,31 +52,26 @@ def _render(environment: str, before: Path, base: str) -> tuple[list[Object], li
     there = [environment in repo.environments(root) for root in (before, repo.root())]
     if not any(there):
         repo.overlay(environment)  # says which ones exist
-    head_folder, base_folder = "the working tree", f"the base {base}"
-    with _on(head_folder):
-        head = Build(environment) if there[1] else None
-    try:
-        if not there[0]:
-            old = []
-        else:
-            with _on(base_folder):
+    in_head, in_base = "the working tree", f"the base {base}"
+    old: list[Object] = []
+    with ExitStack() as running:
+        if there[1]:  # first, so that it runs while the base is made ready
+            with _on(in_head):
+                head = running.enter_context(started(environment))
+        if there[0]:
+            with _on(in_base):
                 _provide_charts(environment, before)
-                with Build(environment, root=before) as build:
-                    old = _objects(build)
-        with _on(head_folder):
-            new = _objects(head) if head else []
-    finally:
-        if head:
-            head.__exit__()
-    return old, new
+                old = _objects(running.enter_context(started(environment, root=before))())
+        with _on(in_head):
+            return old, _objects(head()) if there[1] else []
 
 
-def _objects(build: Build) -> list[Object]:
-    return list(objects(yamlio.documents(build.result(), "what kustomize rendered"), "kustomize"))
+def _objects(stream: bytes) -> list[Object]:
+    return list(objects(yamlio.documents(stream, "what kustomize rendered"), "kustomize"))
 
 
 def _provide_charts(environment: str, before: Path) -> None:
-    """Put the base's charts in place: those that are pulled in this checkout, in any overlay, else from where all come."""
+    """Put the base's charts in place: those that any overlay of this checkout has, else from where all come."""
     here: dict[str, charts.Chart] = {}
     for name in sorted(
         repo.environments(), key=lambda name: name == environment
