@@ -236,8 +236,8 @@ def get(name: str) -> Found:
         err().print(f"[dim]getting {name}: {source.words()}[/]")
         try:
             source.get()
-        except FloeError as error:
-            reasons.append(f"{source.words()}: {error.message}")
+        except (FloeError, OSError) as error:  # a cache that cannot be written, a full disk
+            reasons.append(f"{source.words()}: {error.message if isinstance(error, FloeError) else error}")
             continue
         if found := find(name):
             return found
