@@ -7,8 +7,10 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 from floe import charts, console, repo, yamlio
@@ -29,41 +31,44 @@ def report(environments: Sequence[str], base: str = "HEAD") -> Report:
     """
     repository = open_repository(repo.root())
     commit = repository.commit(base)
-    if uncommitted := repository.uncommitted():
+    with _temporary_folder() as temporary, ThreadPoolExecutor(1) as aside:
+        status = aside.submit(repository.uncommitted)
+        exported = cache(lambda: repository.export(commit, temporary / "base"))
+        names = list(dict.fromkeys(environments)) or sorted({*repo.environments(), *repo.environments(exported())})
+        found = []
+        for name in names:
+            with console.progress(f"diff: rendering {name}, then and now"):
+                old, new = _render(name, exported, f"{base} ({commit[:7]})")
+                changes = compare(old, new)
+            count = {kind: sum(change.change == kind for change in changes) for kind in ("changed", "added", "removed")}
+            found.append(Comparison(environment=name, base=base, commit=commit, objects=tuple(changes), **count))
+        uncommitted = status.result()
+    if uncommitted:
         files = f"{uncommitted} file{'s' * (uncommitted != 1)}"
         print(f"note: the working tree has uncommitted changes ({files}); they are included", file=sys.stderr)
     elif commit == repository.commit("HEAD"):
         print(f"note: nothing differs from {base}; --base HEAD~1 names an earlier revision", file=sys.stderr)
-    with _temporary_folder() as temporary:
-        before = repository.export(commit, temporary / "base")
-        names = list(dict.fromkeys(environments)) or sorted({*repo.environments(), *repo.environments(before)})
-        found = []
-        for name in names:
-            with console.progress(f"diff: rendering {name}, then and now"):
-                old, new = _render(name, before, f"{base} ({commit[:7]})")
-                changes = compare(old, new)
-            count = {kind: sum(change.change == kind for change in changes) for kind in ("changed", "added", "removed")}
-            found.append(Comparison(environment=name, base=base, commit=commit, objects=tuple(changes), **count))
     return Report(uncommitted=bool(uncommitted), environments=tuple(found))
 
 
-def _render(environment: str, before: Path, base: str) -> tuple[list[Object], list[Object]]:
-    """The objects of both sides."""
-    there = [environment in repo.environments(root) for root in (before, repo.root())]
-    if not any(there):
-        repo.overlay(environment)  # says which ones exist
+def _render(environment: str, exported: Callable[[], Path], base: str) -> tuple[list[Object], list[Object]]:
+    """The objects of both sides, the base's first; none where a side has no such environment."""
     in_head, in_base = "the working tree", f"the base {base}"
+    head: Callable[[], bytes] | None = None
     old: list[Object] = []
     with ExitStack() as running:
-        if there[1]:  # first, so that it runs while the base is made ready
+        if environment in repo.environments():  # first, so that it runs while the base is made ready
             with _on(in_head):
                 head = running.enter_context(started(environment))
-        if there[0]:
+        before = exported()
+        if environment in repo.environments(before):
             with _on(in_base):
                 _provide_charts(environment, before)
                 old = _objects(running.enter_context(started(environment, root=before))())
+        elif head is None:
+            repo.overlay(environment)  # says which ones exist
         with _on(in_head):
-            return old, _objects(head()) if there[1] else []
+            return old, _objects(head()) if head else []
 
 
 def _objects(stream: bytes) -> list[Object]:
@@ -80,7 +85,7 @@ def _provide_charts(environment: str, before: Path) -> None:
     missing = False
     for chart in charts.pinned(environment, before):
         if present := here.get(str(chart)):
-            shutil.copytree(present.path, chart.path)
+            _link(present.path, chart.path)
         else:
             missing = True
     if missing:
@@ -88,6 +93,16 @@ def _provide_charts(environment: str, before: Path) -> None:
         stand_ins = any(chart.is_stand_in() for chart in here.values())
         for _ in charts.pull([environment], os.environ.get(charts.MIRROR), stand_ins=stand_ins, root=before):
             pass
+
+
+def _link(chart: Path, place: Path) -> None:
+    """A chart in another place, of symbolic links where kustomize takes them: it reads values.yaml, Helm the rest."""
+    place.mkdir(parents=True)
+    for part in chart.iterdir():
+        if part.name == "values.yaml":
+            shutil.copy(part, place)
+        else:
+            (place / part.name).symlink_to(part)
 
 
 @contextmanager
