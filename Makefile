@@ -71,4 +71,6 @@ $(STAMP): requirements.lock pyproject.toml $(BIN)/uv
 	@echo "setup: packages of requirements.lock"
 	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip sync $(QUIET) --require-hashes requirements.lock
 	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@# Where PYTHONDONTWRITEBYTECODE is set, as in many CI images, every command would compile these anew.
+	@$(BIN)/python -m compileall -q .venv/lib/python3*/site-packages/{pydantic,pydantic_core,rich,typer,yaml}
 	@touch $@

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from floe import charts, repo, tools
+from floe import charts, manifest_files, repo, tools
 from floe.contract.artifacts import compile_environment
 from floe.errors import FloeError
 
@@ -83,6 +83,85 @@ def test_render_passes_on_what_kustomize_refuses(pulled: Path) -> None:
     done = run(BIN / "floe", "render", "prod", cwd=pulled)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"namespace.yaml" in done.stderr
+
+
+def test_render_writes_one_file_an_object(pulled: Path, tmp_path: Path) -> None:
+    target = tmp_path / "rendered" / "prod"
+    done = run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+    files = sorted(target.glob("*.yaml"))
+    stream = kustomize(pulled, "prod")
+    documents = [f"{document}\n" for document in stream.decode().removesuffix("\n").split("\n---\n")]
+    assert sorted(file.read_text() for file in files) == sorted(documents)
+    assert target / "deployment-floe-prod_cube-api.yaml" in files
+    assert target / "namespace-floe-prod.yaml" in files
+    # A second time it replaces what it wrote, and what is not rendered any longer goes.
+    (pulled / "overlays" / "prod" / "kustomization.yaml").write_text("resources: [platform-namespace.yaml]\n")
+    (pulled / "overlays" / "prod" / "platform-namespace.yaml").write_text(
+        "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: floe-prod\n"
+    )
+    assert run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled).returncode == 0
+    assert [file.name for file in sorted(target.iterdir())] == [manifest_files.LIST, "namespace-floe-prod.yaml"]
+    assert [path.name for path in target.parent.iterdir()] == ["prod"]
+
+
+@pytest.mark.parametrize("spoil", ["foreign", "edited", "file"])
+def test_render_replaces_nothing_that_it_did_not_write(pulled: Path, tmp_path: Path, spoil: str) -> None:
+    target = tmp_path / "rendered"
+    if spoil == "file":
+        target.write_text("mine")
+    else:
+        assert run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled).returncode == 0
+        name = "notes.txt" if spoil == "foreign" else "namespace-floe-prod.yaml"
+        (target / name).write_text("mine")
+    done = run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled)
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+    kept = target if spoil == "file" else target / name
+    assert kept.read_text() == "mine"
+    assert kept.name.encode() in done.stderr
+
+
+def test_a_folder_that_cannot_be_rendered_stays_as_it_was(pulled: Path, tmp_path: Path) -> None:
+    target = tmp_path / "rendered"
+    assert run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled).returncode == 0
+    before = {file.name: file.read_bytes() for file in target.iterdir()}
+    (pulled / "overlays" / "prod" / "kustomization.yaml").write_text("resources: [not-there.yaml]\n")
+    assert run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled).returncode == 2
+    assert {file.name: file.read_bytes() for file in target.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir() if "rendered" in path.name] == ["rendered"]
+
+
+def test_names_of_files_do_not_collide(tmp_path: Path) -> None:
+    stream = "---\n".join(
+        f"apiVersion: {group}/v1\nkind: {kind}\nmetadata:\n  name: {name}\n  namespace: {namespace}\n"
+        for group, kind, name, namespace in (
+            ("a", "Ingress", "x", "shop"),
+            ("b", "Ingress", "x", "shop"),
+            ("a", "Role", "a:b/../../c", "shop"),
+            ("a", "Role", "b-c", "a"),
+            ("a", "Role", "c", "a-b"),
+        )
+    )
+    assert manifest_files.write(stream.encode(), tmp_path / "d") == 5
+    assert sorted(file.name for file in (tmp_path / "d").glob("*.yaml")) == [
+        "ingress-shop_x-2.yaml",
+        "ingress-shop_x.yaml",
+        "role-a-b_c.yaml",
+        "role-a_b-c.yaml",
+        "role-shop_a%3Ab%2F..%2F..%2Fc.yaml",
+    ]
+
+
+def test_render_of_a_form(pulled: Path) -> None:
+    done = run(BIN / "floe", "render", "prod", "--form", "flux", cwd=pulled)
+    assert done.returncode == 0, done.stderr
+    assert b"kind: HelmRelease" in done.stdout
+    shutil.rmtree(pulled / "overlays" / "prod" / "flux")
+    for form, says in (("flux", b"flux/kustomization.yaml"), ("tarball", b"forms: manifests, flux")):
+        done = run(BIN / "floe", "render", "prod", "--form", form, cwd=pulled)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert says in done.stderr
 
 
 def test_unknown_overlay_lists_those_that_exist(checkout: Path) -> None:

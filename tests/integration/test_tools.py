@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from floe import tools
+from floe import repo, tools
 from floe.errors import FloeError
 from floe.kubernetes import RELEASE
 
@@ -38,6 +38,38 @@ def test_path_wins_if_new_enough(
     monkeypatch.setenv("PATH", f"{mine.parent}{os.pathsep}{os.environ['PATH']}")
     found = tools.find("kustomize")
     assert (found is not None and found.path == mine) is taken
+
+
+def test_a_version_is_asked_for_once_while_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a program; a script may start another one tomorrow, unless it is one that we fetched."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    fetched = repo.cache_dir() / "tools" / "kustomize-x"
+    fetched.parent.mkdir(parents=True)
+    for folder, remembered in ((tmp_path / "bin", False), (fetched, True)):
+        mine = program(folder, "kustomize", "v5.9.0")
+        monkeypatch.setenv("PATH", str(folder))
+        about = mine.stat()
+        for version, expected in (("v5.9.0", "5.9.0"), ("v5.9.1", "5.9.0" if remembered else "5.9.1")):
+            mine.write_text(f"#!/bin/sh\necho '{version}'\nexit 0\n")
+            os.utime(mine, ns=(about.st_atime_ns, about.st_mtime_ns))
+            found = tools.find("kustomize")
+            assert found is not None
+            assert found.version == expected
+        os.utime(mine)
+        changed = tools.find("kustomize")
+        assert changed is not None
+        assert changed.version == "5.9.1"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"x": 1}', ""])
+def test_a_spoilt_memory_of_versions_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "floe" / "tools").mkdir(parents=True)
+    (tmp_path / "floe" / "tools" / "versions.json").write_text(content)
+    monkeypatch.setenv("PATH", str(program(tmp_path / "bin", "kustomize", "v5.9.0").parent))
+    found = tools.find("kustomize")
+    assert found is not None
+    assert found.version == "5.9.0"
 
 
 def test_a_fresh_cache_is_filled_from_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,11 +32,12 @@ class Chart:
     name: str
     version: str
     repository: str
+    root: Path
 
     @property
     def path(self) -> Path:
         """Where kustomize looks before it pulls: <root>/charts/<name>-<version>/<name>."""
-        return repo.overlay(self.environment) / "charts" / f"{self.name}-{self.version}" / self.name
+        return repo.overlay(self.environment, self.root) / "charts" / f"{self.name}-{self.version}" / self.name
 
     def is_pulled(self) -> bool:
         return (self.path / "Chart.yaml").is_file()
@@ -48,24 +49,24 @@ class Chart:
         return f"{self.name} {self.version}"
 
 
-def pinned(environment: str) -> list[Chart]:
+def pinned(environment: str, root: Path | None = None) -> list[Chart]:
     """The charts of an overlay: name and repository from base/charts, version from the overlay's values.
 
-    Raises FloeError for a chart without a version.
+    `root`: another checkout than `repo.root()`. Raises FloeError for a chart without a version.
     """
-    charts = []
-    for file in sorted((repo.root() / "base" / "charts").glob("*.yaml")):
+    root, charts = root or repo.root(), []
+    for file in sorted((root / "base" / "charts").glob("*.yaml")):
         base = yamlio.load_file(file)
         if base.get("kind") != "HelmChartInflationGenerator":
             continue
-        pin = repo.overlay(environment) / "values" / file.name
+        pin = repo.overlay(environment, root) / "values" / file.name
         patch = yamlio.load_file(pin) if pin.is_file() else {}
         version = patch.get("version")
         if not isinstance(version, str):
             raise FloeError(
-                f"no version of the chart {base['name']} in {pin.relative_to(repo.root())}", "add `version:` there"
+                f"no version of the chart {base['name']} in {pin.relative_to(root)}", "add `version:` there"
             )
-        charts.append(Chart(environment, base["name"], version, base["repo"]))
+        charts.append(Chart(environment, base["name"], version, base["repo"], root))
     return charts
 
 
@@ -78,16 +79,19 @@ class Pulled:
     source: Source
 
 
-def pull(environments: Sequence[str], mirror: str | None = None, *, stand_ins: bool = False) -> Iterator[Pulled]:
+def pull(
+    environments: Sequence[str], mirror: str | None = None, *, stand_ins: bool = False, root: Path | None = None
+) -> Iterator[Pulled]:
     """Fill the charts' places in these overlays, each chart fetched once; what is there already stays.
 
     `mirror`: a folder (of unpacked charts or .tgz files) or the URL of a chart repository, instead of the public one.
     `stand_ins`: where a chart cannot be had, put the small one of tests/charts there; without, a real chart takes its
-    place again. Raises FloeError where a chart cannot be had, or not from the mirror; its places are then as they were.
+    place again. `root`: another checkout than `repo.root()`. Raises FloeError where a chart cannot be had, or not from
+    the mirror; its places are then as they were.
     """
     pins: dict[tuple[str, str, str], list[Chart]] = {}
     for environment in environments:
-        for chart in pinned(environment):
+        for chart in pinned(environment, root):
             pins.setdefault((chart.name, chart.version, chart.repository), []).append(chart)
     for places in pins.values():
         open_places = [place for place in places if not _is_filled(place, stand_ins=stand_ins and not mirror)]
@@ -119,7 +123,7 @@ def _fill(places: Sequence[Chart], mirror: str | None, *, stand_ins: bool) -> So
 
 
 def _stand_in(chart: Chart) -> Path:
-    return repo.root() / "tests" / "charts" / chart.name
+    return chart.root / "tests" / "charts" / chart.name
 
 
 def _digest(folder: Path) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from floe import console
+from floe.errors import FloeError
 
 app = typer.Typer(
     help="Render, compile, check and show a floe-runtime deployment.\n\nExit codes: 0 ok, 1 findings, 2 cannot run.",
@@ -104,17 +106,72 @@ _SOURCES = {
 
 
 @app.command()
-def render(environment: Environment) -> None:
+def render(
+    environment: Environment,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="write one file an object there")
+    ] = None,
+    form: Annotated[str, typer.Option(help="manifests, or flux: the objects by which Flux installs the charts")] = (
+        "manifests"
+    ),
+) -> None:
     """Print an overlay's manifests: `kustomize build --enable-helm overlays/ENV`.
+
+    With -o, DIR holds one file an object (deployment-floe-prod_cube-api.yaml) and is replaced as a whole; a folder that
+    holds anything else is refused.
 
     \b
     Examples:
       floe render prod | floe-validate
-      floe render dev > dev.yaml
+      floe render prod -o rendered/prod
+      floe render prod --form flux
     """
     from floe import render as renderer
 
-    sys.stdout.buffer.write(renderer.render(environment))
+    if output is None:
+        renderer.print_manifests(environment, form)
+    else:
+        from floe import manifest_files
+
+        count = manifest_files.write(renderer.render(environment, form), output)
+        print(f"{output}: {count} object{'s' * (count != 1)}", file=sys.stderr)
+
+
+@app.command()
+def diff(
+    environments: Annotated[list[str] | None, typer.Argument(metavar="ENV…", help="overlays")] = None,
+    base: Annotated[str, typer.Option(metavar="REV", help="commit, tag or branch to compare with")] = "HEAD",
+    every: Annotated[bool, typer.Option("--all", help="every overlay that either side has")] = False,
+    output: Annotated[str, typer.Option("--format", "-f", help="text, markdown (a pull request's comment) or json")] = (
+        "text"
+    ),
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="exit 1 where anything differs")] = False,
+) -> None:
+    """Show what a change does to the rendered objects: the working tree against a revision.
+
+    Values of Secrets, and what looks like a credential, are masked; that they differ is shown.
+    Exit codes: 0 also where something differs (1 with --exit-code), 2 cannot run.
+
+    \b
+    Examples:
+      floe diff prod
+      floe diff prod --base HEAD~1
+      floe diff --all --base origin/main --format markdown > comment.md
+      floe diff --all --exit-code
+    """
+    from floe import repo
+    from floe.diff import formats, run
+
+    if output not in formats.WRITERS:
+        raise FloeError(f"there is no format {output!r}", f"formats: {', '.join(formats.WRITERS)}")
+    if bool(environments) == every:
+        raise FloeError(
+            "name environments or --all, one of the two", f"overlays that exist: {', '.join(repo.environments())}"
+        )
+    report = run.report(environments or [], base)
+    formats.WRITERS[output](report)
+    if exit_code and any(comparison.objects for comparison in report.environments):
+        raise typer.Exit(1)
 
 
 @app.command("compile")
@@ -194,8 +251,3 @@ def demo(
     from floe.demo.show import show
 
     raise typer.Exit(show(once=once, dagster_port=dagster_port, cube_port=cube_port))
-
-
-def main() -> None:
-    """Entry point."""
-    console.run(app)

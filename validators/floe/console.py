@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -46,11 +47,10 @@ def fail(error: FloeError) -> int:
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str], None]]:
     """Show what is going on: a line on a terminal, and what is told anew every half minute elsewhere."""
-    from rich.markup import escape
+    if sys.stderr.isatty():
+        from rich.markup import escape
 
-    console = err()
-    if console.is_terminal:
-        with console.status(escape(what)) as status:
+        with err().status(escape(what)) as status:
             yield lambda text: status.update(escape(text))
         return
     said = time.monotonic()
@@ -59,7 +59,7 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
         nonlocal said
         if time.monotonic() - said > _SILENCE_SECONDS:
             said = time.monotonic()
-            console.print(escape(text))
+            print(text, file=sys.stderr, flush=True)
 
     yield say
 
@@ -67,9 +67,12 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
 def write(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may write the same file
+    try:
+        part.write_text(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def run(app: Callable[..., Any]) -> None:

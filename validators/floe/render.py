@@ -2,31 +2,96 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from floe import charts, repo, tools
+from floe import charts, console, repo, tools
 from floe.errors import FloeError
 
+FORMS = {"manifests": "", "flux": "flux"}
+"""What an overlay renders to, by the folder in it: plain manifests, or what makes Flux install the charts."""
 
-def command(environment: str) -> list[str]:
-    """The kustomize call that renders an overlay, with the resolved tools."""
+
+def command(environment: str, form: str = "manifests", root: Path | None = None) -> list[str]:
+    """The kustomize call that renders an overlay, with the resolved tools.
+
+    Raises FloeError for an overlay or a form that does not exist.
+    """
+    if form not in FORMS:
+        raise FloeError(f"there is no form {form!r}", f"forms: {', '.join(FORMS)}")
+    folder = repo.overlay(environment, root) / FORMS[form]
+    if not (folder / "kustomization.yaml").is_file():
+        raise FloeError(
+            f"overlays/{environment} has no form {form!r}: there is no {FORMS[form]}/kustomization.yaml in it",
+            f"floe render {environment}, without --form, prints its manifests",
+        )
     kustomize, helm = str(tools.resolve("kustomize")), str(tools.resolve("helm"))
-    return [kustomize, "build", "--enable-helm", "--helm-command", helm, str(repo.overlay(environment))]
+    return [kustomize, "build", "--enable-helm", "--helm-command", helm, str(folder)]
 
 
-def render(environment: str) -> bytes:
+@contextmanager
+def started(environment: str, form: str = "manifests", root: Path | None = None) -> Iterator[Callable[[], bytes]]:
+    """A kustomize that runs beside us, so that two can run at once; what is yielded waits for it and is its output.
+
+    Raises FloeError where a chart is not pulled yet; the yielded function, where kustomize refuses. No process outlives
+    the block.
+    """
+    arguments = command(environment, form, root)
+    if absent := [str(chart) for chart in charts.pinned(environment, root) if not chart.is_pulled()]:
+        raise FloeError(
+            f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}", "floe charts pull"
+        )
+    # Files, not pipes: nobody reads while both run, and a full pipe would stop kustomize.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=_GO | os.environ,
+            start_new_session=True,  # its group holds the helm that it starts
+        )
+
+        def output() -> bytes:
+            code = process.wait()
+            for file in (out, err):
+                file.seek(0)
+            if code:
+                reason = err.read().decode(errors="replace").strip()
+                raise FloeError(
+                    f"kustomize cannot render overlays/{environment}:\n{reason}",
+                    "mend what it names, then render again",
+                )
+            return out.read()
+
+        try:
+            yield output
+        finally:
+            if process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+_GO = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
+"""kustomize and helm end before collecting their garbage pays: it takes a quarter of their time. Both are Go's own."""
+
+
+def render(environment: str, form: str = "manifests") -> bytes:
     """The rendered manifests as a YAML stream.
 
     Raises FloeError where a chart is not pulled yet or kustomize refuses; nothing is rendered halfway.
     """
-    if absent := [str(chart) for chart in charts.pinned(environment) if not chart.is_pulled()]:
-        raise FloeError(
-            f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}", "floe charts pull"
-        )
-    done = subprocess.run(command(environment), capture_output=True, check=False)
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip()
-        raise FloeError(
-            f"kustomize cannot render overlays/{environment}:\n{reason}", "mend what it names, then render again"
-        )
-    return done.stdout
+    with started(environment, form) as output, console.progress(f"rendering {environment}"):
+        return output()
+
+
+def print_manifests(environment: str, form: str = "manifests") -> None:
+    """The rendered manifests to stdout, byte for byte."""
+    sys.stdout.buffer.write(render(environment, form))

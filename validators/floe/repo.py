@@ -30,18 +30,16 @@ def root() -> Path:
     )
 
 
-def environments() -> list[str]:
-    """Names of the overlays, sorted."""
-    return sorted(path.parent.name for path in (root() / "overlays").glob("*/kustomization.yaml"))
+def environments(checkout: Path | None = None) -> list[str]:
+    """Names of the overlays, sorted; of another checkout than `root()` where one is given."""
+    return sorted(path.parent.name for path in ((checkout or root()) / "overlays").glob("*/kustomization.yaml"))
 
 
-def overlay(environment: str) -> Path:
+def overlay(environment: str, checkout: Path | None = None) -> Path:
     """Folder of an overlay. Raises FloeError that lists those that exist."""
-    if environment not in environments():
-        raise FloeError(
-            f"there is no overlay {environment!r}", f"overlays that exist: {', '.join(environments()) or 'none'}"
-        )
-    return root() / "overlays" / environment
+    if environment not in (there := environments(checkout)):
+        raise FloeError(f"there is no overlay {environment!r}", f"overlays that exist: {', '.join(there) or 'none'}")
+    return (checkout or root()) / "overlays" / environment
 
 
 def platform_file(environment: str = EMBEDDED) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import re
@@ -16,13 +17,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from floe import repo
-from floe.console import err, progress
+from floe.console import err, progress, write
 from floe.errors import FloeError
 
 Version = tuple[int, ...]
@@ -337,8 +339,8 @@ def get(name: str) -> Found:
         err().print(f"[dim]getting {name}: {source.words()}[/]")
         try:
             source.get()
-        except FloeError as error:
-            reasons.append(f"{source.words()}: {error.message}")
+        except (FloeError, OSError) as error:  # a cache that cannot be written, a full disk
+            reasons.append(f"{source.words()}: {error.message if isinstance(error, FloeError) else error}")
             continue
         if found := find(name):
             return found
@@ -371,6 +373,19 @@ def _probe(tool: Tool, path: Path, source: Literal["PATH", "package", "go"]) -> 
     """The tool at this very path, if it runs and is new enough."""
     if not (os.access(path, os.X_OK) and path.is_file()):  # in this order: a folder of PATH may be closed to us
         return None
+    version = _version(tool, path)
+    if version is None or tuple(int(part) for part in version.split(".")) < tool.minimum:
+        return None
+    return Found(path, version, source)
+
+
+def _version(tool: Tool, path: Path) -> str | None:
+    """What a program says its version is, remembered until its file changes: asking takes longer than some commands."""
+    about = path.stat()
+    key, state = f"{path} {' '.join(tool.version)}", [about.st_mtime_ns, about.st_size, about.st_ino]
+    known = _known_versions()
+    if key in known and known[key][:-1] == state:
+        return str(known[key][-1])
     try:
         done = subprocess.run([path, *tool.version], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -378,8 +393,30 @@ def _probe(tool: Tool, path: Path, source: Literal["PATH", "package", "go"]) -> 
     match = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
     if done.returncode != 0 or match is None:
         return None
-    version = tuple(int(part) for part in match[0].split("."))
-    return Found(path, match[0], source) if version >= tool.minimum else None
+    # A script of PATH may start another program tomorrow (asdf, mise); what we fetched is one pinned whole.
+    if path.is_relative_to(repo.cache_dir()) or not _is_script(path):
+        known[key] = [*state, match[0]]
+        with suppress(OSError):  # a cache that cannot be written is no cache
+            write(_versions_file(), json.dumps(known))
+    return match[0]
+
+
+def _is_script(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"#!"
+
+
+def _versions_file() -> Path:
+    return repo.cache_dir() / "tools" / "versions.json"
+
+
+def _known_versions() -> dict[str, list[int | str]]:
+    """By path and arguments: the file's time, size and number, and the version. Empty where the file says nothing."""
+    try:
+        known = json.loads(_versions_file().read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) and all(isinstance(value, list) for value in known.values()) else {}
 
 
 @dataclass(frozen=True)

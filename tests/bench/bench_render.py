@@ -1,0 +1,81 @@
+"""`floe render` and `floe diff` against bare `kustomize build --enable-helm`: whole processes, the same binaries.
+
+They take turns after a warm-up. Rendering: every overlay once by each, one process an overlay. Comparing: one value
+changed in a copy of the repository, against the two builds that a comparison is made of, one after the other. Each
+turn gives a ratio, whose median stands here: what else the machine does then weighs on both alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from floe import repo
+from floe.tools import resolve
+
+ROUNDS = 9
+FLOE = str(Path(sys.executable).with_name("floe"))
+
+
+def seconds(commands: Sequence[Sequence[str]], env: dict[str, str]) -> float:
+    """How long processes take, one after the other, none of which may fail."""
+    start = time.perf_counter()
+    for command in commands:
+        subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def copy(target: Path) -> None:
+    """The repository with its pulled charts, as a Git repository with one commit and one value changed since."""
+    for part in ("base", "overlays", "apps", "tests/charts"):
+        shutil.copytree(repo.root() / part, target / part)
+    (target / ".gitignore").write_text("overlays/*/charts/\n")
+    git = ["git", "-C", str(target), "-c", "user.name=bench", "-c", "user.email=bench@example.com"]
+    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "as it is"]):
+        subprocess.run([*git, *arguments], check=True)
+    values = target / "overlays" / "prod" / "values" / "dagster.yaml"
+    text = values.read_text()
+    changed = text.replace("maxConcurrentRuns: 10", "maxConcurrentRuns: 11")
+    if changed == text:
+        raise SystemExit(f"{values.name} has no longer the value that this benchmark changes")
+    values.write_text(changed)
+
+
+def run() -> dict[str, float]:
+    """Medians in seconds, and floe's as a part of kustomize's: below 1 it is the faster one."""
+    build = [str(resolve("kustomize")), "build", "--enable-helm", "--helm-command", str(resolve("helm"))]
+    environments = repo.environments()
+    figures: dict[str, float] = {"overlays": len(environments)}
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary) / "repository"
+        copy(root)
+        env = os.environ | {"FLOE_ROOT": str(root)}
+        overlays = root / "overlays"
+        pairs = {
+            "render": (
+                [[FLOE, "render", name] for name in environments],
+                [[*build, str(overlays / name)] for name in environments],
+            ),
+            "diff": ([[FLOE, "diff", "prod"]], [[*build, str(overlays / "prod")]] * 2),
+        }
+        for name, (ours, theirs) in pairs.items():
+            seconds(ours, env), seconds(theirs, env)
+            turns = [(seconds(ours, env), seconds(theirs, env)) for _ in range(ROUNDS)]
+            figures |= {
+                f"{name}_floe_seconds": round(median(mine for mine, _ in turns), 3),
+                f"{name}_kustomize_seconds": round(median(other for _, other in turns), 3),
+                f"{name}_ratio": round(median(mine / other for mine, other in turns), 2),
+            }
+    return figures
+
+
+if __name__ == "__main__":
+    print(json.dumps(run()))

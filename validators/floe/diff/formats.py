@@ -1,0 +1,183 @@
+"""A report for a person at a terminal, for a pull request, and for a program."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from difflib import unified_diff
+from typing import Any
+
+import yaml
+
+from floe import console, yamlio
+from floe.diff.model import Comparison, Field, ObjectChange, Report
+
+_CONTEXT = 2  # lines around a change in a text
+_COMMENT = 65_536  # characters that GitHub takes in a comment
+_LISTED = 100  # objects that a comment lists by name
+Line = tuple[str, str]
+"""How a line is marked, and the line: "+" new, "-" old, "@" a place, " " neither."""
+
+
+def text(report: Report) -> None:
+    """Print what differs, each environment's verdict last."""
+    from rich.text import Text
+
+    out = console.out()
+    colours = {"+": "green", "-": "red", "@": "cyan", "changed": "yellow", "added": "green", "removed": "red"}
+    for comparison in report.environments:
+        for change in comparison.objects:
+            renamed = f", renamed from {change.renamed_from}" if change.renamed_from else ""
+            out.print(Text.assemble((change.label, "bold"), " ", (f"{change.change}{renamed}", colours[change.change])))
+            for mark, line in _lines(change, inline=True):
+                out.print(Text(f"  {line}" if mark in "@ " else f"  {mark} {line}", style=colours.get(mark, "")))
+            out.print()
+        out.print(Text(comparison.summary, style="bold"))
+
+
+def as_json(report: Report) -> None:
+    """Print the report as floe.diff.model.Report has it."""
+    print(json.dumps(report.model_dump(), indent=2, ensure_ascii=False))
+
+
+def as_markdown(report: Report) -> None:
+    """Print a comment for a pull request, within GitHub's limit."""
+    print(markdown(report), end="")
+
+
+def markdown(report: Report, limit: int = _COMMENT) -> str:
+    """The verdicts, then each environment's objects by name, then what differs in each, as far as the limit allows."""
+    parts = ["\n".join(f"**{_escaped(comparison.summary)}**  " for comparison in report.environments) + "\n"]
+    left = limit - len(parts[0])
+    for number, comparison in enumerate(report.environments):
+        share = left // (len(report.environments) - number)  # what one leaves over goes to those after it
+        section = _section(comparison, share)
+        parts.append(section)
+        left -= len(section)
+    return "".join(parts)
+
+
+def _section(comparison: Comparison, limit: int) -> str:
+    if not comparison.objects:
+        return ""
+    head = f"\n### {_escaped(comparison.environment)}\n\n"
+    command = f"`floe diff {comparison.environment} --base {comparison.base}`"
+    left = limit - len(head) - 2 * len(_more(len(comparison.objects), command))
+    listed: list[str] = []
+    for change in comparison.objects[:_LISTED]:
+        line = f"- {change.change} `{change.label}`\n"
+        if len(line) > left // 2:
+            break
+        listed.append(line)
+        left -= len(line)
+    details = []
+    for change in comparison.objects:
+        block = _details(change)
+        if len(block) <= left:
+            details.append(block)
+            left -= len(block)
+    unlisted, undetailed = len(comparison.objects) - len(listed), len(comparison.objects) - len(details)
+    parts = [head, *listed, _more(unlisted, command) if unlisted else "", "\n", *details]
+    if undetailed:
+        parts.append(f"\n{undetailed} more object{'s' * (undetailed != 1)} not shown in full: {command}\n")
+    result = "".join(parts)
+    return result if len(result) <= limit else ""
+
+
+def _more(count: int, command: str) -> str:
+    return f"- {count} more object{'s' * (count != 1)}: {command}\n"
+
+
+def _details(change: ObjectChange) -> str:
+    body = "\n".join(
+        f"@@ {line} @@" if mark == "@" and not line.startswith("@@") else f"{mark.replace('@', '')}{line}"
+        for mark, line in _lines(change, inline=False)
+    )
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", body)), 3)
+    renamed = f", renamed from {change.renamed_from}" if change.renamed_from else ""
+    title = html.escape(f"{change.label} {change.change}{renamed}")
+    return f"<details><summary>{title}</summary>\n\n{fence}diff\n{body}\n{fence}\n\n</details>\n"
+
+
+def _escaped(words: str) -> str:
+    return re.sub(r"([\\`*_<>\[\]|#~])", r"\\\1", words)
+
+
+def _lines(change: ObjectChange, *, inline: bool) -> Iterator[Line]:
+    """What differs in an object. `inline`: a scalar's old and new value in one line."""
+    if change.object is not None:
+        yield from (("+" if change.change == "added" else "-", line) for line in _yaml(change.object))
+    for field in change.fields:
+        yield from _field(field, inline=inline)
+
+
+def _field(field: Field, *, inline: bool) -> Iterator[Line]:
+    old, new = field.old, field.new
+    if field.change in ("added", "removed"):
+        mark, value = ("+", new) if field.change == "added" else ("-", old)
+        if isinstance(value, dict | list) and value:
+            yield "@", field.path
+            yield from ((mark, line) for line in _yaml(value))
+        elif inline:
+            yield mark, f"{field.path}: {_scalar(value)}"
+        else:
+            yield "@", field.path
+            yield mark, _scalar(value)
+    elif isinstance(old, str) and isinstance(new, str) and ("\n" in old or "\n" in new):
+        yield "@", field.path
+        diff = list(unified_diff(_text_lines(old), _text_lines(new), n=_CONTEXT, lineterm=""))[2:]
+        yield from (
+            ("@" if line.startswith("@@") else line[0], line if line.startswith("@@") else line[1:]) for line in diff
+        )
+    elif isinstance(old, dict | list) or isinstance(new, dict | list):
+        yield "@", f"{field.path} (order)" if field.change == "reordered" else field.path
+        yield from (("-", line) for line in _yaml(old))
+        yield from (("+", line) for line in _yaml(new))
+    elif inline:
+        yield "@", f"{field.path}: {_scalar(old)} → {_scalar(new)}"
+    else:
+        yield "@", field.path
+        yield "-", _scalar(old)
+        yield "+", _scalar(new)
+
+
+def _text_lines(value: str) -> list[str]:
+    lines = [line if line.isprintable() else _printable(line) for line in value.split("\n")]
+    return lines[:-1] if lines[-1] == "" else [*lines[:-1], f"{lines[-1]}⏎ missing"]
+
+
+def _printable(line: str) -> str:
+    """Without what a terminal takes for a command."""
+    return "".join(char if char.isprintable() or char == "\t" else json.dumps(char)[1:-1] for char in line)
+
+
+def _scalar(value: Any) -> str:
+    """As YAML has it: text in quotes only where it would be read as something else."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        plain = value.isprintable() and value == value.strip() and yamlio.resolve(value) == value
+    except ValueError:
+        plain = False
+    return value if plain else _printable(json.dumps(value, ensure_ascii=False))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, so that they can be read."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def _yaml(value: Any) -> list[str]:
+    dumped = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    return [_printable(line) for line in dumped.splitlines() if line != "..."]
+
+
+WRITERS: dict[str, Callable[[Report], None]] = {"text": text, "markdown": as_markdown, "json": as_json}

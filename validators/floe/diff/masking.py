@@ -1,0 +1,88 @@
+"""What must not be shown of two objects that are compared, and that it differs nonetheless."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from floe.diff.model import MASK, MASK_CHANGED
+from floe.validate import credentials
+
+_SECRET_FIELDS = {
+    ("data",),
+    ("stringData",),
+    ("metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"),
+}
+_OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
+_NAME = re.compile(r"""[\s"'-]*[\w.-]+["']?\s*[:=]\s*""")
+
+
+def is_secret(kind: str, path: tuple[str, ...]) -> bool:
+    """Whether everything from a field on is secret, whatever it looks like."""
+    return kind == "Secret" and path in _SECRET_FIELDS
+
+
+def name_in(parent: Any, key: Any, inherited: str) -> str:
+    """The name that a value stands under: its key, its sibling `name` (env), or the option before it (args)."""
+    if isinstance(parent, dict):
+        named = parent.get("name") if key == "value" else key
+        return named if isinstance(named, str) else str(key)
+    before, value = parent[key - 1] if key else "", parent[key]
+    if isinstance(value, str) and not value.startswith("-") and isinstance(before, str) and _OPTION.fullmatch(before):
+        return before
+    return inherited
+
+
+def masked(node: Any, name: str, kind: str, path: tuple[str, ...], *, secret: bool = False) -> Any:
+    """The node with a mask in place of every secret value; `path`: the keys that lead to it, lists left out."""
+    secret = secret or is_secret(kind, path)
+    if isinstance(node, dict):
+        return {
+            key: masked(value, name_in(node, key, name), kind, (*path, key), secret=secret)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [
+            masked(value, name_in(node, index, name), kind, path, secret=secret) for index, value in enumerate(node)
+        ]
+    return MASK if secret else _leaf(node, name)
+
+
+def masked_pair(
+    old: Any, new: Any, names: tuple[str, str], kind: str, path: tuple[str, ...], *, secret: bool
+) -> tuple[Any, Any]:
+    """Both sides of a field that differs, masked so that they still differ."""
+    before = masked(old, names[0], kind, path, secret=secret)
+    after = masked(new, names[1], kind, path, secret=secret)
+    if isinstance(old, str) and isinstance(new, str) and MASK != after != new:
+        known = set(old.splitlines())
+        lines = zip(new.splitlines(keepends=True), after.splitlines(keepends=True), strict=True)
+        after = "".join(
+            line.replace(MASK, MASK_CHANGED) if line != plain and plain.splitlines()[0] not in known else line
+            for plain, line in lines
+        )
+    if MASK in (before, after) and isinstance(after, str):
+        # A secret that was none before, or is none any longer, shows its plain side; the mask marks the change.
+        return before, MASK_CHANGED if after == MASK else after
+    return (before, after) if before != after else (MASK, MASK_CHANGED)
+
+
+def _leaf(value: Any, name: str) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return value
+    text = str(value)
+    if not (found := list(credentials.reasons(name, text))):
+        return value
+    if "\n" not in text or "-----BEGIN" in text or found != list(credentials.reasons("", text)):
+        return MASK
+    # A file: only the lines that hold one, where that is enough.
+    lines = "".join(map(_line, text.splitlines(keepends=True)))
+    return lines if lines != text and not any(credentials.reasons("", lines.replace(MASK, "$"))) else MASK
+
+
+def _line(line: str) -> str:
+    if not any(credentials.reasons("", line)):
+        return line
+    body = line.splitlines()[0]
+    name = _NAME.match(body)
+    return (name[0] if name else "") + MASK + line[len(body) :]
