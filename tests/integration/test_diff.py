@@ -336,6 +336,7 @@ def test_a_broken_side_is_named(fork: Path) -> None:
     base = floe(fork, "diff", "prod")
     for done, side in ((head, "in the working tree:"), (base, "in the base HEAD (")):
         assert (done.returncode, done.stdout) == (2, b"")
+        assert b"floe-diff-" not in done.stderr  # the base's folder is gone, so it is no place to look
         assert side in done.stderr.decode()
         assert b"not-there.yaml" in done.stderr
 
@@ -377,4 +378,4 @@ def test_json_says_version_one(fork: Path) -> None:
     done = floe(fork, "diff", "prod", "--format", "json")
     assert set(json.loads(done.stdout)) == set(Report.model_fields)
     assert json.loads(done.stdout)["version"] == 1
-    assert b"nothing differs from HEAD" in done.stderr
+    assert b"the working tree is HEAD as committed" in done.stderr

@@ -17,7 +17,13 @@ from floe.validate.objects import Object
 
 MIRRORED = {"added": "removed", "removed": "added", "changed": "changed", "reordered": "reordered"}
 SECRET = secrets.token_hex(16)
-scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.floats(0, 2) | st.sampled_from(["", "a", "b\nc\n", "1"])
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.floats(0, 2)
+    | st.sampled_from(["", "a", "b\nc\n", "1", "\x1b[2J\r\nx", "````\n"])
+)
 keys = st.sampled_from(["name", "a", "b.c", "args", "data", "value", "password"])
 trees = st.recursive(
     scalars, lambda node: st.lists(node, max_size=4) | st.dictionaries(keys, node, max_size=4), max_leaves=12
@@ -115,3 +121,10 @@ def _text(changes: Sequence[ObjectChange]) -> list[str]:
 @given(sets(), sets(), st.integers(500, 3000))
 def test_a_comment_never_passes_its_limit(base: list[Object], head: list[Object], limit: int) -> None:
     assert len(formats.markdown(report(compare(base, head)), limit)) <= limit
+
+
+@settings(max_examples=200, deadline=None)
+@given(sets(), sets())
+def test_nothing_commands_a_terminal(base: list[Object], head: list[Object]) -> None:
+    for line in _text(compare(base, head)):
+        assert line.replace("\t", "").isprintable()

@@ -49,7 +49,7 @@ class Chart:
         return f"{self.name} {self.version}"
 
 
-def pinned(environment: str, root: Path | None = None) -> list[Chart]:
+def pinned(environment: str, *, root: Path | None = None) -> list[Chart]:
     """The charts of an overlay: name and repository from base/charts, version from the overlay's values.
 
     `root`: another checkout than `repo.root()`. Raises FloeError for a chart without a version.
@@ -91,7 +91,7 @@ def pull(
     """
     pins: dict[tuple[str, str, str], list[Chart]] = {}
     for environment in environments:
-        for chart in pinned(environment, root):
+        for chart in pinned(environment, root=root):
             pins.setdefault((chart.name, chart.version, chart.repository), []).append(chart)
     for places in pins.values():
         open_places = [place for place in places if not _is_filled(place, stand_ins=stand_ins and not mirror)]

@@ -31,6 +31,10 @@ def command(environment: str, form: str = "manifests", root: Path | None = None)
             f"overlays/{environment} has no form {form!r}: there is no {FORMS[form]}/kustomization.yaml in it",
             f"floe render {environment}, without --form, prints its manifests",
         )
+    return _kustomize(folder)
+
+
+def _kustomize(folder: Path) -> list[str]:
     kustomize, helm = str(tools.resolve("kustomize")), str(tools.resolve("helm"))
     return [kustomize, "build", "--enable-helm", "--helm-command", helm, str(folder)]
 
@@ -39,14 +43,20 @@ def command(environment: str, form: str = "manifests", root: Path | None = None)
 def started(environment: str, form: str = "manifests", root: Path | None = None) -> Iterator[Callable[[], bytes]]:
     """A kustomize that runs beside us, so that two can run at once; what is yielded waits for it and is its output.
 
-    Raises FloeError where a chart is not pulled yet; the yielded function, where kustomize refuses. No process outlives
-    the block.
+    `root`: another checkout than `repo.root()`. Raises FloeError where a chart is not pulled yet; the yielded function,
+    where kustomize refuses. No process outlives the block.
     """
     arguments = command(environment, form, root)
-    if absent := [str(chart) for chart in charts.pinned(environment, root) if not chart.is_pulled()]:
+    if absent := [str(chart) for chart in charts.pinned(environment, root=root) if not chart.is_pulled()]:
         raise FloeError(
             f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}", "floe charts pull"
         )
+    with _running(arguments, f"overlays/{environment}") as output:
+        yield output
+
+
+@contextmanager
+def _running(arguments: list[str], name: str) -> Iterator[Callable[[], bytes]]:
     # Files, not pipes: nobody reads while both run, and a full pipe would stop kustomize.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
@@ -64,10 +74,7 @@ def started(environment: str, form: str = "manifests", root: Path | None = None)
                 file.seek(0)
             if code:
                 reason = err.read().decode(errors="replace").strip()
-                raise FloeError(
-                    f"kustomize cannot render overlays/{environment}:\n{reason}",
-                    "mend what it names, then render again",
-                )
+                raise FloeError(f"kustomize cannot render {name}:\n{reason}", "mend what it names, then render again")
             return out.read()
 
         try:

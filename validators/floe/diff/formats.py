@@ -29,8 +29,7 @@ def text(report: Report) -> None:
     colours = {"+": "green", "-": "red", "@": "cyan", "changed": "yellow", "added": "green", "removed": "red"}
     for comparison in report.environments:
         for change in comparison.objects:
-            renamed = f", renamed from {change.renamed_from}" if change.renamed_from else ""
-            out.print(Text.assemble((change.label, "bold"), " ", (f"{change.change}{renamed}", colours[change.change])))
+            out.print(Text.assemble((_label(change), "bold"), " ", (_what(change), colours[change.change])))
             for mark, line in _lines(change, inline=True):
                 out.print(Text(f"  {line}" if mark in "@ " else f"  {mark} {line}", style=colours.get(mark, "")))
             out.print()
@@ -67,7 +66,7 @@ def _section(comparison: Comparison, limit: int) -> str:
     left = limit - len(head) - 2 * len(_more(len(comparison.objects), command))
     listed: list[str] = []
     for change in comparison.objects[:_LISTED]:
-        line = f"- {change.change} `{change.label}`\n"
+        line = f"- {change.change} `{_label(change)}`\n"
         if len(line) > left // 2:
             break
         listed.append(line)
@@ -96,9 +95,16 @@ def _details(change: ObjectChange) -> str:
         for mark, line in _lines(change, inline=False)
     )
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", body)), 3)
-    renamed = f", renamed from {change.renamed_from}" if change.renamed_from else ""
-    title = html.escape(f"{change.label} {change.change}{renamed}")
+    title = html.escape(f"{_label(change)} {_what(change)}")
     return f"<details><summary>{title}</summary>\n\n{fence}diff\n{body}\n{fence}\n\n</details>\n"
+
+
+def _label(change: ObjectChange) -> str:
+    return _printable(change.label)
+
+
+def _what(change: ObjectChange) -> str:
+    return _printable(f"{change.change}, renamed from {change.renamed_from}" if change.renamed_from else change.change)
 
 
 def _escaped(words: str) -> str:
@@ -110,7 +116,7 @@ def _lines(change: ObjectChange, *, inline: bool) -> Iterator[Line]:
     if change.object is not None:
         yield from (("+" if change.change == "added" else "-", line) for line in _yaml(change.object))
     for field in change.fields:
-        yield from _field(field, inline=inline)
+        yield from ((mark, _printable(line)) for mark, line in _field(field, inline=inline))
 
 
 def _field(field: Field, *, inline: bool) -> Iterator[Line]:
@@ -144,12 +150,14 @@ def _field(field: Field, *, inline: bool) -> Iterator[Line]:
 
 
 def _text_lines(value: str) -> list[str]:
-    lines = [line if line.isprintable() else _printable(line) for line in value.split("\n")]
+    lines = value.split("\n")
     return lines[:-1] if lines[-1] == "" else [*lines[:-1], f"{lines[-1]}⏎ missing"]
 
 
 def _printable(line: str) -> str:
     """Without what a terminal takes for a command."""
+    if line.isprintable():
+        return line
     return "".join(char if char.isprintable() or char == "\t" else json.dumps(char)[1:-1] for char in line)
 
 
@@ -161,7 +169,7 @@ def _scalar(value: Any) -> str:
         plain = value.isprintable() and value == value.strip() and yamlio.resolve(value) == value
     except ValueError:
         plain = False
-    return value if plain else _printable(json.dumps(value, ensure_ascii=False))
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -47,27 +48,26 @@ def report(environments: Sequence[str], base: str = "HEAD") -> Report:
         files = f"{uncommitted} file{'s' * (uncommitted != 1)}"
         print(f"note: the working tree has uncommitted changes ({files}); they are included", file=sys.stderr)
     elif commit == repository.commit("HEAD"):
-        print(f"note: nothing differs from {base}; --base HEAD~1 names an earlier revision", file=sys.stderr)
+        print(f"note: the working tree is {base} as committed; --base HEAD~1 names an earlier one", file=sys.stderr)
     return Report(uncommitted=bool(uncommitted), environments=tuple(found))
 
 
 def _render(environment: str, exported: Callable[[], Path], base: str) -> tuple[list[Object], list[Object]]:
     """The objects of both sides, the base's first; none where a side has no such environment."""
-    in_head, in_base = "the working tree", f"the base {base}"
     head: Callable[[], bytes] | None = None
     old: list[Object] = []
     with ExitStack() as running:
         if environment in repo.environments():  # first, so that it runs while the base is made ready
-            with _on(in_head):
+            with _on("the working tree", repo.root()):
                 head = running.enter_context(started(environment))
         before = exported()
         if environment in repo.environments(before):
-            with _on(in_base):
+            with _on(f"the base {base}", before):
                 _provide_charts(environment, before)
                 old = _objects(running.enter_context(started(environment, root=before))())
         elif head is None:
             repo.overlay(environment)  # says which ones exist
-        with _on(in_head):
+        with _on("the working tree", repo.root()):
             return old, _objects(head()) if head else []
 
 
@@ -77,22 +77,25 @@ def _objects(stream: bytes) -> list[Object]:
 
 def _provide_charts(environment: str, before: Path) -> None:
     """Put the base's charts in place: those that any overlay of this checkout has, else from where all come."""
-    here: dict[str, charts.Chart] = {}
-    for name in sorted(
-        repo.environments(), key=lambda name: name == environment
-    ):  # the same overlay's has the last word
-        here |= {str(chart): chart for chart in charts.pinned(name) if chart.is_pulled()}
     missing = False
-    for chart in charts.pinned(environment, before):
-        if present := here.get(str(chart)):
-            _link(present.path, chart.path)
+    for chart in charts.pinned(environment, root=before):
+        if here := _pulled_here(chart):
+            _link(here.path, chart.path)
         else:
             missing = True
     if missing:
         # Beside stand-ins a real chart would make all of its objects differ.
-        stand_ins = any(chart.is_stand_in() for chart in here.values())
+        ours = charts.pinned(environment) if environment in repo.environments() else []
+        stand_ins = any(chart.is_stand_in() for chart in ours)
         for _ in charts.pull([environment], os.environ.get(charts.MIRROR), stand_ins=stand_ins, root=before):
             pass
+
+
+def _pulled_here(chart: charts.Chart) -> charts.Chart | None:
+    """The chart as an overlay of the working tree has it, the same overlay first."""
+    names = sorted(repo.environments(), key=lambda name: name != chart.environment)
+    places = (replace(chart, environment=name, root=repo.root()) for name in names)
+    return next((place for place in places if place.is_pulled()), None)
 
 
 def _link(chart: Path, place: Path) -> None:
@@ -106,12 +109,12 @@ def _link(chart: Path, place: Path) -> None:
 
 
 @contextmanager
-def _on(side: str) -> Iterator[None]:
-    """Name the side in what goes wrong on it."""
+def _on(side: str, root: Path) -> Iterator[None]:
+    """Name the side in what goes wrong on it, and files by their place in it: the base's folder will be gone."""
     try:
         yield
     except FloeError as error:
-        raise FloeError(f"in {side}: {error.message}", error.hint) from error
+        raise FloeError(f"in {side}: {error.message.replace(f'{root}/', '')}", error.hint) from error
 
 
 @contextmanager
