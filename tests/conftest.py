@@ -23,10 +23,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the repository in a folder with spaces in its name, which floe takes for the repository."""
     folder = tmp_path / "a fork of ours"
     ignored = shutil.ignore_patterns("target", "logs", "__pycache__")
-    for part in ("base", "overlays", "apps", "images", "tests/charts", "tests/cube-native"):
+    for part in ("base", "apps", "images", "tests/charts", "tests/cube-native"):
         shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-    for pulled in folder.glob("overlays/*/charts"):
-        shutil.rmtree(pulled)
+    shutil.copytree(ROOT / "overlays", folder / "overlays", ignore=shutil.ignore_patterns("charts"))
     shutil.copy(ROOT / "platform.yaml", folder)
     monkeypatch.setenv("FLOE_ROOT", str(folder))
     repo.root.cache_clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -136,6 +137,18 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
 
     with running(command, folder, os.environ | server.env, up):
         yield server
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """An OCI registry without TLS, whose data lie in `folder`: its `host:port`."""
+    host = f"{HOST}:{free_ports(1)[0]}"
+    config = folder / "config.yml"
+    storage = {"filesystem": {"rootdirectory": str(folder / "data")}}
+    config.write_text(json.dumps({"version": "0.1", "storage": storage, "http": {"addr": host}}))
+    command = [str(resolve("registry")), "serve", str(config)]
+    with running(command, folder, os.environ.copy(), lambda: answers(f"http://{host}/v2/")):
+        yield host
 
 
 @contextmanager

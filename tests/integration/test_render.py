@@ -7,14 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 
 from floe import charts, manifest_files, repo, tools
 from floe.contract.artifacts import compile_environment
-from floe.errors import FloeError
 
 BIN = Path(sys.executable).parent
 MOVING = "FLOE010"
@@ -173,60 +171,3 @@ def test_unknown_overlay_lists_those_that_exist(checkout: Path) -> None:
 def test_committed_artifacts_are_what_their_sources_compile_to() -> None:
     for environment in repo.environments():
         assert repo.artifacts_file(environment).read_text() == compile_environment(environment).text()
-
-
-def test_charts_come_from_a_folder_of_archives(checkout: Path, tmp_path: Path) -> None:
-    mirror = tmp_path / "mirror"
-    mirror.mkdir()
-    for name in ("cube", "cubestore", "dagster"):
-        (version,) = {chart.version for chart in charts.pinned("dev") if chart.name == name}
-        with tarfile.open(mirror / f"{name}-{version}.tgz", "w:gz") as archive:
-            archive.add(checkout / "tests" / "charts" / name, arcname=name)
-    first = {pulled.chart: pulled.source for pulled in charts.pull(["dev"], str(mirror))}
-    assert set(first.values()) == {"mirror"}
-    assert {pulled.source for pulled in charts.pull(["dev"], str(mirror))} == {"present"}
-    assert all(chart.is_pulled() and not chart.is_stand_in() for chart in charts.pinned("dev"))
-
-
-def test_a_real_chart_takes_the_place_of_its_stand_in(pulled: Path) -> None:
-    assert all(chart.is_stand_in() for chart in charts.pinned("prod"))
-    mirror = pulled / "tests" / "charts"
-    assert {pulled.source for pulled in charts.pull(["prod"], str(mirror))} == {"mirror"}
-    assert not any(chart.is_stand_in() for chart in charts.pinned("prod"))
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [(b"not an archive", "is not a chart archive"), (None, "does not hold the chart cube")],
-)
-def test_a_bad_mirror_leaves_nothing_half_written(
-    checkout: Path, tmp_path: Path, content: bytes | None, words: str
-) -> None:
-    cube = next(chart for chart in charts.pinned("dev") if chart.name == "cube")
-    if content:
-        (tmp_path / f"cube-{cube.version}.tgz").write_bytes(content)
-    with pytest.raises(FloeError, match=words):
-        list(charts.pull(["dev"], str(tmp_path)))
-    assert not (checkout / "overlays" / "dev" / "charts").exists()
-
-
-def test_remote_references_of_a_schema_are_bundled(tmp_path: Path) -> None:
-    remote = "https://example.com/v1.19.0/_definitions.json#/definitions/"
-    chart = tmp_path / "chart"
-    chart.mkdir()
-    shutil.copy(repo.root() / "tests/charts/cube/Chart.yaml", chart)
-    probe = {"$ref": f"{remote}io.k8s.api.core.v1.Probe"}
-    labels = {"$ref": f"{remote}io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta/properties/labels"}
-    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"probe": probe, "labels": labels}}
-    (chart / "values.schema.json").write_text(json.dumps(schema))
-    (chart / "templates").mkdir()
-    charts.bundle_schemas(chart)
-    assert "https://example.com" not in (chart / "values.schema.json").read_text()
-    for values, accepted in (
-        ({"probe": {"httpGet": {"port": 1, "path": "/"}}, "labels": {"a": "b"}}, True),
-        ({"probe": {"httpGet": "no object"}}, False),
-        ({"labels": {"a": 1}}, False),
-    ):
-        (tmp_path / "values.yaml").write_text(json.dumps(values))
-        helm = run(tools.resolve("helm"), "template", chart, "--values", tmp_path / "values.yaml", cwd=tmp_path)
-        assert (helm.returncode == 0) is accepted, helm.stderr

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from floe import console
+from floe.cli_charts import app as charts_app
 from floe.errors import FloeError
 
 app = typer.Typer(
@@ -18,7 +19,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-charts_app = typer.Typer(help="The upstream charts that overlays inflate.", no_args_is_help=True)
 app.add_typer(charts_app, name="charts")
 
 Environment = Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")]
@@ -63,46 +63,6 @@ def tools(
                 out.print(f"[yellow]-[/] {name:<{width}}  missing    [dim]{'; or '.join(resolver.ways(name))}[/]")
         if None in found.values():
             out.print("[dim]A command that needs one fetches it; `floe tools --get` fetches them now.[/]")
-
-
-@charts_app.command("pull")
-def charts_pull(
-    environments: Annotated[list[str] | None, typer.Argument(metavar="[ENV]…", help="overlays; all without")] = None,
-    mirror: Annotated[
-        str | None,
-        typer.Option(envvar="FLOE_CHART_MIRROR", help="folder or URL that stands in for the public repositories"),
-    ] = None,
-    stand_ins: Annotated[
-        bool,
-        typer.Option("--stand-ins", help="where a chart cannot be had, take the small one of tests/charts"),
-    ] = False,
-) -> None:
-    """Put the pinned charts where kustomize looks for them.
-
-    \b
-    Examples:
-      floe charts pull
-      floe charts pull prod
-      FLOE_CHART_MIRROR=/srv/charts floe charts pull
-    """
-    from floe import charts, repo
-
-    err = console.err()
-    pulled = charts.pull(environments or repo.environments(), mirror, stand_ins=stand_ins)
-    while True:
-        with console.progress("charts: pulling"):
-            chart = next(pulled, None)
-        if chart is None:
-            return
-        if chart.source != "present":
-            err.print(f"charts: {chart.chart} ({', '.join(chart.environments)}): {_SOURCES[chart.source]}")
-
-
-_SOURCES = {
-    "mirror": "from the mirror",
-    "repository": "from its repository",
-    "stand-in": "[yellow]a stand-in[/], since neither repository nor mirror has it: for a look, not to deploy",
-}
 
 
 @app.command()

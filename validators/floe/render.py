@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,8 +11,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from floe import charts, console, repo, tools
+from floe import charts, console, repo, tools, yamlio
+from floe.charts.chart import GENERATOR
 from floe.errors import FloeError
 
 FORMS = {"manifests": "", "flux": "flux"}
@@ -102,3 +105,19 @@ def render(environment: str, form: str = "manifests") -> bytes:
 def print_manifests(environment: str, form: str = "manifests") -> None:
     """The rendered manifests to stdout, byte for byte."""
     sys.stdout.buffer.write(render(environment, form))
+
+
+def chart_generators(environment: str) -> list[dict[str, Any]]:
+    """The chart generators of an overlay with their final values, as its folder `values/` makes them."""
+    what = f"overlays/{environment}/values"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary).resolve()
+        values = os.path.relpath((repo.overlay(environment) / "values").resolve(), folder)
+        # kustomize prints no local-config resource, so the annotation goes.
+        (folder / "kustomization.yaml").write_text(
+            f"resources: [{json.dumps(values)}]\npatches:\n- target: {{kind: {GENERATOR}}}\n  patch: |\n"
+            "    - {op: remove, path: /metadata/annotations/config.kubernetes.io~1local-config}\n"
+        )
+        with _running(_kustomize(folder), what) as output:
+            found = [document.value for document in yamlio.documents(output(), what)]
+    return [one for one in found if one.get("kind") == GENERATOR]

@@ -265,6 +265,14 @@ TOOLS: dict[str, Tool] = {
             "install SeaweedFS 4 or newer",
         ),
         Tool(
+            "registry",
+            "an OCI registry, for tests",
+            (2, 8),
+            ("--version",),
+            (GoModule("github.com/distribution/distribution/v3/cmd/registry", "v3.0.0"),),
+            "install the CNCF's Distribution registry, or Go",
+        ),
+        Tool(
             "postgres",
             "PostgreSQL, for tests",
             (14,),

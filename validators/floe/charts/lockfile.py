@@ -1,0 +1,132 @@
+"""charts.lock: the sha256 of each pinned chart's archive, as it was served when somebody first fetched it."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from floe import console, repo
+from floe.charts import archives
+from floe.charts.chart import Chart, Key, places
+from floe.contract.model import Model, load
+from floe.errors import FloeError
+
+_HEAD = """\
+# sha256 of the archive of every upstream chart that an overlay pins, as its repository (or a mirror) served it.
+# `floe charts lock` writes this file; `floe charts pull` takes no other archive.
+# An entry without sha256 is unlocked: nobody who ran the command has reached the chart's repository yet.
+"""
+_PLAIN = re.compile(r"[A-Za-z][\w.+:/@-]*|\d+\.\d+\.\d+[\w.+-]*|[0-9a-f]{64}")
+
+
+class Entry(Model):
+    """One chart."""
+
+    name: str
+    version: str
+    repository: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class Lock(Model):
+    """The file."""
+
+    charts: list[Entry]
+
+
+def file(root: Path) -> Path:
+    """Where a checkout keeps it."""
+    return root / "charts.lock"
+
+
+def digests(root: Path) -> dict[Key, str | None]:
+    """sha256 by chart, None for an entry without; empty where there is no file. Raises FloeError for a broken file."""
+    if not file(root).is_file():
+        return {}
+    found: dict[Key, str | None] = {}
+    for entry in load(Lock, file(root)).charts:
+        key = (entry.name, entry.version, entry.repository)
+        if key in found:
+            raise FloeError(f"charts.lock has {entry.name} {entry.version} twice", "leave one of the two, or lock anew")
+        found[key] = entry.sha256
+    return found
+
+
+def text(locked: Mapping[Key, str | None]) -> str:
+    """The file's content, an entry a paragraph, sorted."""
+    lines = [_HEAD + ("charts:" if locked else "charts: []")]
+    for key in sorted(locked):
+        fields = dict(zip(("name", "version", "repository", "sha256"), (*key, locked[key]), strict=True))
+        entry = [f"{name}: {_scalar(value)}" for name, value in fields.items() if value]
+        lines += [f"  {'-' if number == 0 else ' '} {line}" for number, line in enumerate(entry)]
+    return "\n".join(lines) + "\n"
+
+
+def _scalar(value: str) -> str:
+    """Quoted where YAML might take it for something else than text: a sha256 may be all digits, or 12e34…"""
+    doubtful = re.fullmatch(r"\d+(e\d+)?", value)
+    return value if _PLAIN.fullmatch(value) and not doubtful else json.dumps(value)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one entry."""
+
+    chart: str
+    status: Literal["locked", "unchanged", "updated", "differs", "failed"]
+    message: str = ""
+    remedy: str = ""
+
+
+def lock(mirror: str | None = None, update: Collection[str] = (), *, root: Path | None = None) -> Iterator[Outcome]:
+    """Fetch every pinned chart's archive and write its sha256 down, when the last one is through.
+
+    Each entry stands for itself: one that could not be fetched, or whose archive is not the one that was locked, keeps
+    what it had. `update`: names of charts whose new archive is taken. Entries that no overlay pins any more go.
+    Raises FloeError for a name in `update` that no overlay pins.
+    """
+    root = root or repo.root()
+    pins = places(repo.environments(root), root)
+    names = {name for name, _, _ in pins}
+    if strange := sorted(set(update) - names):
+        raise FloeError(f"no overlay pins a chart {', '.join(strange)}", f"charts: {', '.join(sorted(names))}")
+    before = digests(root)
+    after = {key: before.get(key) for key in pins}
+    for key, (chart, *_) in pins.items():
+        outcome, after[key] = _lock(chart, mirror, before.get(key), accept=chart.name in update)
+        yield outcome
+    new = text(after)
+    if not file(root).is_file() or file(root).read_text() != new:
+        try:
+            console.write(file(root), new)
+        except OSError as error:
+            raise FloeError(f"cannot write charts.lock: {error}", "mend the permissions there") from error
+
+
+def _lock(chart: Chart, mirror: str | None, known: str | None, *, accept: bool) -> tuple[Outcome, str | None]:
+    """What became of it, and the digest to write down."""
+    name = str(chart)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found = archives.fetch(chart, mirror, Path(folder))
+            archives.unpack(chart, found, Path(folder) / "unpacked")
+        except FloeError as error:
+            return Outcome(name, "failed", error.message, error.hint), known
+        if found.sha256 is None:
+            message = f"{found.location} is unpacked, and only an archive has a sha256"
+            return Outcome(name, "failed", message, "name a repository, or a mirror of .tgz"), known
+        if known == found.sha256:
+            return Outcome(name, "unchanged"), known
+        if known and not accept:
+            message = f"{found.location} serves {found.sha256}, charts.lock says {known}"
+            remedy = f"find out why; if the new one is right: floe charts lock --update {chart.name}"
+            return Outcome(name, "differs", message, remedy), known
+        archives.keep(chart, found, found.sha256)
+        return Outcome(name, "updated" if known else "locked", found.sha256), found.sha256

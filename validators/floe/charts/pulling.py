@@ -1,0 +1,180 @@
+"""Put charts where kustomize looks for them, so that rendering needs no network."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from floe import repo
+from floe.charts.chart import Chart, Record, digest, places
+from floe.errors import FloeError
+
+if TYPE_CHECKING:
+    # `floe render` imports this module for nothing but to see what is pulled: what fetches charts comes when one is.
+    from floe.charts.archives import Found
+
+Source = Literal["present", "checkout", "cache", "mirror", "repository", "stand-in"]
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """One chart: the overlays in whose places it was put and from where, or those that had it already."""
+
+    chart: str
+    environments: tuple[str, ...]
+    source: Source
+    note: str = ""
+    """How it was checked; for a stand-in, why it is one; for one that is present, what is odd about it."""
+
+
+def pull(
+    environments: Sequence[str],
+    mirror: str | None = None,
+    *,
+    stand_ins: bool = False,
+    force: bool = False,
+    root: Path | None = None,
+) -> Iterator[Pulled]:
+    """Fill the charts' places in these overlays, each chart fetched once; what is there already stays.
+
+    Taken in this order: another overlay of this checkout, the cache, the repository.
+    `mirror`: a folder (of unpacked charts or .tgz files), or the URL of a chart repository or OCI registry, instead of
+    all of them. `stand_ins`: where a chart cannot be had, put the small one of tests/charts there, but never in a real
+    one's place; without, a real chart takes its place again. `force`: fetch anew what is there already. `root`: fill
+    another checkout than this one.
+    Raises FloeError where a chart cannot be had, is not what charts.lock says, or cannot be written; its places are
+    then as they were.
+    """
+    from floe.charts import lockfile
+
+    root = root or repo.root()
+    locked = lockfile.digests(root)
+    for key, pins in places(environments, root).items():
+        wanted = locked.get(key)
+        lenient = stand_ins and not mirror
+        todo = [pin for pin in pins if force or not _is_filled(pin, wanted, stand_ins=lenient)]
+        names = tuple(pin.environment for pin in todo or pins)
+        if not todo:
+            strange = [f"overlays/{pin.environment}" for pin in pins if pin.record() is None]
+            note = f"left as it is in {', '.join(strange)}, since something else put it there; --force replaces it"
+            yield Pulled(str(pins[0]), names, "present", note if strange else "")
+            continue
+        lenient &= not any(pin.is_pulled() and not pin.is_stand_in() and pin.record() for pin in todo)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                got = _obtain(todo[0], mirror, wanted, Path(folder), stand_ins=lenient, force=force)
+                for place in todo:
+                    _put(place, got)
+            except OSError as error:
+                raise FloeError(
+                    f"cannot put the chart {todo[0]} in its place: {error}", "make room, or mend the permissions there"
+                ) from error
+        yield Pulled(str(pins[0]), names, got.source, got.note)
+
+
+def _is_filled(place: Chart, wanted: str | None, *, stand_ins: bool) -> bool:
+    record = place.record()
+    if record is None:
+        return place.is_pulled()  # somebody else's: not ours to replace
+    if record.origin == "stand-in":
+        return stand_ins and record.content == digest(_stand_in(place))
+    return not (wanted and record.archive and record.archive != wanted)
+
+
+@dataclass(frozen=True)
+class _Got:
+    chart: Path
+    record: Record
+    source: Source
+    note: str
+
+
+def _obtain(
+    chart: Chart, mirror: str | None, wanted: str | None, folder: Path, *, stand_ins: bool, force: bool
+) -> _Got:
+    from floe.charts import archives
+
+    rejected = ""
+    if not (mirror or force):
+        if here := _in_this_checkout(chart, wanted, stand_ins=stand_ins):
+            return here
+        if found := archives.cached(chart):
+            try:
+                return _checked(chart, found, wanted, folder / "cached", "cache")
+            except FloeError as error:
+                rejected = f" (and what the cache holds cannot be used: {error.message})"
+    try:
+        found = archives.fetch(chart, mirror, folder)
+    except archives.UnreachableError as error:
+        if stand_ins and _stand_in(chart).is_dir():
+            return _standing_in(chart, error.message)
+        raise FloeError(error.message + rejected, error.hint) from error
+    got = _checked(chart, found, wanted, folder / "fetched", found.origin)
+    archives.keep(chart, found, wanted)
+    return got
+
+
+def _in_this_checkout(chart: Chart, wanted: str | None, *, stand_ins: bool) -> _Got | None:
+    """The chart as another overlay has it, if nobody has changed it since."""
+    for environment in repo.environments():
+        place = Chart(environment, chart.name, chart.version, chart.repository, repo.root())
+        record = place.record()
+        if record is None or record.repository != chart.repository:
+            continue
+        if record.origin == "stand-in":
+            if stand_ins:
+                return _standing_in(chart, "like in the other overlays")
+        elif (not wanted or record.archive in (wanted, None)) and record.content == digest(place.path):
+            return _Got(place.path, record, "checkout", _note(record, wanted))
+    return None
+
+
+def _checked(chart: Chart, found: Found, wanted: str | None, folder: Path, source: Source) -> _Got:
+    """Unpacked and ready to be put in place. Raises FloeError where it is not what it should be."""
+    from floe.charts.archives import unpack
+    from floe.charts.schemas import bundle_schemas
+
+    if found.sha256 and wanted and found.sha256 != wanted:
+        raise FloeError(
+            f"{found.location} serves {chart} with the sha256 {found.sha256}, but charts.lock says {wanted}",
+            f"find out why; if the new one is right: floe charts lock --update {chart.name}",
+        )
+    target = unpack(chart, found, folder)
+    bundle_schemas(target)
+    record = Record(chart.repository, found.origin, found.location, found.sha256, digest(target))
+    return _Got(target, record, source, _note(record, wanted))
+
+
+def _note(record: Record, wanted: str | None) -> str:
+    if record.archive is None:
+        return "unpacked, not checked against charts.lock"
+    return "sha256 as in charts.lock" if wanted else "unlocked: charts.lock has no sha256 for it"
+
+
+def _stand_in(chart: Chart) -> Path:
+    return repo.root() / "tests" / "charts" / chart.name
+
+
+def _standing_in(chart: Chart, why: str) -> _Got:
+    folder = _stand_in(chart)
+    location = folder.relative_to(repo.root()).as_posix()
+    return _Got(folder, Record(chart.repository, "stand-in", location, None, digest(folder)), "stand-in", why)
+
+
+def _put(place: Chart, got: _Got) -> None:
+    """Copy beside the target, then rename, so that an interrupted pull leaves nothing half-written."""
+    folder = place.path.parent
+    folder.parent.mkdir(exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        shutil.copytree(got.chart, part / place.name)
+        got.record.write(part)
+        part.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""Values schemas of charts without references to the internet, so that rendering needs no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from floe.errors import FloeError
+
+
+def bundle_schemas(chart: Path) -> None:
+    """Make the values schemas of a chart and its subcharts free of remote references.
+
+    Dagster's chart refers to Kubernetes' definitions on the internet (dagster-io/dagster#29629), so Helm would need the
+    network to render. The same definitions come with the package kubernetes-validate.
+    """
+    for file in chart.rglob("values.schema.json"):
+        try:
+            schema = json.loads(file.read_text())
+        except ValueError as error:
+            raise FloeError(f"{file.relative_to(chart.parent)} is not JSON: {error}", "fetch the chart anew") from error
+        needed: set[str] = set()
+        for node in _references(schema):
+            remote, _, pointer = node["$ref"].partition("#")
+            if "://" in remote:
+                if not remote.endswith("/_definitions.json"):
+                    raise FloeError(
+                        f"{file.relative_to(chart.parent)} refers to {remote}",
+                        "only Kubernetes' definitions are bundled",
+                    )
+                needed.add(_definition(node, pointer))
+        if needed:
+            schema.setdefault("definitions", {}).update(_closure(needed))
+            file.write_text(json.dumps(schema))
+
+
+def _references(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a JSON document that holds a `$ref`."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def _definition(node: dict[str, Any], pointer: str) -> str:
+    """Turn a reference into one inside the document; returns the name of the definition it needs."""
+    _, _, name, *rest = pointer.split("/")
+    node["$ref"] = "/".join(["#/definitions", name, *rest])
+    return name
+
+
+def _closure(names: set[str]) -> dict[str, Any]:
+    from floe.kubernetes import definitions
+
+    known, closure, todo = definitions(strict=False), {}, sorted(names)
+    while todo:
+        name = todo.pop()
+        if name in closure:
+            continue
+        if name not in known:
+            raise FloeError(
+                f"a chart's schema refers to {name}, which Kubernetes does not define", "fetch the chart anew"
+            )
+        closure[name] = json.loads(json.dumps(known[name]))
+        todo += [_definition(node, node["$ref"].partition("#")[2]) for node in _references(closure[name])]
+    return closure

@@ -1,0 +1,109 @@
+"""Values that a chart does not know: Helm takes them without a word, and they change nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from floe import render, yamlio
+from floe.charts.chart import pinned
+
+Known = dict[str, Any]
+"""Keys a chart knows, each with what it knows below: a mapping, or None where everything goes."""
+
+_ACTION = re.compile(r"\{\{-?\s*(.*?)\}\}", re.DOTALL)
+_INDEX = re.compile(r'index \$?\.Values((?: "[\w-]+")+)')
+_PATH = re.compile(r"\.Values((?:\.[\w-]+)+)")
+_LIVE = re.compile(r"( *)([\w.-]+):")
+_COMMENTED = re.compile(r"( *)# ?([\w.-]+):(?!/)")
+
+
+def unknown_values(environment: str) -> list[str]:
+    """`chart: path.of.the.key` of every value of an overlay that a pulled chart does not know; stand-ins left out."""
+    charts = {chart.name: chart for chart in pinned(environment) if chart.record() and not chart.is_stand_in()}
+    return [
+        f"{name}: {path}"
+        for generator in (render.chart_generators(environment) if charts else ())
+        if (name := generator.get("name")) in charts
+        for path in _unknown(generator.get("valuesInline") or {}, _known(charts[name].path))
+    ]
+
+
+def _unknown(values: dict[str, Any], keys: Known, path: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if key not in keys:
+            yield path + key
+        elif isinstance(value, dict) and isinstance(keys[key], dict):
+            yield from _unknown(value, keys[key], f"{path}{key}.")
+
+
+def _known(chart: Path) -> Known:
+    """What a chart and its subcharts know: values.yaml with its commented keys, and what templates read."""
+    file = chart / "values.yaml"
+    text = file.read_text() if file.is_file() else ""
+    keys: Known = {}
+    for document in yamlio.documents(text, str(file)):
+        keys = _shape(document.value)
+    _add_commented(keys, text)
+    for template in sorted(path for path in (chart / "templates").rglob("*") if path.is_file()):
+        _add_read(keys, template.read_text(errors="replace"))
+    for subchart in sorted((chart / "charts").glob("*/Chart.yaml")):
+        below = _known(subchart.parent)
+        name = subchart.parent.name
+        keys[name] = _merged(below, keys.get(name) or {})
+    for dependency in yamlio.load_file(chart / "Chart.yaml").get("dependencies") or []:
+        if isinstance(dependency, dict):
+            keys.setdefault(str(dependency.get("alias") or dependency.get("name")), None)
+    return keys | {"global": None, "tags": None}
+
+
+def _shape(values: dict[str, Any]) -> Known:
+    return {key: _shape(value) if isinstance(value, dict) and value else None for key, value in values.items()}
+
+
+def _merged(one: Known, other: Known) -> Known:
+    both = one | other
+    for key in one.keys() & other.keys():
+        parts = one[key], other[key]
+        both[key] = _merged(*parts) if None not in parts else None
+    return both
+
+
+def _add_commented(keys: Known, text: str) -> None:
+    """`# key:` is known where the `#` stands."""
+    above: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        live = _LIVE.match(line)
+        match = live or _COMMENTED.match(line)
+        if match is None:
+            continue
+        column, key = len(match[1]), match[2]
+        above = [step for step in above if step[0] < column]
+        if live:
+            above.append((column, key))
+        else:
+            node: Any = keys
+            for _, step in above:
+                node = node.get(step) if isinstance(node, dict) else None
+            if isinstance(node, dict):
+                node.setdefault(key, None)
+
+
+def _add_read(keys: Known, template: str) -> None:
+    """Paths that a template reads; below one that it hands on as a whole, everything goes."""
+    for action in _ACTION.finditer(template):
+        asked = re.match(r"(else )?if\b", action[1])
+        dotted = _INDEX.sub(lambda match: ".Values" + re.sub(r' "([\w-]+)"', r".\1", match[1]), action[1])
+        for path in _PATH.findall(dotted):
+            *parents, last = path[1:].split(".")
+            node: Any = keys
+            for step in parents:
+                node = node.setdefault(step, {}) if isinstance(node, dict) else None
+            if not isinstance(node, dict):
+                continue
+            if asked:
+                node.setdefault(last, {})
+            else:
+                node[last] = None
