@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import servers
-from floe import repo
+from floe import charts, repo
+from rendering import Tree, copy_repository
 
-ROOT = Path(__file__).parents[1]
+NO_MIRROR = "no chart mirror: set FLOE_CHART_MIRROR to a folder with the upstream charts"
 CANNOT_BE_HAD = ("no chart mirror", "no API server")
 """Beginnings of reasons that excuse a skip in CI: a chart repository is not reached from everywhere, and
 kube-apiserver is neither on PATH everywhere nor can it be built without Go."""
@@ -22,15 +22,37 @@ kube-apiserver is neither on PATH everywhere nor can it be built without Go."""
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the repository in a folder with spaces in its name, which floe takes for the repository."""
     folder = tmp_path / "a fork of ours"
-    ignored = shutil.ignore_patterns("target", "logs", "__pycache__")
-    for part in ("base", "apps", "images", "tests/charts", "tests/cube-native"):
-        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-    shutil.copytree(ROOT / "overlays", folder / "overlays", ignore=shutil.ignore_patterns("charts"))
-    shutil.copy(ROOT / "platform.yaml", folder)
+    copy_repository(folder)
     monkeypatch.setenv("FLOE_ROOT", str(folder))
     repo.root.cache_clear()
     yield folder
     repo.root.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The repository with the stand-in charts. Not to be changed."""
+    return Tree(tmp_path_factory.mktemp("stand-ins"))
+
+
+@pytest.fixture(scope="session")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The repository with the upstream charts, where a mirror has them. Not to be changed."""
+    mirror = os.environ.get(charts.MIRROR)
+    return Tree(tmp_path_factory.mktemp("upstream"), mirror) if mirror else pytest.skip(NO_MIRROR)
+
+
+@pytest.fixture(scope="session", params=repo.environments())
+def environment(request: pytest.FixtureRequest) -> str:
+    """Each overlay in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session", params=["stand_ins", "upstream"])
+def tree(request: pytest.FixtureRequest) -> Tree:
+    """The repository with either origin's charts in turn."""
+    tree: Tree = request.getfixturevalue(request.param)
+    return tree
 
 
 @pytest.fixture(scope="session")

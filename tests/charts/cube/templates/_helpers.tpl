@@ -1,4 +1,4 @@
-{{- /* Metadata of an object. Arguments: root, name, component. */}}
+{{- /* Metadata of an object. Arguments: root, name; component where the object belongs to one. */}}
 {{- define "standin.metadata" -}}
 metadata:
   name: {{ .name }}
@@ -8,36 +8,30 @@ metadata:
     {{- include "standin.selector" . | nindent 4 }}
     app.kubernetes.io/managed-by: {{ .root.Release.Service }}
     app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+    helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
 {{- define "standin.selector" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/component: {{ .component }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
 {{- end }}
 
-{{- /* Environment variables of the one data source that is supported here. */}}
-{{- define "standin.database" -}}
-{{- $s3 := (.duckdb).s3 | default dict }}
-{{- $plain := dict
-  "CUBEJS_DB_TYPE" .type
-  "CUBEJS_DB_HOST" .host
-  "CUBEJS_DB_PORT" .port
-  "CUBEJS_DB_SSL" (.ssl).enabled
-  "CUBEJS_DB_PRESTO_CATALOG" (.trino).catalog
-  "CUBEJS_DB_DUCKDB_S3_ENDPOINT" $s3.endpoint
-  "CUBEJS_DB_DUCKDB_S3_USE_SSL" $s3.useSSL
-  "CUBEJS_DB_DUCKDB_S3_URL_STYLE" $s3.URLStyle
-}}
-{{- range $name, $value := $plain }}
+{{- /* Environment variables. Arguments: plain and secret, each a map from name to value or reference; empty ones are left out. */}}
+{{- define "standin.env" -}}
+{{- range $name, $value := .plain }}
 {{- if $value }}
 - name: {{ $name }}
   value: {{ $value | quote }}
 {{- end }}
 {{- end }}
-{{- with .passFromSecret }}
-- name: CUBEJS_DB_PASS
+{{- range $name, $reference := .secret }}
+{{- if $reference }}
+- name: {{ $name }}
   valueFrom:
-    secretKeyRef: {{ toJson . }}
+    secretKeyRef: {{ toJson $reference }}
+{{- end }}
 {{- end }}
 {{- end }}
