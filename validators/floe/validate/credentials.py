@@ -6,6 +6,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Container, Iterator
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 _FORMS = (
     (re.compile(r"\bA[KS]IA[0-9A-Z]{16}\b"), "an AWS access key id"),
@@ -29,7 +31,7 @@ _LAST_TWO = re.compile(
     r"|(?:api|app|auth|client|consumer|cookie|hmac|jwt|oauth|session|shared|signing|webhook)secret)$"
 )
 _NO_CREDENTIAL = re.compile(
-    r"[$<{%*:].*"  # $(VAR), ${VAR}, <placeholder>, {{ template }}, %s, :parameter
+    r"[$<{%*:].*|.*\$[({]\w+[)}].*"  # $(VAR), ${VAR}, <placeholder>, {{ template }}, %s, :parameter
     r"|(?:true|false|yes|no|on|off|null|none|nil|str|string|int|bool|bytes|required|optional|file|env)"
     r"|(?:file:/|\.{1,2}/|/)[\w.-]*(?:/[\w.-]+)+/?",  # a path of more than one step
     re.IGNORECASE | re.DOTALL,
@@ -45,38 +47,57 @@ _SETTING = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 
+_OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)=(?P<value>\S*)")
 
-def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterator[str]:
-    """Why a value looks like a credential, or a file or script that holds one; never the value itself.
+
+class Reason(NamedTuple):
+    """Why a value is taken for a credential; never the value itself. What is certain is one by its form."""
+
+    words: str
+    certain: bool = False
+
+
+def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterator[Reason]:
+    """Why a value looks like a credential, or a file or script that holds one.
 
     `secret_names`: names of Secrets, which are no secrets themselves.
     """
     if _MAY_HOLD_ONE.search(value):
         for form, what in _FORMS:
             if form.search(value):
-                yield f"holds {what}"
+                yield Reason(f"holds {what}", certain=True)
                 return
-    if _RANDOM.fullmatch(value) and _entropy(value) > _RANDOM_BITS:
-        yield "holds what looks like a random key"
+    if len(value) >= 32 and _RANDOM.fullmatch(value) and _entropy(value) > _RANDOM_BITS:
+        yield Reason("holds what looks like a random key")
     elif _is_credential(name, value, secret_names):
-        yield "is set to a plain value"
+        yield Reason("is set to a plain value")
+    elif option := _OPTION.fullmatch(value):
+        if _is_credential(option["name"], option["value"], secret_names):
+            yield Reason(f"sets {option['name']} to a plain value")
     elif "=" in value or ":" in value:
         settings = dict.fromkeys(
             match["name"]
             for match in _SETTING.finditer(value)
             if _is_credential(match["name"], match["double"] or match["single"] or match["bare"] or "", secret_names)
         )
-        yield from (f"sets {setting} to a plain value" for setting in settings)
+        yield from (Reason(f"sets {setting} to a plain value") for setting in settings)
 
 
 def _is_credential(name: str, value: str, secret_names: Container[str]) -> bool:
     """Whether the name says that the value is a secret, and the value could be one."""
-    if not value or value in secret_names or _NO_CREDENTIAL.fullmatch(value):
+    what = _named_secret(name)
+    if not what or not value or value in secret_names or _NO_CREDENTIAL.fullmatch(value):
         return False
+    return what == "value" or not _OBJECT_NAME.fullmatch(value)  # `secret: floe-postgres` names one
+
+
+@lru_cache(maxsize=1 << 14)
+def _named_secret(name: str) -> Literal["value", "value or name", ""]:
+    """What a name says of its value: that it is a secret, that it is or names one, or neither."""
     words = [word.lower() for word in _WORD.findall(name)]
-    if words[-1:] == ["secret"] and len(words) == 1:
-        return not _OBJECT_NAME.fullmatch(value)  # `secret: floe-postgres` names one
-    return bool(words and (_LAST.match(words[-1]) or _LAST_TWO.match("".join(words[-2:]))))
+    if words == ["secret"]:
+        return "value or name"
+    return "value" if words and (_LAST.match(words[-1]) or _LAST_TWO.match("".join(words[-2:]))) else ""
 
 
 def _entropy(text: str) -> float:
