@@ -18,11 +18,6 @@ CANNOT_BE_HAD = ("no chart mirror", "no API server")
 kube-apiserver is neither on PATH everywhere nor can it be built without Go."""
 
 
-def _not_of_the_repository(folder: str, _: list[str]) -> set[str]:
-    """What a folder may hold that Git does not: pulled charts, dbt's results, Python's bytecode."""
-    return {"target", "logs", "__pycache__"} | ({"charts"} if Path(folder).parent.name == "overlays" else set())
-
-
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the repository in a folder with spaces in its name, which floe takes for the repository."""
