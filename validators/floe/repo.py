@@ -12,6 +12,10 @@ EMBEDDED = "embedded"
 """The name of the environment that `make demo` runs without any service outside: `platform.yaml` at the root."""
 
 
+PROMOTION = ("dev", "staging", "prod")
+"""Environments in the order in which a version reaches them; others, such as a demo, stand beside it."""
+
+
 @cache
 def root() -> Path:
     """The repository: the closest folder above the working directory that has `overlays/` and `base/`.
@@ -40,6 +44,12 @@ def overlay(environment: str, checkout: Path | None = None) -> Path:
     if environment not in (there := environments(checkout)):
         raise FloeError(f"there is no overlay {environment!r}", f"overlays that exist: {', '.join(there) or 'none'}")
     return (checkout or root()) / "overlays" / environment
+
+
+def predecessor(environment: str) -> str | None:
+    """The environment that a version runs in before it comes to this one."""
+    place = PROMOTION.index(environment) if environment in PROMOTION else 0
+    return PROMOTION[place - 1] if place else None
 
 
 def platform_file(environment: str = EMBEDDED) -> Path:

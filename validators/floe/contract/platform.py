@@ -101,6 +101,18 @@ class Marts(Model):
     path: Annotated[str, Field(description="parquet: folder or s3:// prefix; tables: catalog.schema")]
 
 
+class Cluster(Model):
+    """Names of what the cluster brings, so that manifests may refer to it."""
+
+    config_maps: list[str] = Field(default_factory=list)
+    service_accounts: list[str] = Field(default_factory=list)
+    services: list[str] = Field(default_factory=list)
+    persistent_volume_claims: list[str] = Field(default_factory=list)
+    storage_classes: list[str] = Field(default_factory=list)
+    ingress_classes: list[str] = Field(default_factory=list)
+    priority_classes: list[str] = Field(default_factory=list)
+
+
 class Platform(Model):
     """One environment."""
 
@@ -119,6 +131,11 @@ class Platform(Model):
     secrets: Annotated[
         list[str], Field(description="Secrets that the cluster holds besides those that a setting names")
     ] = Field(default_factory=list)
+    cluster: Annotated[
+        Cluster | None,
+        # The manifests are checked against it; a code location has no use for it.
+        Field(description="what else the cluster brings", exclude=True),
+    ] = None
 
     @model_validator(mode="after")
     def _exports_where_the_tables_are(self) -> Platform:
@@ -126,13 +143,29 @@ class Platform(Model):
             raise ValueError("marts.path is in an object store, so storage.kind must be s3")
         return self
 
-    def refs(self) -> list[Ref]:
-        """Every reference of the environment."""
-        return list(_refs(self))
+    def refs(self, part: Model | None = None) -> list[Ref]:
+        """Every reference of the environment, or of one part of it."""
+        return list(_refs(part or self))
 
     def secret_names(self) -> set[str]:
         """Secrets that this environment expects in its namespace."""
         return {ref.secret for ref in self.refs() if ref.secret} | set(self.secrets)
+
+    def brought(self) -> dict[str, set[str]]:
+        """Names of everything that the cluster is to bring, by Kubernetes kind."""
+        lists = dict(self.cluster or ())
+        return {"Secret": self.secret_names()} | {kind: set(lists.get(field, ())) for field, kind in _KINDS.items()}
+
+
+_KINDS = {
+    "config_maps": "ConfigMap",
+    "service_accounts": "ServiceAccount",
+    "services": "Service",
+    "persistent_volume_claims": "PersistentVolumeClaim",
+    "storage_classes": "StorageClass",
+    "ingress_classes": "IngressClass",
+    "priority_classes": "PriorityClass",
+}
 
 
 def _refs(node: Any) -> Iterator[Ref]:

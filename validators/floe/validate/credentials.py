@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Container, Iterator
+from typing import NamedTuple
 
 _FORMS = (
     (re.compile(r"\bA[KS]IA[0-9A-Z]{16}\b"), "an AWS access key id"),
@@ -46,27 +47,34 @@ _SETTING = re.compile(
 )
 
 
-def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterator[str]:
-    """Why a value looks like a credential, or a file or script that holds one; never the value itself.
+class Reason(NamedTuple):
+    """Why a value is taken for a credential; never the value itself. What is certain is one by its form."""
+
+    words: str
+    certain: bool = False
+
+
+def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterator[Reason]:
+    """Why a value looks like a credential, or a file or script that holds one.
 
     `secret_names`: names of Secrets, which are no secrets themselves.
     """
     if _MAY_HOLD_ONE.search(value):
         for form, what in _FORMS:
             if form.search(value):
-                yield f"holds {what}"
+                yield Reason(f"holds {what}", certain=True)
                 return
     if _RANDOM.fullmatch(value) and _entropy(value) > _RANDOM_BITS:
-        yield "holds what looks like a random key"
+        yield Reason("holds what looks like a random key")
     elif _is_credential(name, value, secret_names):
-        yield "is set to a plain value"
+        yield Reason("is set to a plain value")
     elif "=" in value or ":" in value:
         settings = dict.fromkeys(
             match["name"]
             for match in _SETTING.finditer(value)
             if _is_credential(match["name"], match["double"] or match["single"] or match["bare"] or "", secret_names)
         )
-        yield from (f"sets {setting} to a plain value" for setting in settings)
+        yield from (Reason(f"sets {setting} to a plain value") for setting in settings)
 
 
 def _is_credential(name: str, value: str, secret_names: Container[str]) -> bool:

@@ -20,3 +20,13 @@ class Finding:
     object: str  # kind namespace/name, or "" where it is not known
     message: str
     remedy: str
+    file: str = ""  # what the object was made from, where that is known
+    waived: str = ""  # until when and why it may stand, where a waiver says so
+
+
+@dataclass(frozen=True)
+class Omission:
+    """A policy that could not run, and why."""
+
+    code: str
+    reason: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -48,31 +49,18 @@ class Object:
         return f"{self.kind or 'object'} {self.namespace + '/' if self.namespace else ''}{self.name or '(no name)'}"
 
     @cached_property
-    def pod(self) -> dict[str, Any]:
-        """The PodSpec of a workload; empty for every other object."""
-        node: Any = self.value
-        for step in _POD_PATHS.get(self.kind, ("no such key",)):
-            node = mapping(node).get(step)
-        return mapping(node)
+    def annotations(self) -> dict[str, Any]:
+        return mapping(self.metadata.get("annotations"))
 
-    def containers(self) -> Iterator[dict[str, Any]]:
-        """Containers and init containers of a workload."""
-        for group in ("initContainers", "containers"):
-            yield from mappings(self.pod.get(group))
+    @cached_property
+    def file(self) -> str:
+        """What it was made from, in the repository, where kustomize says so (buildMetadata: [originAnnotations])."""
+        origin = text(self.annotations.get("config.kubernetes.io/origin"))
+        found = _ORIGIN.search(origin)
+        return "" if found is None or "repo:" in origin else found[1]
 
 
-_TEMPLATE = ("spec", "template", "spec")
-_POD_PATHS = {
-    "Pod": ("spec",),
-    "Deployment": _TEMPLATE,
-    "StatefulSet": _TEMPLATE,
-    "DaemonSet": _TEMPLATE,
-    "ReplicaSet": _TEMPLATE,
-    "ReplicationController": _TEMPLATE,
-    "PodTemplate": ("template", "spec"),
-    "Job": _TEMPLATE,
-    "CronJob": ("spec", "jobTemplate", *_TEMPLATE),
-}
+_ORIGIN = re.compile(r"^(?:path|configuredIn): *(\S+)$", re.MULTILINE)
 
 
 def text(node: Any) -> str:
@@ -88,32 +76,6 @@ def mapping(node: Any) -> dict[str, Any]:
 def mappings(node: Any) -> Iterator[dict[str, Any]]:
     """The mappings of a list; nothing where it is no list."""
     return (item for item in node if isinstance(item, dict)) if isinstance(node, list) else iter(())
-
-
-@dataclass(frozen=True)
-class Stream:
-    """All objects that are validated together, and what is known of their environment."""
-
-    objects: list[Object]
-    environment: str | None = None
-    secrets_expected: frozenset[str] = field(default_factory=frozenset)
-
-    @cached_property
-    def names(self) -> dict[str, set[tuple[str, str]]]:
-        """(namespace, name) of all objects, by kind."""
-        found: dict[str, set[tuple[str, str]]] = {}
-        for item in self.objects:
-            found.setdefault(item.kind, set()).add((item.namespace, item.name))
-        return found
-
-    def provides(self, kind: str, namespace: str, name: str) -> bool:
-        """Whether an object is in the stream, in that namespace or where one of the two says none."""
-        if kind == "Secret" and name in self.secrets_expected:
-            return True
-        found = self.names.get(kind, set())
-        if namespace:
-            return (namespace, name) in found or ("", name) in found
-        return any(name == other for _, other in found)
 
 
 def objects(documents: Iterable[yamlio.Document], source: str) -> Iterator[Object]:
@@ -139,5 +101,5 @@ def _unfolded(value: Any) -> Iterator[dict[str, Any]]:
 
 def environment_of(found: Iterable[Object]) -> str | None:
     """The environment that a stream's objects are stamped with, if they agree on one."""
-    stamps = {str(stamp) for item in found if (stamp := mapping(item.metadata.get("annotations")).get(ENVIRONMENT))}
+    stamps = {str(stamp) for item in found if (stamp := item.annotations.get(ENVIRONMENT))}
     return stamps.pop() if len(stamps) == 1 else None

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from floe import repo, yamlio
 from floe.errors import FloeError
 from floe.validate import policies
-from floe.validate.findings import Finding
-from floe.validate.objects import Stream, environment_of, objects
+from floe.validate.findings import Finding, Omission
+from floe.validate.objects import Object, environment_of, objects
 from floe.validate.schema import Schemas
+from floe.validate.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,11 @@ class Report:
     environment: str | None
     objects: int
     findings: list[Finding]
+    left_out: list[Omission]
 
     def count(self, severity: str) -> int:
-        return sum(finding.severity == severity for finding in self.findings)
+        """How many findings of a severity no waiver lets stand."""
+        return sum(finding.severity == severity and not finding.waived for finding in self.findings)
 
 
 def validate(content: bytes, source: str, schemas: Schemas, environment: str | None = None) -> Report:
@@ -38,22 +41,24 @@ def validate(content: bytes, source: str, schemas: Schemas, environment: str | N
             "kustomize needs --enable-helm to inflate charts, and sends nothing when it fails: "
             "kustomize build --enable-helm overlays/ENV | floe-validate",
         )
-    name = environment or environment_of(found)
-    stream = Stream(found, name, _secrets(name, named=environment is not None))
-    return Report(source, name, len(found), policies.check(stream, schemas))
+    stream = _stream(found, environment)
+    outcome = policies.check(stream, schemas)
+    return Report(source, stream.environment, len(found), outcome.findings, outcome.left_out)
 
 
-def _secrets(environment: str | None, *, named: bool) -> frozenset[str]:
-    """Secrets that the environment's platform.yaml says the cluster holds; none where the repository is not at hand."""
+def _stream(found: list[Object], named: str | None) -> Stream:
+    """The objects with what the repository says of their environment, where it is at hand."""
+    environment = named or environment_of(found)
     if environment is None:
-        return frozenset()
+        return Stream(found)
+    try:
+        file = repo.platform_file(environment)
+    except FloeError as error:
+        if named:
+            raise
+        return Stream(found, environment, no_repository=error.message)  # a stream of another repository
     from floe.contract.model import load
     from floe.contract.platform import Platform
 
-    try:
-        file = repo.platform_file(environment)
-    except FloeError:
-        if named:
-            raise
-        return frozenset()  # a stream of another repository: what it refers to must be in it
-    return frozenset(load(Platform, file).secret_names())
+    platform = load(Platform, file)
+    return Stream(found, environment, platform, platform.brought())

@@ -1,0 +1,34 @@
+"""Helm values that a stream hands to a controller: Flux's HelmRelease and Argo CD's Application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from floe import yamlio
+from floe.validate.objects import Object, mapping, mappings, text
+
+KINDS = ("HelmRelease", "Application")
+
+
+def values(item: Object) -> Iterator[tuple[str, Any]]:
+    """Where values stand in the object, and what they are; text that is no YAML as it is."""
+    spec = mapping(item.value.get("spec"))
+    if item.kind == "HelmRelease":
+        yield "spec.values", spec.get("values")
+        return
+    sources = [("spec.source", mapping(spec.get("source")))]
+    sources += [(f"spec.sources[{number}]", source) for number, source in enumerate(mappings(spec.get("sources")))]
+    for where, source in sources:
+        chart = mapping(source.get("helm"))
+        yield f"{where}.helm.valuesObject", chart.get("valuesObject")
+        yield f"{where}.helm.values", _parsed(text(chart.get("values")))
+        parameters = {text(one.get("name")): one.get("value") for one in mappings(chart.get("parameters"))}
+        yield f"{where}.helm.parameters", parameters
+
+
+def _parsed(content: str) -> Any:
+    try:
+        return [document.value for document in yamlio.documents(content, "values")]
+    except yamlio.YamlError:
+        return content

@@ -1,0 +1,70 @@
+"""The rules of the house, one entry each in POLICIES; the runner knows nothing of any of them."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from floe.validate import waivers
+from floe.validate.findings import Finding, Omission
+from floe.validate.policies.policy import Hit, Policy
+from floe.validate.policies.table import POLICIES, WAIVER
+from floe.validate.schema import Schemas
+from floe.validate.stream import LeftOut, Stream
+
+__all__ = ["POLICIES", "Outcome", "Policy", "check"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Every finding of every policy, in the stream's order, and the policies that could not run."""
+
+    findings: list[Finding]
+    left_out: list[Omission]
+
+
+def check(stream: Stream, schemas: Schemas, today: datetime.date | None = None) -> Outcome:
+    """Run every policy. `today` decides whether a waiver has expired; without it, the clock does."""
+    waivable = {policy.code for policy in POLICIES if policy.waivable}
+    found = list(waivers.read(stream.objects, waivable, today or datetime.datetime.now(datetime.UTC).date()))
+    in_force = {(id(waiver.item), waiver.code): waiver for waiver in found if not waiver.problem}
+    findings, left_out = [], []
+    unused = dict(in_force)
+    for policy in POLICIES:
+        try:
+            hits = list(policy.check(stream, schemas))
+        except LeftOut as reason:
+            left_out.append(Omission(policy.code, str(reason)))
+            hits = []
+            for key in [key for key in unused if key[1] == policy.code]:
+                del unused[key]  # nobody knows whether it waives something
+        for hit in hits:
+            key = (id(hit.item), policy.code)
+            waiver = in_force.get(key) if hit.waivable else None
+            unused.pop(key, None) if waiver else None
+            findings.append(_finding(policy, hit, waiver.words if waiver else ""))
+    problems = [Hit(waiver.item, waiver.problem) for waiver in found if waiver.problem]
+    problems += [Hit(waiver.item, f"the waiver of {waiver.code} waives nothing") for waiver in unused.values()]
+    findings += [_finding(WAIVER, hit) for hit in problems]
+    return Outcome(sorted(findings, key=lambda finding: (finding.document, finding.code)), left_out)
+
+
+def _finding(policy: Policy, hit: Hit, waived: str = "") -> Finding:
+    item = hit.item
+    return Finding(
+        policy.code,
+        policy.severity,
+        item.source,
+        item.document,
+        item.line,
+        _printable(item.label),
+        _printable(hit.message),
+        policy.remedy,
+        _printable(hit.file or item.file),
+        _printable(waived),
+    )
+
+
+def _printable(words: str) -> str:
+    """On one line and without the control characters that a name may bring to a terminal."""
+    return words if words.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in words)

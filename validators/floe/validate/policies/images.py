@@ -1,0 +1,72 @@
+"""Images: what runs changes by a commit only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from floe.validate import helm
+from floe.validate.objects import mapping, mappings, text
+from floe.validate.policies.policy import Hit
+from floe.validate.schema import Schemas
+from floe.validate.stream import Stream
+
+_IMAGE = re.compile(r"[\w.-]+(?::\d+(?=/))?(?:/[\w.-]+)*(?::(?P<tag>[\w.-]+))?(?P<digest>@sha256:[0-9a-f]{64})?")
+_FIXED_TAG = re.compile(r"\d+\.\d|[0-9a-f]{7}|\d{6}")
+"""In a tag that stays what it is: a version of two numbers or more, a commit, a date."""
+_RUN_IMAGES = ("DAGSTER_K8S_PIPELINE_RUN_IMAGE", "DAGSTER_CURRENT_IMAGE")
+"""Variables that name the image of Dagster's runs."""
+
+
+def mutable(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    for pod in stream.pods:
+        for container in pod.containers:
+            if not (pod.implied_image and container.value.get("image") is None) and (
+                problem := _problem(text(container.value.get("image")))
+            ):
+                yield Hit(pod.item, f"{container.label}: {problem}")
+            for variable in mappings(container.value.get("env")):
+                name, value = variable.get("name"), text(variable.get("value"))
+                if name in _RUN_IMAGES and value and (problem := _problem(value)):
+                    yield Hit(pod.item, f"{container.label}: env {name}: {problem}")
+    for item in stream.of("ConfigMap"):
+        data = mapping(item.value.get("data"))
+        for name in _RUN_IMAGES:
+            if (value := text(data.get(name))) and (problem := _problem(value)):
+                yield Hit(item, f"data.{name}: {problem}")
+    for item in stream.of(*helm.KINDS):
+        for where, values in helm.values(item):
+            for path, image in _in_values(values, where):
+                if problem := _problem(image):
+                    yield Hit(item, f"{path}: {problem}")
+
+
+def _problem(image: str) -> str | None:
+    match = _IMAGE.fullmatch(image)
+    if match is None:
+        # Not shown: it may be anything, a URL with a password too.
+        return "image is no reference of an image" if image else "no image"
+    if match["digest"] or _FIXED_TAG.search(match["tag"] or ""):
+        return None
+    return f"the image {image} {'moves with its tag ' + match['tag'] if match['tag'] else 'has no tag'}"
+
+
+def _in_values(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Images that Helm values name with a tag or digest; without one the chart's own applies."""
+    if isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _in_values(value, f"{path}[{number}]")
+    if not isinstance(node, dict):
+        return
+    repository, tag, digest = (node.get(key) for key in ("repository", "tag", "digest"))
+    if isinstance(repository, str) and repository and not repository.startswith(("http", "oci://", "git")):
+        if isinstance(digest, str) and digest:
+            yield path, f"{repository}@{digest}"
+        elif isinstance(tag, (str, int, float)) and tag != "":
+            yield path, f"{repository}:{tag}"
+    for key, value in node.items():
+        if key == "image" and isinstance(value, str) and ":" in value.rpartition("/")[2]:
+            yield f"{path}.{key}", value
+        else:
+            yield from _in_values(value, f"{path}.{key}")

@@ -1,0 +1,150 @@
+"""Whatever an object refers to is there: in the stream, by an operator, or declared as the cluster's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from floe.validate.objects import Object, mapping, mappings, text
+from floe.validate.pods import Pod
+from floe.validate.policies.policy import Hit
+from floe.validate.schema import Schemas
+from floe.validate.stream import Stream
+
+_Reference = tuple[str, str]
+"""(kind, name) of what an object cannot do without."""
+
+
+def dangling(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    for item, references in _all(stream):
+        for kind, name in dict.fromkeys(references):
+            if name and not stream.providers.provides(kind, item.namespace, name):
+                yield Hit(item, f"refers to the {kind} {name}, which nothing provides")
+    for item in stream.of("RoleBinding", "ClusterRoleBinding"):
+        for subject in mappings(item.value.get("subjects")):
+            name, namespace = text(subject.get("name")), text(subject.get("namespace")) or item.namespace
+            # The ServiceAccounts of a namespace that the stream does not fill are not for it to bring.
+            if (
+                subject.get("kind") == "ServiceAccount"
+                and (namespace == item.namespace or namespace in stream.namespaces)
+                and not stream.providers.provides("ServiceAccount", namespace, name)
+            ):
+                yield Hit(item, f"refers to the ServiceAccount {name}, which nothing provides")
+    for pod in stream.pods:
+        yield from _missing_keys(stream, pod)
+
+
+def _all(stream: Stream) -> Iterator[tuple[Object, Iterator[_Reference]]]:
+    for pod in stream.pods:
+        yield pod.item, _of_pod(pod)
+    for kind, references in _OF_KIND.items():
+        for item in stream.of(kind):
+            yield item, references(mapping(item.value.get("spec")))
+    for item in stream.of("RoleBinding", "ClusterRoleBinding"):
+        role = mapping(item.value.get("roleRef"))
+        yield item, iter([(text(role.get("kind")), text(role.get("name")))])
+
+
+def _of_pod(pod: Pod) -> Iterator[_Reference]:
+    """What a pod cannot start without."""
+    spec = pod.spec
+    for field, kind in (
+        ("serviceAccountName", "ServiceAccount"),
+        ("serviceAccount", "ServiceAccount"),
+        ("priorityClassName", "PriorityClass"),
+    ):
+        if isinstance(spec.get(field), str):
+            yield kind, spec[field]
+    for pull in mappings(spec.get("imagePullSecrets")):
+        yield "Secret", text(pull.get("name"))
+    for container in pod.containers:
+        for group in ("env", "envFrom"):
+            yield from _needed(container.value.get(group))
+    yield from _needed(spec.get("volumes"))
+
+
+_REFERENCE_KEYS = {
+    "secretKeyRef": ("Secret", "name"),
+    "secretRef": ("Secret", "name"),
+    "configMapKeyRef": ("ConfigMap", "name"),
+    "configMapRef": ("ConfigMap", "name"),
+    "configMap": ("ConfigMap", "name"),
+    "nodePublishSecretRef": ("Secret", "name"),
+    "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),
+    "volumeClaimTemplate": ("", ""),
+}
+
+
+def _needed(node: Any, key: str = "") -> Iterator[_Reference]:
+    if isinstance(node, list):
+        for value in node:
+            yield from _needed(value, key)
+    if not isinstance(node, dict) or node.get("optional") is True:
+        return
+    kind, field = _REFERENCE_KEYS.get(key, ("", ""))
+    if key == "secret":  # a volume names it secretName, a projected source name
+        kind, field = "Secret", "secretName" if "secretName" in node else "name"
+    if kind and isinstance(node.get(field), str):
+        yield kind, node[field]
+    if key == "volumeClaimTemplate":
+        yield from _claim(mapping(node.get("spec")))
+        return
+    for name, value in node.items():
+        if value.__class__ is not str:
+            yield from _needed(value, name)
+
+
+def _claim(spec: dict[str, Any]) -> Iterator[_Reference]:
+    yield "StorageClass", text(spec.get("storageClassName"))
+
+
+def _stateful_set(spec: dict[str, Any]) -> Iterator[_Reference]:
+    yield "Service", text(spec.get("serviceName"))
+    for template in mappings(spec.get("volumeClaimTemplates")):
+        yield from _claim(mapping(template.get("spec")))
+
+
+def _ingress(spec: dict[str, Any]) -> Iterator[_Reference]:
+    yield "IngressClass", text(spec.get("ingressClassName"))
+    backends = [spec.get("defaultBackend")]
+    for rule in mappings(spec.get("rules")):
+        backends += [path.get("backend") for path in mappings(mapping(rule.get("http")).get("paths"))]
+    for backend in map(mapping, backends):
+        yield "Service", text(mapping(backend.get("service")).get("name"))
+    for tls in mappings(spec.get("tls")):
+        yield "Secret", text(tls.get("secretName"))
+
+
+def _route(spec: dict[str, Any]) -> Iterator[_Reference]:
+    for rule in mappings(spec.get("rules")):
+        for backend in mappings(rule.get("backendRefs")):
+            if backend.get("kind", "Service") == "Service" and not backend.get("namespace"):
+                yield "Service", text(backend.get("name"))
+
+
+def _release(spec: dict[str, Any]) -> Iterator[_Reference]:
+    for source in mappings(spec.get("valuesFrom")):
+        if source.get("optional") is not True:
+            yield text(source.get("kind")), text(source.get("name"))
+
+
+_OF_KIND = {
+    "StatefulSet": _stateful_set,
+    "PersistentVolumeClaim": _claim,
+    "Ingress": _ingress,
+    "HTTPRoute": _route,
+    "HelmRelease": _release,
+}
+
+
+def _missing_keys(stream: Stream, pod: Pod) -> Iterator[Hit]:
+    """Keys that a pod asks of a ConfigMap of the stream, which has others."""
+    for container in pod.containers:
+        for variable in mappings(container.value.get("env")):
+            reference = mapping(mapping(variable.get("valueFrom")).get("configMapKeyRef"))
+            name, key = text(reference.get("name")), text(reference.get("key"))
+            if not name or reference.get("optional") is True:
+                continue
+            keys = stream.config_maps.get((pod.item.namespace, name))
+            if keys is not None and key not in keys:
+                yield Hit(pod.item, f"{container.label}: the ConfigMap {name} has no key {key}")

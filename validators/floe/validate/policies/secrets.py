@@ -1,0 +1,78 @@
+"""Credentials where everybody can read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator
+from typing import Any
+
+from floe.validate import credentials, helm
+from floe.validate.objects import Object, mapping, mappings, text
+from floe.validate.pods import Pod
+from floe.validate.policies.policy import Hit
+from floe.validate.schema import Schemas
+from floe.validate.stream import Stream
+
+_OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
+_SOPS = "ENC[AES256_GCM,"
+
+_Place = tuple[str, str, Any]
+"""Where a value stands, the name it stands under, and the value."""
+
+
+def plaintext(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    secret_names = stream.providers.names("Secret")
+    for item in stream.of("Secret"):
+        if item.api_version == "v1":
+            for group in ("data", "stringData"):
+                for key, value in mapping(item.value.get(group)).items():
+                    if not text(value).startswith(_SOPS):
+                        message = f"{group}.{key} is readable by everyone who reads this stream"
+                        yield Hit(item, message, waivable=False)
+    for pod in stream.pods:
+        yield from _hits(pod.item, _in_pod(pod), secret_names)
+    for item in stream.of("ConfigMap"):
+        data = mapping(item.value.get("data"))
+        yield from _hits(item, ((f"data.{key}", key, value) for key, value in data.items()), secret_names)
+    for item in stream.of(*helm.KINDS):
+        for where, values in helm.values(item):
+            yield from _hits(item, _in_values(values, where, ""), secret_names)
+    for item in stream.objects:
+        if item.annotations:
+            places = ((f"annotation {key}", key, value) for key, value in item.annotations.items())
+            yield from _hits(item, places, secret_names)
+
+
+def _hits(item: Object, places: Iterator[_Place], secret_names: Container[str]) -> Iterator[Hit]:
+    for place, name, value in places:
+        if isinstance(value, str):
+            for reason in credentials.reasons(name, value, secret_names):
+                yield Hit(item, f"{place} {reason.words}", waivable=not reason.certain)
+
+
+def _in_pod(pod: Pod) -> Iterator[_Place]:
+    for container in pod.containers:
+        for variable in mappings(container.value.get("env")):
+            name = text(variable.get("name"))
+            yield f"{container.label}: env {name}", name, variable.get("value")
+        for group in ("command", "args"):
+            words = container.value.get(group)
+            option = ""
+            for word in map(text, words if isinstance(words, list) else ()):
+                # `--token abc`: the option names the next word.
+                named = option if not word.startswith("-") else ""
+                yield f"{container.label}: {group}{named and ' ' + named}", named, word
+                option = word if _OPTION.fullmatch(word) else ""
+
+
+def _in_values(node: Any, path: str, name: str) -> Iterator[_Place]:
+    if isinstance(node, dict):
+        # `{name: PASSWORD, value: …}` in a list of variables.
+        name = text(node.get("name")) if "value" in node else name
+        for key, value in node.items():
+            yield from _in_values(value, f"{path}.{key}", name if key == "value" else key)
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _in_values(value, f"{path}[{number}]", name)
+    else:
+        yield path, name, node

@@ -1,0 +1,135 @@
+"""Pod Security `restricted`, and roles without wildcards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from floe.validate.objects import mapping, mappings, text
+from floe.validate.pods import Container, Pod
+from floe.validate.policies.policy import Hit
+from floe.validate.schema import Schemas
+from floe.validate.stream import Stream
+
+
+def restricted(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    for pod in stream.pods:
+        for problem in _pod_problems(pod):
+            yield Hit(pod.item, problem)
+        for container in pod.containers:
+            for problem in _problems(pod, container):
+                yield Hit(pod.item, f"{container.label}: {problem}")
+
+
+_HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC")
+_VOLUMES = frozenset(
+    [
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+        "image",
+    ]
+)
+_SAFE_SYSCTLS = frozenset(
+    (
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.tcp_wmem",
+    )
+)
+_SELINUX_TYPES = frozenset(("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"))
+_SECCOMP = frozenset(("RuntimeDefault", "Localhost"))
+_APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+
+
+def _pod_problems(pod: Pod) -> Iterator[str]:
+    """What Pod Security `restricted` has against a pod itself."""
+    spec, security = pod.spec, mapping(pod.spec.get("securityContext"))
+    for field in _HOST_NAMESPACES:
+        if spec.get(field) is True:
+            yield f"{field} must not be true"
+    for volume in mappings(spec.get("volumes")):
+        for source in volume.keys() - {"name"} - _VOLUMES:
+            if volume[source] is not None:
+                yield f"volume {text(volume.get('name'))}: {source} is not allowed"
+    for sysctl in mappings(security.get("sysctls")):
+        if text(sysctl.get("name")) not in _SAFE_SYSCTLS:
+            yield f"sysctl {text(sysctl.get('name'))} is not allowed"
+    yield from _of_context(security, "securityContext")
+
+
+def _of_context(security: dict[str, Any], where: str) -> Iterator[str]:
+    """What holds for a pod's securityContext and a container's alike."""
+    if not security:
+        return
+    selinux = mapping(security.get("seLinuxOptions"))
+    if text(selinux.get("type")) not in _SELINUX_TYPES or selinux.get("user") or selinux.get("role"):
+        yield f"{where}.seLinuxOptions may set a container type and nothing else"
+    if mapping(security.get("appArmorProfile")).get("type") == "Unconfined":
+        yield f"{where}.appArmorProfile must not be Unconfined"
+    if mapping(security.get("windowsOptions")).get("hostProcess") is True:
+        yield f"{where}.windowsOptions.hostProcess must not be true"
+    if security.get("runAsUser") == 0:
+        yield f"{where}.runAsUser must not be 0"
+
+
+def _problems(pod: Pod, container: Container) -> Iterator[str]:
+    """What Pod Security `restricted` has against one container, given its pod's securityContext."""
+    own, shared = mapping(container.value.get("securityContext")), mapping(pod.spec.get("securityContext"))
+    capabilities = mapping(own.get("capabilities"))
+    windows = mapping(pod.spec.get("os")).get("name") == "windows"
+    if not windows and own.get("allowPrivilegeEscalation") is not False:
+        yield "securityContext.allowPrivilegeEscalation must be false"
+    if not windows and "ALL" not in (capabilities.get("drop") or ()):
+        yield "securityContext.capabilities.drop must hold ALL"
+    if isinstance(added := capabilities.get("add"), list) and any(one != "NET_BIND_SERVICE" for one in added):
+        yield "securityContext.capabilities.add may hold NET_BIND_SERVICE and nothing else"
+    if own.get("privileged") is True:
+        yield "securityContext.privileged must not be true"
+    if own.get("procMount") not in (None, "", "Default"):
+        yield "securityContext.procMount must be Default"
+    # A container's own word comes before its pod's.
+    if own.get("runAsNonRoot", shared.get("runAsNonRoot")) is not True:
+        yield "securityContext.runAsNonRoot must be true, here or for the pod"
+    profile = own.get("seccompProfile") or shared.get("seccompProfile")
+    if not windows and mapping(profile).get("type") not in _SECCOMP:
+        yield "securityContext.seccompProfile.type must be RuntimeDefault, here or for the pod"
+    yield from _of_context(own, "securityContext")
+    for port in mappings(container.value.get("ports")):
+        if port.get("hostPort"):
+            yield "hostPort must not be set"
+    for handler in _handlers(container.value):
+        if any(mapping(handler.get(how)).get("host") for how in ("httpGet", "tcpSocket")):
+            yield "a probe or hook must not name a host"
+
+
+def _handlers(container: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+        if probe in container:
+            yield mapping(container[probe])
+    if "lifecycle" in container:
+        yield from map(mapping, mapping(container["lifecycle"]).values())
+
+
+def wildcard(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    for item in stream.of("Role", "ClusterRole"):
+        for number, rule in enumerate(mappings(item.value.get("rules"))):
+            for field in ("apiGroups", "resources", "verbs", "nonResourceURLs"):
+                values = rule.get(field)
+                # `pods/*` and `/healthz/*` are wildcards of one thing; `*` alone and `*/scale` are of everything.
+                if isinstance(values, list) and any(text(value).startswith("*") for value in values):
+                    yield Hit(item, f"rules[{number}].{field} holds a wildcard")

@@ -1,0 +1,81 @@
+"""Selectors and what they select: nothing, or more than is good."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from floe.validate.objects import Object, mapping, mappings, text
+from floe.validate.policies.policy import Hit
+from floe.validate.schema import Schemas
+from floe.validate.stream import Stream
+
+
+def matches_nothing(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    for item in stream.of("Service"):
+        selector = mapping(mapping(item.value.get("spec")).get("selector"))
+        if selector and not stream.selected(item.namespace, {"matchLabels": selector}):
+            yield Hit(item, f"spec.selector matches no pod: {_words({'matchLabels': selector})}")
+    for item in stream.of("PodDisruptionBudget", "NetworkPolicy"):
+        for path, selector in _selectors(item):
+            if not stream.selected(item.namespace, selector):
+                yield Hit(item, f"{path} matches no pod: {_words(selector)}")
+    for item in stream.of("HorizontalPodAutoscaler"):
+        target = mapping(mapping(item.value.get("spec")).get("scaleTargetRef"))
+        kind, name = text(target.get("kind")), text(target.get("name"))
+        if kind and name and not stream.providers.provides(kind, item.namespace, name):
+            yield Hit(item, f"spec.scaleTargetRef names the {kind} {name}, which is not there")
+
+
+def _selectors(item: Object) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Selectors over the pods of an object's own namespace; an empty one means every pod there may be."""
+    spec = mapping(item.value.get("spec"))
+    key = "selector" if item.kind == "PodDisruptionBudget" else "podSelector"
+    if selector := mapping(spec.get(key)):
+        yield f"spec.{key}", selector
+    for group, peers in (("ingress", "from"), ("egress", "to")):
+        for number, rule in enumerate(mappings(spec.get(group))):
+            for place, peer in enumerate(mappings(rule.get(peers))):
+                selector = mapping(peer.get("podSelector"))
+                if selector and peer.get("namespaceSelector") is None:
+                    yield f"spec.{group}[{number}].{peers}[{place}].podSelector", selector
+
+
+def _words(selector: dict[str, Any]) -> str:
+    words = [f"{key}={value}" for key, value in mapping(selector.get("matchLabels")).items()]
+    for expression in mappings(selector.get("matchExpressions")):
+        values = expression.get("values")
+        listed = f" ({', '.join(map(str, values))})" if isinstance(values, list) and values else ""
+        words.append(f"{expression.get('key')} {expression.get('operator')}{listed}")
+    return ", ".join(words)
+
+
+def blocks_eviction(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    for item in stream.of("PodDisruptionBudget"):
+        spec = mapping(item.value.get("spec"))
+        most, least = spec.get("maxUnavailable"), spec.get("minAvailable")
+        selected = stream.selected(item.namespace, mapping(spec.get("selector")))
+        replicas = sum(_replicas(stream, pod.item) for pod in selected)
+        if most is not None and _share(most, 100) == 0:
+            yield Hit(item, f"maxUnavailable {most} lets no pod go, so no node can be drained")
+        elif least is not None and isinstance(least, str) and _share(least, 100) == 100:
+            yield Hit(item, f"minAvailable {least} lets no pod go, so no node can be drained")
+        elif least is not None and selected and (needed := _share(least, replicas)) is not None and needed >= replicas:
+            yield Hit(item, f"minAvailable {least} of {replicas} lets no pod go, so no node can be drained")
+
+
+def _share(amount: Any, of: int) -> int | None:
+    """A number of pods, or a percentage of them, rounded up as the disruption controller does."""
+    if isinstance(amount, int):
+        return amount
+    percent = re.fullmatch(r"(\d+)%", text(amount))
+    return -(-int(percent[1]) * of // 100) if percent else None
+
+
+def _replicas(stream: Stream, item: Object) -> int:
+    """The fewest pods that an object keeps up."""
+    fewest = stream.scaled.get((item.kind, item.namespace, item.name))
+    if fewest is None:
+        fewest = mapping(item.value.get("spec")).get("replicas", 1)
+    return fewest if isinstance(fewest, int) else 1

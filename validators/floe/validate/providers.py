@@ -1,0 +1,95 @@
+"""What brings an object that another one refers to: the stream, an operator it instructs, or the cluster."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from floe.validate.objects import Object, mapping, mappings, text
+
+IN_EVERY_CLUSTER: dict[str, frozenset[str]] = {
+    "ConfigMap": frozenset({"kube-root-ca.crt"}),
+    "ServiceAccount": frozenset({"default"}),
+    "ClusterRole": frozenset({"admin", "cluster-admin", "edit", "view"}),
+    "PriorityClass": frozenset({"system-cluster-critical", "system-node-critical"}),
+}
+"""Of a ClusterRole those that begin with `system:` too."""
+
+_OPERATORS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "SealedSecret": ("bitnami.com", ("spec", "template", "metadata", "name")),
+    "ExternalSecret": ("external-secrets.io", ("spec", "target", "name")),
+    "ClusterExternalSecret": ("external-secrets.io", ("spec", "externalSecretSpec", "target", "name")),
+    "VaultStaticSecret": ("secrets.hashicorp.com", ("spec", "destination", "name")),
+    "VaultDynamicSecret": ("secrets.hashicorp.com", ("spec", "destination", "name")),
+    "Certificate": ("cert-manager.io", ("spec", "secretName")),
+    "OnePasswordItem": ("onepassword.com", ()),
+}
+"""Kinds whose operator makes a Secret: their group, and where they name it; where they do not, it has their name."""
+
+_ISSUED = frozenset({"cert-manager.io/issuer", "cert-manager.io/cluster-issuer"})
+"""Annotations of an Ingress for whose hosts cert-manager gets the certificates."""
+
+
+class Providers:
+    """Names of everything that is provided, by kind."""
+
+    def __init__(self, objects: Iterable[Object], brought: Mapping[str, Collection[str]]) -> None:
+        self._brought = brought
+        self._found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        self._anywhere: dict[str, set[str]] = defaultdict(set)
+        for item in objects:
+            self._add(item.kind, item.namespace, item.name)
+            for secret in _made_secrets(item):
+                self._add("Secret", item.namespace, secret)
+            for claim in _made_claims(item):
+                self._add("PersistentVolumeClaim", item.namespace, claim)
+
+    def _add(self, kind: str, namespace: str, name: str) -> None:
+        self._found[kind].add((namespace, name))
+        self._anywhere[kind].add(name)
+
+    def provides(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether there is such an object in that namespace, or one of which either namespace is not said."""
+        if name in self._brought.get(kind, ()) or name in IN_EVERY_CLUSTER.get(kind, ()):
+            return True
+        if kind == "ClusterRole" and name.startswith("system:"):
+            return True
+        if namespace:
+            found = self._found.get(kind, ())
+            return (namespace, name) in found or ("", name) in found
+        return name in self._anywhere.get(kind, ())
+
+    def names(self, kind: str) -> set[str]:
+        """Names of all objects of a kind, whatever their namespace."""
+        return self._anywhere.get(kind, set()) | set(self._brought.get(kind, ()))
+
+
+def _made_secrets(item: Object) -> Iterator[str]:
+    """Secrets that an operator makes for an object."""
+    if item.kind in _OPERATORS:
+        group, path = _OPERATORS[item.kind]
+        if item.api_version.startswith(f"{group}/"):
+            node: Any = item.value
+            for step in path:
+                node = mapping(node).get(step)
+            yield text(node) or item.name
+    elif item.kind == "SecretProviderClass":
+        for made in mappings(mapping(item.value.get("spec")).get("secretObjects")):
+            yield text(made.get("secretName"))
+    elif item.kind == "Ingress" and not _ISSUED.isdisjoint(item.annotations):
+        for tls in mappings(mapping(item.value.get("spec")).get("tls")):
+            yield text(tls.get("secretName"))
+
+
+def _made_claims(item: Object) -> Iterator[str]:
+    """Claims that a StatefulSet makes for its pods."""
+    if item.kind != "StatefulSet":
+        return
+    spec = mapping(item.value.get("spec"))
+    replicas = spec.get("replicas", 1)
+    for template in mappings(spec.get("volumeClaimTemplates")):
+        name = text(mapping(template.get("metadata")).get("name"))
+        # Beyond any real number nobody refers to one of them by name.
+        for number in range(min(replicas, 100) if isinstance(replicas, int) else 1):
+            yield f"{name}-{item.name}-{number}"

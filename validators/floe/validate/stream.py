@@ -1,0 +1,105 @@
+"""A stream of objects with what several policies want to know of it, each worked out once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from floe.validate import pods
+from floe.validate.labels import Pods
+from floe.validate.objects import Object, mapping, text
+from floe.validate.providers import Providers
+
+if TYPE_CHECKING:
+    from floe.contract.platform import Platform
+
+
+class LeftOut(Exception):
+    """A policy that cannot run on a stream, and why."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """All objects that are validated together, and what is known of their environment."""
+
+    objects: list[Object]
+    environment: str | None = None
+    platform: Platform | None = None
+    """The environment's platform.yaml, where the repository is at hand."""
+    brought: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Names of what the cluster brings, by kind."""
+    no_repository: str = "the stream names no environment: annotate it floe-runtime.io/environment, or give --env"
+    """Why there is no platform."""
+
+    @cached_property
+    def by_kind(self) -> dict[str, list[Object]]:
+        found: dict[str, list[Object]] = defaultdict(list)
+        for item in self.objects:
+            found[item.kind].append(item)
+        return found
+
+    def of(self, *kinds: str) -> list[Object]:
+        """The objects of some kinds."""
+        return [item for kind in kinds if kind in self.by_kind for item in self.by_kind[kind]]
+
+    @cached_property
+    def pods(self) -> list[pods.Pod]:
+        return list(pods.pods(self.objects))
+
+    @cached_property
+    def _labelled(self) -> Pods:
+        return Pods(self.pods)
+
+    def selected(self, namespace: str, selector: dict[str, Any]) -> list[pods.Pod]:
+        """The pods of a namespace that a LabelSelector matches."""
+        return self._labelled.selected(namespace, selector)
+
+    @cached_property
+    def served(self) -> set[int]:
+        """`id` of each object to whose pods a Service sends requests."""
+        selectors = (
+            (item.namespace, mapping(mapping(item.value.get("spec")).get("selector"))) for item in self.of("Service")
+        )
+        return {
+            id(pod.item)
+            for namespace, labels in selectors
+            if labels
+            for pod in self.selected(namespace, {"matchLabels": labels})
+        }
+
+    @cached_property
+    def scaled(self) -> dict[tuple[str, str, str], Any]:
+        """MinReplicas of what a HorizontalPodAutoscaler scales, by kind, namespace and name."""
+        found = {}
+        for item in self.of("HorizontalPodAutoscaler"):
+            spec = mapping(item.value.get("spec"))
+            target = mapping(spec.get("scaleTargetRef"))
+            key = (text(target.get("kind")), item.namespace, text(target.get("name")))
+            found[key] = spec.get("minReplicas", 1)
+        return found
+
+    @cached_property
+    def providers(self) -> Providers:
+        return Providers(self.objects, self.brought)
+
+    @cached_property
+    def namespaces(self) -> set[str]:
+        """Those that the stream's objects are in."""
+        return {item.namespace for item in self.objects}
+
+    @cached_property
+    def config_maps(self) -> dict[tuple[str, str], set[str]]:
+        """Keys of each ConfigMap, by namespace and name."""
+        return {
+            (item.namespace, item.name): {*mapping(item.value.get("data")), *mapping(item.value.get("binaryData"))}
+            for item in self.of("ConfigMap")
+        }
+
+    def overlay(self) -> tuple[str, Platform]:
+        """Name and platform.yaml of the environment. Raises LeftOut where the repository is not at hand."""
+        if self.environment is None or self.platform is None:
+            raise LeftOut(self.no_repository)
+        return self.environment, self.platform
