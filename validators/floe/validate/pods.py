@@ -32,6 +32,11 @@ class Pod:
     implied_image: bool = False
     """Whether whoever makes the pod chooses the image."""
 
+    @property
+    def ends(self) -> bool:
+        """Whether it is made to end by itself."""
+        return self.item.kind in ("Job", "CronJob", "ConfigMap")
+
 
 _TEMPLATE = ("spec", "template")
 _PODS = {
@@ -48,7 +53,7 @@ _PODS = {
 """Where an object holds a pod: its metadata and its spec."""
 
 
-def pods(objects: Iterable[Object]) -> Iterator[Pod]:
+def made_by(objects: Iterable[Object]) -> Iterator[Pod]:
     """The pods of a stream, in its order."""
     for item in objects:
         if (steps := _PODS.get(item.kind)) is not None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from floe.validate import pods
 from floe.validate.labels import Pods
 from floe.validate.objects import Object, mapping, text
+from floe.validate.pods import Pod, made_by
 from floe.validate.providers import Providers
 
 if TYPE_CHECKING:
@@ -46,33 +46,30 @@ class Stream:
         return [item for kind in kinds if kind in self.by_kind for item in self.by_kind[kind]]
 
     @cached_property
-    def pods(self) -> list[pods.Pod]:
-        return list(pods.pods(self.objects))
+    def pods(self) -> list[Pod]:
+        return list(made_by(self.objects))
 
     @cached_property
     def _labelled(self) -> Pods:
         return Pods(self.pods)
 
-    def selected(self, namespace: str, selector: dict[str, Any]) -> list[pods.Pod]:
+    def selected(self, namespace: str, selector: dict[str, Any]) -> list[Pod]:
         """The pods of a namespace that a LabelSelector matches."""
         return self._labelled.selected(namespace, selector)
 
     @cached_property
     def served(self) -> set[int]:
         """`id` of each object to whose pods a Service sends requests."""
-        selectors = (
-            (item.namespace, mapping(mapping(item.value.get("spec")).get("selector"))) for item in self.of("Service")
-        )
         return {
             id(pod.item)
-            for namespace, labels in selectors
-            if labels
-            for pod in self.selected(namespace, {"matchLabels": labels})
+            for service in self.of("Service")
+            if (labels := mapping(mapping(service.value.get("spec")).get("selector")))
+            for pod in self.selected(service.namespace, {"matchLabels": labels})
         }
 
     @cached_property
     def scaled(self) -> dict[tuple[str, str, str], Any]:
-        """MinReplicas of what a HorizontalPodAutoscaler scales, by kind, namespace and name."""
+        """The minReplicas of what a HorizontalPodAutoscaler scales, by kind, namespace and name."""
         found = {}
         for item in self.of("HorizontalPodAutoscaler"):
             spec = mapping(item.value.get("spec"))

@@ -56,6 +56,8 @@ def blocks_eviction(stream: Stream, _: Schemas) -> Iterator[Hit]:
         spec = mapping(item.value.get("spec"))
         most, least = spec.get("maxUnavailable"), spec.get("minAvailable")
         selected = stream.selected(item.namespace, mapping(spec.get("selector")))
+        if selected and all(pod.ends for pod in selected):
+            continue  # a drain waits until they have ended, which is what the budget is for
         replicas = sum(_replicas(stream, pod.item) for pod in selected)
         if most is not None and _share(most, 100) == 0:
             yield Hit(item, f"maxUnavailable {most} lets no pod go, so no node can be drained")

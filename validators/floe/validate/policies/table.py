@@ -158,8 +158,8 @@ POLICIES: tuple[Policy, ...] = (
         "error",
         "The chart writes dagster.yaml and the command lines for its own version; another one may refuse them, or "
         "migrate the database to a schema that the rest does not know.",
-        "Where platform.yaml says `specification: follow`, pin the chart at the dagster of requirements.lock; elsewhere "
-        "promote chart and image together.",
+        "Where platform.yaml says `specification: follow`, pin the chart at the dagster of requirements.lock; "
+        "elsewhere promote chart and image together.",
         repository.dagster_versions,
     ),
     Policy(
