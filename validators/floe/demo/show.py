@@ -70,7 +70,7 @@ def show(*, once: bool, dagster_port: int, cube_port: int) -> int:
 
 def _overlays(story: Story) -> bool:
     """Render and validate; returns whether anything was found that must not be merged."""
-    from floe.validate.cli import text, verdict
+    from floe.validate.output import text, verdict
     from floe.validate.run import validate
     from floe.validate.schema import Schemas
 

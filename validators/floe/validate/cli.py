@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,14 +13,14 @@ import typer
 from floe import console, render
 from floe.errors import FloeError
 from floe.kubernetes import RELEASE
-from floe.validate import policies
-from floe.validate.findings import Finding
-from floe.validate.run import Report, validate
+from floe.validate import output
+from floe.validate.policies import POLICIES
+from floe.validate.run import FILES, validate
 from floe.validate.schema import Schemas
 
 app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
 
-FORMATS = ("text", "json", "github")
+FORMATS = tuple(output.WRITERS)
 
 
 @app.command()
@@ -31,7 +29,7 @@ def command(
         list[str] | None, typer.Argument(help="overlays to render, or YAML files; stdin without any, and as -")
     ] = None,
     env: Annotated[str | None, typer.Option(help="environment of the stream; its annotation says it otherwise")] = None,
-    output: Annotated[str, typer.Option("--format", "-f", help=f"one of {', '.join(FORMATS)}")] = "text",
+    form: Annotated[str, typer.Option("--format", "-f", help=f"one of {', '.join(FORMATS)}")] = "text",
     kubernetes: Annotated[str, typer.Option(help="Kubernetes release to check against")] = RELEASE,
     explain: Annotated[str | None, typer.Option(metavar="CODE", help="say what a code means and what to do")] = None,
 ) -> None:
@@ -44,15 +42,16 @@ def command(
       kustomize build --enable-helm overlays/prod | floe-validate
       floe-validate dev prod
       floe-validate --format json prod > report.json
+      floe-validate --format sarif prod > floe.sarif
       floe-validate --explain FLOE010
     """
     if explain:
         return _explain(explain)
-    if output not in FORMATS:
-        raise FloeError(f"there is no format {output!r}", f"formats: {', '.join(FORMATS)}")
+    if form not in FORMATS:
+        raise FloeError(f"there is no format {form!r}", f"formats: {', '.join(FORMATS)}")
     schemas = Schemas(kubernetes)
     reports = [validate(content, name, schemas, env) for name, content in _read(sources or [])]
-    _WRITERS[output](reports)
+    output.WRITERS[form](reports)
     if any(report.count("error") for report in reports):
         raise typer.Exit(1)
     return None
@@ -64,7 +63,7 @@ def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
         path = Path(source)
         if source == "-":
             yield "stdin", _stdin()
-        elif path.suffix in (".yaml", ".yml", ".json"):
+        elif path.suffix in FILES:
             try:
                 yield source, path.read_bytes()
             except OSError as error:
@@ -82,66 +81,13 @@ def _stdin() -> bytes:
     return sys.stdin.buffer.read()
 
 
-def text(reports: list[Report]) -> None:
-    """Print findings for a person, a verdict a report."""
-    from rich.markup import escape
-
-    out = console.out()
-    for report in reports:
-        for finding in report.findings:
-            colour = "red" if finding.severity == "error" else "yellow"
-            out.print(
-                f"[{colour}]{finding.code} {finding.severity}[/] [bold]{escape(finding.object)}[/] "
-                f"[dim]({escape(finding.source)}, document {finding.document}, line {finding.line})[/]"
-            )
-            out.print(f"  {escape(finding.message)}")
-            out.print(f"  [dim]next: {escape(finding.remedy)}[/]")
-        out.print(f"{escape(report.source)}: {verdict(report)}")
-
-
-def verdict(report: Report) -> str:
-    """In a few words, with rich's markup: `31 objects, ok, 1 warning`."""
-    errors, warnings = report.count("error"), report.count("warning")
-    objects = f"{report.objects} object{'s' * (report.objects != 1)}"
-    words = [objects, f"[red]{errors} error{'s' * (errors != 1)}[/]" if errors else "[green]ok[/]"]
-    if warnings:
-        words.append(f"[yellow]{warnings} warning{'s' * (warnings != 1)}[/]")
-    return ", ".join(words)
-
-
-def _json(reports: list[Report]) -> None:
-    json.dump({"reports": [asdict(report) for report in reports]}, sys.stdout, indent=2)
-    print()
-
-
-def _github(reports: list[Report]) -> None:
-    for report in reports:
-        for finding in report.findings:
-            title = _escaped(f"{finding.code} {finding.object}").replace(":", "%3A").replace(",", "%2C")
-            print(f"::{finding.severity} title={title}::{_escaped(_sentence(finding))}")
-
-
-def _sentence(finding: Finding) -> str:
-    return f"{finding.message} ({finding.source}, document {finding.document}, line {finding.line}). {finding.remedy}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-_WRITERS = {"text": text, "json": _json, "github": _github}
-
-
 def _explain(code: str) -> None:
-    for policy in policies.POLICIES:
+    for policy in POLICIES:
         if policy.code == code.upper():
-            out = console.out()
-            out.print(
-                f"[bold]{policy.code}[/] {policy.title} ({policy.severity})\n\n{policy.why}\n\n"
-                f"What to do: {policy.remedy}"
-            )
+            heading, _, rest = output.explanation(policy).partition("\n")
+            console.out().print(f"[bold]{heading}[/]\n{rest}", end="")
             return
-    raise FloeError(f"there is no code {code!r}", f"codes: {', '.join(policy.code for policy in policies.POLICIES)}")
+    raise FloeError(f"there is no code {code!r}", f"codes: {', '.join(policy.code for policy in POLICIES)}")
 
 
 def main() -> None:

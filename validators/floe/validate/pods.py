@@ -26,6 +26,7 @@ class Pod:
 
     item: Object
     spec: dict[str, Any]
+    annotations: dict[str, Any]
     labels: dict[str, str | None]
     """None: some value, which is known when the pod is made."""
     containers: list[Container]
@@ -61,8 +62,8 @@ def made_by(objects: Iterable[Object]) -> Iterator[Pod]:
             for step in steps:
                 node = mapping(node).get(step)
             if isinstance(node, dict):
-                spec = mapping(node.get("spec"))
-                yield Pod(item, spec, _labels(mapping(node.get("metadata"))), _containers(spec))
+                spec, metadata = mapping(node.get("spec")), mapping(node.get("metadata"))
+                yield Pod(item, spec, mapping(metadata.get("annotations")), _labels(metadata), _containers(spec))
         elif item.kind == "ConfigMap" and (config := instance(item)):
             yield from _run_pod(item, mapping(mapping(config.get("run_launcher")).get("config")))
 
@@ -140,8 +141,10 @@ def _run_pod(item: Object, launcher: dict[str, Any]) -> Iterator[Pod]:
         ],
         "containers": [container, *mappings(pod.get("containers"))],
     }
-    labels = _RUN_LABELS | _labels(launcher) | _labels(mapping(custom.get("podTemplateSpecMetadata")))
-    yield Pod(item, spec, labels, _containers(spec, "a run's "), implied_image=not image)
+    metadata = mapping(custom.get("podTemplateSpecMetadata"))
+    labels = _RUN_LABELS | _labels(launcher) | _labels(metadata)
+    containers = _containers(spec, "a run's ")
+    yield Pod(item, spec, mapping(metadata.get("annotations")), labels, containers, implied_image=not image)
 
 
 def _variables(launcher: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,9 @@ from floe.validate.objects import Object, environment_of, objects
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
+FILES = (".yaml", ".yml", ".json")
+"""How names of files end, as against those of overlays."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -22,6 +25,11 @@ class Report:
     objects: int
     findings: list[Finding]
     left_out: list[Omission]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the stream is a file, whose lines are a place to point at."""
+        return self.source.endswith(FILES)
 
     def count(self, severity: str) -> int:
         """How many findings of a severity no waiver lets stand."""

@@ -66,6 +66,9 @@ def _pod_problems(pod: Pod) -> Iterator[str]:
         for source in volume.keys() - {"name"} - _VOLUMES:
             if volume[source] is not None:
                 yield f"volume {text(volume.get('name'))}: {source} is not allowed"
+    for key, profile in pod.annotations.items():
+        if str(key).startswith(_APPARMOR) and not text(profile).startswith(("runtime/default", "localhost/")):
+            yield f"annotation {key} must be runtime/default or localhost/…"
     for sysctl in mappings(security.get("sysctls")):
         if text(sysctl.get("name")) not in _SAFE_SYSCTLS:
             yield f"sysctl {text(sysctl.get('name'))} is not allowed"

@@ -1,0 +1,191 @@
+"""Reports for a person, for a program, for code scanning and for a pull request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote
+
+from floe import console, repo
+from floe.errors import FloeError
+from floe.validate.findings import Finding
+from floe.validate.policies import POLICIES, Policy
+from floe.validate.run import Report
+
+
+def text(reports: Sequence[Report]) -> None:
+    """Print findings for a person, a verdict a report. What is waived is counted only."""
+    from rich.markup import escape
+
+    out = console.out()
+    for report in reports:
+        for finding in report.findings:
+            if finding.waived:
+                continue
+            colour = "red" if finding.severity == "error" else "yellow"
+            place = [f"{finding.source}, document {finding.document}, line {finding.line}"]
+            place += [f"from {finding.file}"] if finding.file else []
+            out.print(
+                f"[{colour}]{finding.code} {finding.severity}[/] [bold]{escape(finding.object)}[/] "
+                f"[dim]({escape(', '.join(place))})[/]"
+            )
+            out.print(f"  {escape(finding.message)}")
+            out.print(f"  [dim]next: {escape(finding.remedy)}[/]")
+        for codes, reason in _left_out(report):
+            out.print(f"[dim]left out: {codes}: {escape(reason)}[/]")
+        out.print(f"{escape(report.source)}: {verdict(report)}")
+
+
+def verdict(report: Report) -> str:
+    """In a few words, with rich's markup: `31 objects, ok, 1 warning, 2 waived`."""
+    errors, warnings = report.count("error"), report.count("warning")
+    objects = f"{report.objects} object{'s' * (report.objects != 1)}"
+    words = [objects, f"[red]{errors} error{'s' * (errors != 1)}[/]" if errors else "[green]ok[/]"]
+    if warnings:
+        words.append(f"[yellow]{warnings} warning{'s' * (warnings != 1)}[/]")
+    if waived := sum(bool(finding.waived) for finding in report.findings):
+        words.append(f"{waived} waived")
+    return ", ".join(words)
+
+
+def _left_out(report: Report) -> Iterator[tuple[str, str]]:
+    """(codes, reason) of the policies that could not run, one entry a reason."""
+    by_reason: dict[str, list[str]] = {}
+    for omission in report.left_out:
+        by_reason.setdefault(omission.reason, []).append(omission.code)
+    return ((", ".join(codes), reason) for reason, codes in by_reason.items())
+
+
+def as_json(reports: Sequence[Report]) -> None:
+    json.dump({"reports": [asdict(report) for report in reports]}, sys.stdout, indent=2)
+    print()
+
+
+def github(reports: Sequence[Report]) -> None:
+    """Workflow commands, which GitHub shows beside the files of a pull request."""
+    for report in reports:
+        for finding in report.findings:
+            if not finding.waived:
+                uri, line = _place(report, finding)
+                place = {"file": uri, "line": str(line or ""), "title": f"{finding.code} {finding.object}"}
+                words = ",".join(f"{key}={_property(value)}" for key, value in place.items() if value)
+                print(f"::{finding.severity} {words}::{_escaped(_sentence(finding))}")
+        for codes, reason in _left_out(report):
+            print(f"::notice title={_property(f'left out: {codes}')}::{_escaped(reason)}")
+
+
+def _sentence(finding: Finding) -> str:
+    return f"{finding.message} ({finding.source}, document {finding.document}, line {finding.line}). {finding.remedy}"
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _place(report: Report, finding: Finding) -> tuple[str, int | None]:
+    """The file to point at, and the line where that is the stream itself.
+
+    What is rendered has no file of its own: where nothing says what an object was made from, it is the overlay.
+    """
+    if finding.file:
+        return finding.file, None
+    if report.is_file:
+        return finding.source, finding.line
+    return f"overlays/{report.environment}/kustomization.yaml" if report.environment in _overlays() else "", None
+
+
+def _overlays() -> list[str]:
+    try:
+        return repo.environments()
+    except FloeError:
+        return []
+
+
+def sarif(reports: Sequence[Report]) -> None:
+    """SARIF 2.1.0, for code scanning."""
+    rules = {policy.code: number for number, policy in enumerate(POLICIES)}
+    run = {
+        "tool": {
+            "driver": {"name": "floe-validate", "version": version("floe-deploy"), "rules": [*map(_rule, POLICIES)]}
+        },
+        "invocations": [
+            {
+                "executionSuccessful": True,
+                "toolExecutionNotifications": [
+                    {
+                        "level": "note",
+                        "associatedRule": {"id": omission.code, "index": rules[omission.code]},
+                        "message": {"text": f"{report.source}: left out: {omission.reason}"},
+                    }
+                    for report in reports
+                    for omission in report.left_out
+                ],
+            }
+        ],
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(report, finding, rules[finding.code]) for report in reports for finding in report.findings],
+    }
+    json.dump({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, sys.stdout, indent=2)
+    print()
+
+
+_SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def _rule(policy: Policy) -> dict[str, Any]:
+    return {
+        "id": policy.code,
+        "shortDescription": {"text": policy.title},
+        "fullDescription": {"text": policy.why},
+        "help": {"text": policy.remedy},
+        "defaultConfiguration": {"level": policy.severity},
+    }
+
+
+def _result(report: Report, finding: Finding, rule: int) -> dict[str, Any]:
+    uri, line = _place(report, finding)
+    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(uri or finding.source)}}
+    if line:
+        physical["region"] = {"startLine": line}
+    # Lines of what is rendered move with every other object: what stays tells two runs' findings apart.
+    identity = hashlib.sha256("\0".join((finding.code, finding.object, finding.message)).encode(errors="replace"))
+    result: dict[str, Any] = {
+        "ruleId": finding.code,
+        "ruleIndex": rule,
+        "level": finding.severity,
+        "message": {"text": f"{finding.object}: {finding.message}. {finding.remedy}"},
+        "locations": [
+            {
+                "physicalLocation": physical,
+                "logicalLocations": [{"fullyQualifiedName": finding.object, "kind": "object"}],
+            }
+        ],
+        "partialFingerprints": {"finding/v1": identity.hexdigest()},
+        "properties": {"source": finding.source, "document": finding.document, "line": finding.line},
+    }
+    if finding.waived:
+        result["suppressions"] = [{"kind": "inSource", "justification": finding.waived}]
+    return result
+
+
+def explanation(policy: Policy) -> str:
+    """What a code means and what to do, in Markdown that reads as plain text."""
+    waiver = "A waiver may let it stand for a while." if policy.waivable else "It cannot be waived."
+    return f"{policy.code} {policy.title} ({policy.severity})\n\n{policy.why}\n\nWhat to do: {policy.remedy} {waiver}\n"
+
+
+WRITERS: dict[str, Callable[[Sequence[Report]], None]] = {
+    "text": text,
+    "json": as_json,
+    "sarif": sarif,
+    "github": github,
+}
