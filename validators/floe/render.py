@@ -40,13 +40,18 @@ def _kustomize(folder: Path) -> list[str]:
 
 
 @contextmanager
-def started(environment: str, form: str = "manifests", root: Path | None = None) -> Iterator[Callable[[], bytes]]:
+def started(
+    environment: str, form: str = "manifests", root: Path | None = None, around: Path | None = None
+) -> Iterator[Callable[[], bytes]]:
     """A kustomize that runs beside us, so that two can run at once; what is yielded waits for it and is its output.
 
-    `root`: another checkout than `repo.root()`. Raises FloeError where a chart is not pulled yet; the yielded function,
-    where kustomize refuses. No process outlives the block.
+    `root`: another checkout than `repo.root()`. `around`: a kustomization around the overlay's, to be built in its place.
+    Raises FloeError where a chart is not pulled yet; the yielded function, where kustomize refuses. No process outlives
+    the block.
     """
     arguments = command(environment, form, root)
+    if around is not None:
+        arguments[-1] = str(around)
     if absent := [str(chart) for chart in charts.pinned(environment, root=root) if not chart.is_pulled()]:
         raise FloeError(
             f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}", "floe charts pull"

@@ -13,7 +13,7 @@ import typer
 from floe import console, render
 from floe.errors import FloeError
 from floe.kubernetes import RELEASE
-from floe.validate import output
+from floe.validate import origins, output
 from floe.validate.policies import POLICIES
 from floe.validate.run import FILES, validate
 from floe.validate.schema import Schemas
@@ -70,7 +70,7 @@ def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
                 raise FloeError(f"cannot read {source}: {error.strerror}", "check the path") from error
         else:
             environment = source.removeprefix("overlays/").rstrip("/")
-            yield f"overlays/{environment}", render.render(environment)
+            yield f"overlays/{environment}", origins.rendered(environment)
 
 
 def _stdin() -> bytes:

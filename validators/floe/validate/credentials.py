@@ -30,7 +30,7 @@ _LAST_TWO = re.compile(
     r"|(?:api|app|auth|client|consumer|cookie|hmac|jwt|oauth|session|shared|signing|webhook)secret)$"
 )
 _NO_CREDENTIAL = re.compile(
-    r"[$<{%*:].*"  # $(VAR), ${VAR}, <placeholder>, {{ template }}, %s, :parameter
+    r"[$<{%*:].*|.*\$[({]\w+[)}].*"  # $(VAR), ${VAR}, <placeholder>, {{ template }}, %s, :parameter
     r"|(?:true|false|yes|no|on|off|null|none|nil|str|string|int|bool|bytes|required|optional|file|env)"
     r"|(?:file:/|\.{1,2}/|/)[\w.-]*(?:/[\w.-]+)+/?",  # a path of more than one step
     re.IGNORECASE | re.DOTALL,
@@ -45,6 +45,8 @@ _SETTING = re.compile(
       (?=\s*(?:[,;&}#]|$)|[ \t]+(?:-|[\w.-]+=)))""",
     re.MULTILINE | re.VERBOSE,
 )
+
+_OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)=(?P<value>\S*)")
 
 
 class Reason(NamedTuple):
@@ -68,6 +70,9 @@ def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterato
         yield Reason("holds what looks like a random key")
     elif _is_credential(name, value, secret_names):
         yield Reason("is set to a plain value")
+    elif option := _OPTION.fullmatch(value):
+        if _is_credential(option["name"], option["value"], secret_names):
+            yield Reason(f"sets {option['name']} to a plain value")
     elif "=" in value or ":" in value:
         settings = dict.fromkeys(
             match["name"]

@@ -11,6 +11,15 @@ from floe.validate.objects import Object, mapping, mappings, text
 KINDS = ("HelmRelease", "Application")
 
 
+def is_chart(item: Object) -> bool:
+    """Whether the object makes a controller render a chart."""
+    spec = mapping(item.value.get("spec"))
+    if item.kind == "HelmRelease":
+        return item.api_version.startswith("helm.toolkit.fluxcd.io/")
+    sources = [mapping(spec.get("source")), *mappings(spec.get("sources"))]
+    return item.api_version.startswith("argoproj.io/") and any("chart" in source for source in sources)
+
+
 def values(item: Object) -> Iterator[tuple[str, Any]]:
     """Where values stand in the object, and what they are; text that is no YAML as it is."""
     spec = mapping(item.value.get("spec"))

@@ -53,8 +53,11 @@ class Object:
         return mapping(self.metadata.get("annotations"))
 
     @cached_property
-    def file(self) -> str:
-        """What it was made from, in the repository, where kustomize says so (buildMetadata: [originAnnotations])."""
+    def origin(self) -> str:
+        """What it was made from, relative to the overlay, where kustomize says so; else nothing.
+
+        kustomize says it with `buildMetadata: [originAnnotations]`.
+        """
         origin = text(self.annotations.get("config.kubernetes.io/origin"))
         found = _ORIGIN.search(origin)
         return "" if found is None or "repo:" in origin else found[1]

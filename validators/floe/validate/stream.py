@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from floe.validate import helm
 from floe.validate.labels import Pods
 from floe.validate.objects import Object, mapping, text
 from floe.validate.pods import Pod, made_by
@@ -33,6 +35,12 @@ class Stream:
     """Names of what the cluster brings, by kind."""
     no_repository: str = "the stream names no environment: annotate it floe-runtime.io/environment, or give --env"
     """Why there is no platform."""
+
+    def file(self, item: Object) -> str:
+        """What an object was made from, relative to the repository, where that is known; else nothing."""
+        if not item.origin or self.platform is None:
+            return ""
+        return os.path.normpath(f"overlays/{self.environment}/{item.origin}")
 
     @cached_property
     def by_kind(self) -> dict[str, list[Object]]:
@@ -94,6 +102,16 @@ class Stream:
             (item.namespace, item.name): {*mapping(item.value.get("data")), *mapping(item.value.get("binaryData"))}
             for item in self.of("ConfigMap")
         }
+
+    @cached_property
+    def unrendered(self) -> Object | None:
+        """What a controller will render with Helm, so that some objects and pods are not in the stream."""
+        return next((item for item in self.of(*helm.KINDS) if helm.is_chart(item)), None)
+
+    def refuse_unrendered(self) -> None:
+        """Raise LeftOut where what is missing may be in a chart that a controller renders."""
+        if self.unrendered is not None:
+            raise LeftOut(f"what the chart of {self.unrendered.label} makes is not in the stream")
 
     def overlay(self) -> tuple[str, Platform]:
         """Name and platform.yaml of the environment. Raises LeftOut where the repository is not at hand."""

@@ -31,25 +31,25 @@ def check(stream: Stream, schemas: Schemas, today: datetime.date | None = None) 
     findings, left_out = [], []
     unused = dict(in_force)
     for policy in POLICIES:
+        hits: list[Hit] = []
         try:
-            hits = list(policy.check(stream, schemas))
+            hits.extend(policy.check(stream, schemas))
         except LeftOut as reason:
             left_out.append(Omission(policy.code, str(reason)))
-            hits = []
             for key in [key for key in unused if key[1] == policy.code]:
                 del unused[key]  # nobody knows whether it waives something
         for hit in hits:
             key = (id(hit.item), policy.code)
             waiver = in_force.get(key) if hit.waivable else None
             unused.pop(key, None) if waiver else None
-            findings.append(_finding(policy, hit, waiver.words if waiver else ""))
+            findings.append(_finding(stream, policy, hit, waiver.words if waiver else ""))
     problems = [Hit(waiver.item, waiver.problem) for waiver in found if waiver.problem]
     problems += [Hit(waiver.item, f"the waiver of {waiver.code} waives nothing") for waiver in unused.values()]
-    findings += [_finding(WAIVER, hit) for hit in problems]
+    findings += [_finding(stream, WAIVER, hit) for hit in problems]
     return Outcome(sorted(findings, key=lambda finding: (finding.document, finding.code)), left_out)
 
 
-def _finding(policy: Policy, hit: Hit, waived: str = "") -> Finding:
+def _finding(stream: Stream, policy: Policy, hit: Hit, waived: str = "") -> Finding:
     item = hit.item
     return Finding(
         policy.code,
@@ -60,7 +60,7 @@ def _finding(policy: Policy, hit: Hit, waived: str = "") -> Finding:
         _printable(item.label),
         _printable(hit.message),
         policy.remedy,
-        _printable(hit.file or item.file),
+        _printable(hit.file or stream.file(item)),
         _printable(waived),
     )
 

@@ -13,8 +13,8 @@ from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
 _IMAGE = re.compile(r"[\w.-]+(?::\d+(?=/))?(?:/[\w.-]+)*(?::(?P<tag>[\w.-]+))?(?P<digest>@sha256:[0-9a-f]{64})?")
-_FIXED_TAG = re.compile(r"\d+\.\d|[0-9a-f]{7}|\d{6}")
-"""In a tag that stays what it is: a version of two numbers or more, a commit, a date."""
+_FIXED_TAG = re.compile(r"\d+\.\d|[0-9a-f]{7}|\d{3}")
+"""In a tag that stays what it is: a version of two numbers or more, a commit, a date, a running number as Trino's."""
 _RUN_IMAGES = ("DAGSTER_K8S_PIPELINE_RUN_IMAGE", "DAGSTER_CURRENT_IMAGE")
 """Variables that name the image of Dagster's runs."""
 

@@ -28,7 +28,7 @@ class Hit(NamedTuple):
 class Policy:
     """One rule. A code is never reused, so that a search finds it for good.
 
-    `check` yields what breaks the rule, and raises LeftOut where it cannot be told.
+    `check` yields what breaks the rule, and raises LeftOut where the rest cannot be told.
     """
 
     code: str

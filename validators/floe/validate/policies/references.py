@@ -15,11 +15,28 @@ _Reference = tuple[str, str]
 """(kind, name) of what an object cannot do without."""
 
 
+_IN_CHARTS = frozenset({"ConfigMap", "Service", "ServiceAccount", "PersistentVolumeClaim", "Role"})
+"""Kinds that a chart usually makes for itself."""
+
+
 def dangling(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    untold = False
     for item, references in _all(stream):
         for kind, name in dict.fromkeys(references):
-            if name and not stream.providers.provides(kind, item.namespace, name):
+            if not name or stream.providers.provides(kind, item.namespace, name):
+                continue
+            if stream.unrendered and kind in _IN_CHARTS:
+                untold = True
+            else:
                 yield Hit(item, f"refers to the {kind} {name}, which nothing provides")
+    yield from _missing_subjects(stream)
+    for pod in stream.pods:
+        yield from _missing_keys(stream, pod)
+    if untold:
+        stream.refuse_unrendered()
+
+
+def _missing_subjects(stream: Stream) -> Iterator[Hit]:
     for item in stream.of("RoleBinding", "ClusterRoleBinding"):
         for subject in mappings(item.value.get("subjects")):
             name, namespace = text(subject.get("name")), text(subject.get("namespace")) or item.namespace
@@ -27,11 +44,10 @@ def dangling(stream: Stream, _: Schemas) -> Iterator[Hit]:
             if (
                 subject.get("kind") == "ServiceAccount"
                 and (namespace == item.namespace or namespace in stream.namespaces)
+                and not stream.unrendered
                 and not stream.providers.provides("ServiceAccount", namespace, name)
             ):
                 yield Hit(item, f"refers to the ServiceAccount {name}, which nothing provides")
-    for pod in stream.pods:
-        yield from _missing_keys(stream, pod)
 
 
 def _all(stream: Stream) -> Iterator[tuple[Object, Iterator[_Reference]]]:

@@ -13,11 +13,14 @@ from floe.validate.stream import Stream
 
 
 def matches_nothing(stream: Stream, _: Schemas) -> Iterator[Hit]:
-    for item in stream.of("Service"):
-        selector = mapping(mapping(item.value.get("spec")).get("selector"))
-        if selector and not stream.selected(item.namespace, {"matchLabels": selector}):
-            yield Hit(item, f"spec.selector matches no pod: {_words({'matchLabels': selector})}")
-    for item in stream.of("PodDisruptionBudget", "NetworkPolicy"):
+    hits = [*_unmatched(stream)]
+    if hits:
+        stream.refuse_unrendered()
+    yield from hits
+
+
+def _unmatched(stream: Stream) -> Iterator[Hit]:
+    for item in stream.of("Service", "PodDisruptionBudget", "NetworkPolicy"):
         for path, selector in _selectors(item):
             if not stream.selected(item.namespace, selector):
                 yield Hit(item, f"{path} matches no pod: {_words(selector)}")
@@ -31,9 +34,9 @@ def matches_nothing(stream: Stream, _: Schemas) -> Iterator[Hit]:
 def _selectors(item: Object) -> Iterator[tuple[str, dict[str, Any]]]:
     """Selectors over the pods of an object's own namespace; an empty one means every pod there may be."""
     spec = mapping(item.value.get("spec"))
-    key = "selector" if item.kind == "PodDisruptionBudget" else "podSelector"
+    key = "podSelector" if item.kind == "NetworkPolicy" else "selector"
     if selector := mapping(spec.get(key)):
-        yield f"spec.{key}", selector
+        yield f"spec.{key}", {"matchLabels": selector} if item.kind == "Service" else selector
     for group, peers in (("ingress", "from"), ("egress", "to")):
         for number, rule in enumerate(mappings(spec.get(group))):
             for place, peer in enumerate(mappings(rule.get(peers))):
