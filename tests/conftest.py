@@ -18,16 +18,19 @@ CANNOT_BE_HAD = ("no chart mirror", "no API server")
 kube-apiserver is neither on PATH everywhere nor can it be built without Go."""
 
 
+def _not_of_the_repository(folder: str, _: list[str]) -> set[str]:
+    """What a folder may hold that Git does not: pulled charts, dbt's results, Python's bytecode."""
+    return {"target", "logs", "__pycache__"} | ({"charts"} if Path(folder).parent.name == "overlays" else set())
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the repository in a folder with spaces in its name, which floe takes for the repository."""
     folder = tmp_path / "a fork of ours"
-    ignored = shutil.ignore_patterns("target", "logs", "__pycache__")
     for part in ("base", "overlays", "apps", "images", "tests/charts", "tests/cube-native"):
-        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-    for pulled in folder.glob("overlays/*/charts"):
-        shutil.rmtree(pulled)
-    shutil.copy(ROOT / "platform.yaml", folder)
+        shutil.copytree(ROOT / part, folder / part, ignore=_not_of_the_repository)
+    for file in ("platform.yaml", "requirements.lock"):
+        shutil.copy(ROOT / file, folder)
     monkeypatch.setenv("FLOE_ROOT", str(folder))
     repo.root.cache_clear()
     yield folder

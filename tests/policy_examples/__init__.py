@@ -1,0 +1,12 @@
+"""Examples of what each policy finds and of what it does not, by code and name."""
+
+from __future__ import annotations
+
+from policy_examples import api, images, pods, references, repository, secrets, security, selectors, waivers
+from policy_examples.builders import Example
+
+EXAMPLES: dict[str, dict[str, Example]] = {
+    code: examples
+    for subject in (api, images, pods, references, repository, secrets, security, selectors, waivers)
+    for code, examples in subject.EXAMPLES.items()
+}
