@@ -33,8 +33,15 @@ spec:
     image: app
     env: [{name: DB_PASSWORD, value: %s}]
     resources: {requests: {cpu: 1, memory: 1Gi}, limits: {memory: 1Gi}}
+    securityContext:
+      allowPrivilegeEscalation: false
+      capabilities: {drop: [ALL]}
+      runAsNonRoot: true
+      seccompProfile: {type: RuntimeDefault}
 """
 BAD = POD % PLANTED
+LEFT_OUT = "left out: FLOE021, FLOE022, FLOE023, FLOE024: the stream names no environment: annotate it "
+OK = f"{LEFT_OUT}floe-runtime.io/environment, or give --env\nstdin: 1 object, ok"
 WARNED = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\n"
 
 Done = subprocess.CompletedProcess[bytes]
@@ -87,8 +94,8 @@ def test_what_a_person_reads() -> None:
         in text
     )
     assert text.endswith("stdin: 3 objects, 2 errors, 1 warning\n")
-    assert run(GOOD).stdout.decode() == "stdin: 1 object, ok\n"
-    assert run(WARNED).stdout.decode().endswith("stdin: 1 object, ok, 1 warning\n")
+    assert run(GOOD).stdout.decode() == f"{OK}\n"
+    assert run(WARNED).stdout.decode().endswith(f"{OK}, 1 warning\n")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +179,7 @@ def test_other_ways_to_write_it() -> None:
         f"--- # one\n{GOOD}...\n---\n",
         f"---\n---\n{GOOD}",
     ):
-        assert run(content).stdout.decode() == "stdin: 1 object, ok\n"
+        assert run(content).stdout.decode() == f"{OK}\n"
 
 
 def test_json_has_everything() -> None:
@@ -182,11 +189,12 @@ def test_json_has_everything() -> None:
     (report,) = json.loads(done.stdout)["reports"]
     assert (report["source"], report["environment"], report["objects"]) == ("stdin", None, 2)
     assert [finding["code"] for finding in report["findings"]] == ["FLOE010", "FLOE011"]
-    keys = {"code", "severity", "source", "document", "line", "object", "message", "remedy"}
+    keys = {"code", "severity", "source", "document", "line", "object", "message", "remedy", "file", "waived"}
     for finding in report["findings"]:
         assert finding.keys() == keys
-        assert all(finding.values())
+        assert all(value for key, value in finding.items() if key not in ("file", "waived"))
         assert (finding["source"], finding["document"], finding["line"]) == ("stdin", 2, 5)
+    assert [omission["code"] for omission in report["left_out"]] == ["FLOE021", "FLOE022", "FLOE023", "FLOE024"]
     assert json.loads(run(GOOD, "-f", "json").stdout)["reports"][0]["findings"] == []
 
 
@@ -199,7 +207,8 @@ def test_github_has_a_line_for_each_finding() -> None:
     )
     assert done.returncode == 1
     lines = done.stdout.decode().splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
+    assert lines.pop().startswith("::notice title=left out%3A FLOE021%2C FLOE022%2C FLOE023%2C FLOE024::the stream")
     assert lines[0].startswith(
         "::error title=FLOE010 Pod shop/p%2C1%3A2::container main: the image app has no tag (stdin, document 1, line 1)"
     )
@@ -254,7 +263,9 @@ def test_files_and_stdin_by_name(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.json"
     good.write_text(GOOD)
     bad.write_text(json.dumps({"apiVersion": "v1"}))
-    assert run("", str(good), cwd=tmp_path).stdout.decode() == f"{good}: 1 object, ok\n"
+    assert run("", str(good), cwd=tmp_path).stdout.decode() == OK.replace("stdin", str(good)) + "\n"
+    annotation = run("", "bad.json", "--format", "github", cwd=tmp_path).stdout.decode().splitlines()[0]
+    assert annotation.startswith("::error file=bad.json,line=1,title=FLOE002 object (no name)::")
     done = run(GOOD, "-", str(bad), "good.yaml", "--format", "json", cwd=tmp_path)
     assert done.returncode == 1
     assert [report["source"] for report in json.loads(done.stdout)["reports"]] == ["stdin", str(bad), "good.yaml"]
@@ -266,10 +277,10 @@ def test_files_and_stdin_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], ["no overlay 'nowhere'", "overlays that exist: dev, prod"]),
-        (["overlays/nowhere/"], ["no overlay 'nowhere'", "overlays that exist: dev, prod"]),
-        (["--env", "nowhere"], ["no overlay 'nowhere'", "overlays that exist: dev, prod"]),
-        (["--format", "xml"], ["no format 'xml'", "formats: text, json, github"]),
+        (["nowhere"], ["no overlay 'nowhere'", "overlays that exist: demo, dev, prod, staging"]),
+        (["overlays/nowhere/"], ["no overlay 'nowhere'", "overlays that exist: demo, dev, prod, staging"]),
+        (["--env", "nowhere"], ["no overlay 'nowhere'", "overlays that exist: demo, dev, prod, staging"]),
+        (["--format", "xml"], ["no format 'xml'", "formats: text, json, sarif, github"]),
         (["--kubernetes", "1.2"], ["no schemas of Kubernetes 1.2", "1.34"]),
         (["--kubernetes", "../x"], ["no schemas of Kubernetes ../x"]),
         (["--explain", "FLOE999"], ["no code 'FLOE999'", "codes: FLOE002, FLOE003"]),
