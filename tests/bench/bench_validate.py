@@ -52,6 +52,10 @@ spec:
       - name: app
         image: registry.example.com:5000/shop/app:1.{n}.0
         args: ["--listen", "0.0.0.0:8080", "--verbose"]
+        securityContext:
+          allowPrivilegeEscalation: false
+          capabilities:
+            drop: [ALL]
         ports:
         - name: http
           containerPort: 8080

@@ -14,6 +14,7 @@ from cluster.client import ApiServer, Verdict
 from floe import render, repo, tools, yamlio
 from floe.validate.objects import Object as Manifest
 from floe.validate.objects import mapping, objects
+from floe.validate.pods import made_by
 
 Object = dict[str, Any]
 
@@ -95,7 +96,8 @@ def restricted(namespace: Object) -> Object:
 def pods_of(one: Object) -> Iterator[Object]:
     """The pods that a workload's controller would make; none of what makes none."""
     manifest = Manifest("", 0, 0, one)
-    if not manifest.pod:
+    made = next(made_by([manifest]), None)
+    if made is None or made.run:
         return
     spec = mapping(one.get("spec"))
     for number in range(spec.get("replicas", 1)):
@@ -108,7 +110,7 @@ def pods_of(one: Object) -> Iterator[Object]:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": name, "namespace": manifest.namespace},
-            "spec": {**manifest.pod, "volumes": [*(manifest.pod.get("volumes") or ()), *claims]},
+            "spec": {**made.spec, "volumes": [*(made.spec.get("volumes") or ()), *claims]},
         }
 
 

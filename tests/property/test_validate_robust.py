@@ -207,6 +207,8 @@ def test_the_stream_as_it_is_has_the_findings_planted_in_it() -> None:
         *[("FLOE011", "Deployment web")] * 2,
         ("FLOE012", "Deployment web"),
         ("FLOE013", "Deployment web"),
+        ("FLOE014", "Deployment web"),
+        *[("FLOE015", "Deployment web")] * 8,  # four of each container
         ("FLOE011", "ConfigMap web"),
         ("FLOE011", "Secret shop/web"),
     ]

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from floe import console, render
+from floe import console
 from floe.errors import FloeError
 from floe.kubernetes import RELEASE
-from floe.validate import origins, output
+from floe.validate import output
 from floe.validate.policies import POLICIES
 from floe.validate.run import FILES, validate
 from floe.validate.schema import Schemas
@@ -69,6 +69,8 @@ def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
             except OSError as error:
                 raise FloeError(f"cannot read {source}: {error.strerror}", "check the path") from error
         else:
+            from floe.validate import origins
+
             environment = source.removeprefix("overlays/").rstrip("/")
             yield f"overlays/{environment}", origins.rendered(environment)
 

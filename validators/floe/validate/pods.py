@@ -34,9 +34,14 @@ class Pod:
     """Whether whoever makes the pod chooses the image."""
 
     @property
+    def run(self) -> bool:
+        """Whether it is the pod of a Dagster run, of which the object is the launcher's configuration."""
+        return self.item.kind == "ConfigMap"
+
+    @property
     def ends(self) -> bool:
         """Whether it is made to end by itself."""
-        return self.item.kind in ("Job", "CronJob", "ConfigMap")
+        return self.run or self.item.kind in ("Job", "CronJob")
 
 
 _TEMPLATE = ("spec", "template")
