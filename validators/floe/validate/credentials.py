@@ -6,7 +6,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Container, Iterator
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 _FORMS = (
     (re.compile(r"\bA[KS]IA[0-9A-Z]{16}\b"), "an AWS access key id"),
@@ -66,7 +67,7 @@ def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterato
             if form.search(value):
                 yield Reason(f"holds {what}", certain=True)
                 return
-    if _RANDOM.fullmatch(value) and _entropy(value) > _RANDOM_BITS:
+    if len(value) >= 32 and _RANDOM.fullmatch(value) and _entropy(value) > _RANDOM_BITS:
         yield Reason("holds what looks like a random key")
     elif _is_credential(name, value, secret_names):
         yield Reason("is set to a plain value")
@@ -84,12 +85,19 @@ def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterato
 
 def _is_credential(name: str, value: str, secret_names: Container[str]) -> bool:
     """Whether the name says that the value is a secret, and the value could be one."""
-    if not value or value in secret_names or _NO_CREDENTIAL.fullmatch(value):
+    what = _named_secret(name)
+    if not what or not value or value in secret_names or _NO_CREDENTIAL.fullmatch(value):
         return False
+    return what == "value" or not _OBJECT_NAME.fullmatch(value)  # `secret: floe-postgres` names one
+
+
+@lru_cache(maxsize=1 << 14)
+def _named_secret(name: str) -> Literal["value", "value or name", ""]:
+    """What a name says of its value: that it is a secret, that it is or names one, or neither."""
     words = [word.lower() for word in _WORD.findall(name)]
-    if words[-1:] == ["secret"] and len(words) == 1:
-        return not _OBJECT_NAME.fullmatch(value)  # `secret: floe-postgres` names one
-    return bool(words and (_LAST.match(words[-1]) or _LAST_TWO.match("".join(words[-2:]))))
+    if words == ["secret"]:
+        return "value or name"
+    return "value" if words and (_LAST.match(words[-1]) or _LAST_TWO.match("".join(words[-2:]))) else ""
 
 
 def _entropy(text: str) -> float:

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
@@ -112,6 +111,8 @@ def _overlays() -> list[str]:
 
 def sarif(reports: Sequence[Report]) -> None:
     """SARIF 2.1.0, for code scanning."""
+    from importlib.metadata import version
+
     rules = {policy.code: number for number, policy in enumerate(POLICIES)}
     run = {
         "tool": {
