@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from floe import repo
 from floe.kubernetes import releases
 from floe.validate import policies
 from floe.validate.findings import Finding
@@ -17,10 +19,13 @@ from floe.validate.objects import objects
 from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
+from floe.validate.waivers import PREFIX
 from floe.yamlio import Document
 from policy_examples import EXAMPLES
-from policy_examples.builders import Edit, Example, Json, annotated, config, environment, named, pod
+from policy_examples.builders import Edit, Example, Json, annotated, config, environment, named, pod, service
+from policy_examples.repository import back, bump
 from policy_examples.secrets import CREDENTIALS
+from policy_examples.waivers import REASON, SOON, waiving
 
 SCHEMAS = Schemas()
 
@@ -152,3 +157,65 @@ def test_stamps_that_disagree_say_nothing() -> None:
 @pytest.mark.parametrize("release", [releases()[0], releases()[-1]])
 def test_every_release_has_usable_schemas(release: str) -> None:
     assert not validate(json.dumps(pod()).encode(), "x", Schemas(release)).findings
+
+
+def left_out(found: Report) -> dict[str, str]:
+    return {omission.code: omission.reason for omission in found.left_out}
+
+
+def test_without_git_no_history_is_judged(checkout: Path) -> None:
+    assert checkout.is_dir()
+    found = report(named("ConfigMap", "c"), environment="prod")
+    assert not found.findings
+    assert left_out(found).keys() == {"FLOE023", "FLOE024"}
+    assert all("not a git repository" in reason for reason in left_out(found).values())
+    assert not left_out(report(named("ConfigMap", "c"), environment="dev"))
+
+
+def test_a_shallow_clone_says_so_where_it_cannot_tell(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bumped = bump("staging") + bump("prod")
+    git(checkout, "init", "--initial-branch=main")
+    for changes in ((), bumped, back(bump("staging"))):
+        edit(checkout, changes)
+        git(checkout, "add", "--all")
+        git(checkout, "commit", "--message=x")
+    git(tmp_path, "clone", "--depth=1", f"file://{checkout}", "shallow")
+    assert not left_out(report(named("ConfigMap", "c"), environment="prod"))
+    monkeypatch.setenv("FLOE_ROOT", str(tmp_path / "shallow"))
+    repo.root.cache_clear()
+    found = report(named("ConfigMap", "c"), environment="prod")
+    assert not found.findings
+    assert left_out(found).keys() == {"FLOE023", "FLOE024"}
+    assert all("git fetch --unshallow" in reason for reason in left_out(found).values())
+
+
+def test_a_stream_of_another_repository_says_what_is_left_out() -> None:
+    stamped = annotated("floe-runtime.io/environment", "elsewhere")
+    reasons = left_out(report(stamped))
+    assert reasons.keys() == {"FLOE021", "FLOE022", "FLOE023", "FLOE024"}
+    assert set(reasons.values()) == {"there is no overlay 'elsewhere'"}
+
+
+def test_what_a_chart_makes_elsewhere_is_left_out() -> None:
+    release = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": {"name": "r"}}
+    found = report(release | {"spec": {"chart": {}}}, pod(serviceAccountName="x"), service(app="y"))
+    assert {finding.code for finding in found.findings} <= {"FLOE003"}
+    assert {"FLOE013", "FLOE018"} <= left_out(found).keys()
+    assert "HelmRelease r" in left_out(found)["FLOE018"]
+
+
+def test_a_waiver_of_what_was_left_out_is_not_for_nothing() -> None:
+    waiver = annotated(f"{PREFIX}FLOE024", f"until {SOON}: {REASON}")
+    assert not report(waiver).findings
+    (finding,) = report(waiver, environment="prod").findings
+    assert (finding.code, finding.message) == ("FLOE025", "the waiver of FLOE024 waives nothing")
+
+
+def test_a_waiver_holds_on_its_last_day() -> None:
+    found = list(objects([Document(1, 1, waiving("FLOE010", f"until 2030-06-30: {REASON}"))], "test"))
+    last, after = datetime.date(2030, 6, 30), datetime.date(2030, 7, 1)
+    for day, codes in ((last, [("FLOE010", True)]), (after, [("FLOE010", False), ("FLOE025", False)])):
+        outcome = policies.check(Stream(found), SCHEMAS, day)
+        assert [(finding.code, bool(finding.waived)) for finding in outcome.findings] == codes
