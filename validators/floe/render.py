@@ -45,7 +45,7 @@ def started(
 ) -> Iterator[Callable[[], bytes]]:
     """A kustomize that runs beside us, so that two can run at once; what is yielded waits for it and is its output.
 
-    `root`: another checkout than `repo.root()`. `around`: a kustomization around the overlay's, to be built in its place.
+    `root`: another checkout than `repo.root()`. `around`: a kustomization around the overlay's, built in its place.
     Raises FloeError where a chart is not pulled yet; the yielded function, where kustomize refuses. No process outlives
     the block.
     """
