@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from floe import yamlio
@@ -14,45 +12,35 @@ ENVIRONMENT = "floe-runtime.io/environment"
 """The annotation by which an overlay stamps its objects."""
 
 
-@dataclass(frozen=True)
 class Object:
-    """One Kubernetes object and where it stands."""
+    """One Kubernetes object and where it stands. What every policy asks for is looked up once."""
 
-    source: str
-    document: int
-    line: int
-    value: dict[str, Any]
+    __slots__ = (
+        "annotations",
+        "api_version",
+        "document",
+        "kind",
+        "line",
+        "metadata",
+        "name",
+        "namespace",
+        "source",
+        "value",
+    )
 
-    @cached_property
-    def kind(self) -> str:
-        return text(self.value.get("kind"))
-
-    @cached_property
-    def api_version(self) -> str:
-        return text(self.value.get("apiVersion"))
-
-    @cached_property
-    def metadata(self) -> dict[str, Any]:
-        return mapping(self.value.get("metadata"))
-
-    @property
-    def name(self) -> str:
-        return text(self.metadata.get("name"))
-
-    @property
-    def namespace(self) -> str:
-        return text(self.metadata.get("namespace"))
+    def __init__(self, source: str, document: int, line: int, value: dict[str, Any]) -> None:
+        self.source, self.document, self.line, self.value = source, document, line, value
+        self.kind, self.api_version = text(value.get("kind")), text(value.get("apiVersion"))
+        self.metadata = metadata = mapping(value.get("metadata"))
+        self.name, self.namespace = text(metadata.get("name")), text(metadata.get("namespace"))
+        self.annotations = mapping(metadata.get("annotations"))
 
     @property
     def label(self) -> str:
         """How a finding names it: `Deployment floe-prod/cube-api`."""
         return f"{self.kind or 'object'} {self.namespace + '/' if self.namespace else ''}{self.name or '(no name)'}"
 
-    @cached_property
-    def annotations(self) -> dict[str, Any]:
-        return mapping(self.metadata.get("annotations"))
-
-    @cached_property
+    @property
     def origin(self) -> str:
         """What it was made from, relative to the overlay, where kustomize says so; else nothing.
 

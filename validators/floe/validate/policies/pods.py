@@ -46,7 +46,7 @@ def no_probe(stream: Stream, _: Schemas) -> Iterator[Hit]:
 
 def undeclared_volume(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for pod in stream.pods:
-        declared = {volume.get("name") for volume in mappings(pod.spec.get("volumes"))}
+        declared = {text(volume.get("name")) for volume in mappings(pod.spec.get("volumes"))}
         if pod.item.kind == "StatefulSet":
             templates = mappings(mapping(pod.item.value.get("spec")).get("volumeClaimTemplates"))
             declared |= {text(mapping(template.get("metadata")).get("name")) for template in templates}

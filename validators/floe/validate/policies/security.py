@@ -97,7 +97,7 @@ def _problems(pod: Pod, container: Container) -> Iterator[str]:
     windows = mapping(pod.spec.get("os")).get("name") == "windows"
     if not windows and own.get("allowPrivilegeEscalation") is not False:
         yield "securityContext.allowPrivilegeEscalation must be false"
-    if not windows and "ALL" not in (capabilities.get("drop") or ()):
+    if not windows and not (isinstance(dropped := capabilities.get("drop"), list) and "ALL" in dropped):
         yield "securityContext.capabilities.drop must hold ALL"
     if isinstance(added := capabilities.get("add"), list) and any(one != "NET_BIND_SERVICE" for one in added):
         yield "securityContext.capabilities.add may hold NET_BIND_SERVICE and nothing else"
@@ -109,7 +109,7 @@ def _problems(pod: Pod, container: Container) -> Iterator[str]:
     if own.get("runAsNonRoot", shared.get("runAsNonRoot")) is not True:
         yield "securityContext.runAsNonRoot must be true, here or for the pod"
     profile = own.get("seccompProfile") or shared.get("seccompProfile")
-    if not windows and mapping(profile).get("type") not in _SECCOMP:
+    if not windows and text(mapping(profile).get("type")) not in _SECCOMP:
         yield "securityContext.seccompProfile.type must be RuntimeDefault, here or for the pod"
     yield from _of_context(own, "securityContext")
     for port in mappings(container.value.get("ports")):
