@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from floe import yamlio
+from floe import yamlfull, yamlio
 from floe.errors import FloeError
 from floe.yamlio import YamlError
 
@@ -234,9 +234,9 @@ def test_documents_before_a_broken_one_come_first() -> None:
         next(stream)
 
 
-def test_the_fast_parser_is_in_use() -> None:
+def test_the_c_parser_is_in_use() -> None:
     assert yaml.__with_libyaml__
-    assert isinstance(yamlio._Stream(b"", "x")._parser, yaml.CSafeLoader)
+    assert isinstance(yamlfull.Stream("", "x")._parser, yaml.CSafeLoader)
 
 
 def test_many_tiny_documents_in_reasonable_time() -> None:

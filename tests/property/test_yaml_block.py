@@ -1,0 +1,164 @@
+"""What the quick block reader reads is what the full loader makes of the same text, and it refuses nothing by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from floe import yamlblock, yamlfull, yamlio
+from floe.yamlio import YamlError
+
+STREAM = """\
+# a comment
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  labels: {app.kubernetes.io/name: web, "a": 'b', m: 1}
+  annotations:
+    checksum/config: 0777
+    "quoted": "on"
+    'it': 'don''t'
+spec:
+  replicas: 2
+  template:
+    spec:
+      containers:
+      - name: web
+        image: registry.example.com:5000/web:1.2.3
+        args: ["--listen", '0.0.0.0:8080', -v, 12]
+        env:
+        - name: A
+          value: "a\\nb \\"c\\" \\\\"
+        - name: B
+          value: |
+            one
+              two
+
+            three
+        - name: C
+          value: |-
+            # no comment
+
+          # a comment
+        resources: {}
+      volumes: []
+---
+apiVersion: v1
+kind: ConfigMap
+data:
+  empty:
+  list:
+  - a
+  -   b: 1
+      c: yes
+  -
+  - - nested
+  -
+    d: 1e3
+  text: a b # c
+  url: http://x/#y
+  date: 2001-01-01
+--- # the third
+
+- 1
+- x: y
+---
+---
+a: ~
+"""
+WORDS = (
+    *(": ", ":", "- ", "-", "? ", "#", " #", " ", "  ", "\n", "\n\n", "\n---\n", "\n---", "\n--- x\n", "\n...\n", "\n%A\n"),
+    *("'", '"', "|", "|-", "|+", "|2", ">", "[", "]", "{", "}", ",", "&a ", "*a", "!!str ", "!", "<<: ", "\t", "\r\n", "\r"),
+    *("yes", "null", "~", "0x1F", "1_0", ".5", ".inf", "-1", "\\", "\x85", "\u2028", "\ufeff", "é", "\u3000", "@", "`", "%", "="),
+    *("a: 1", "name: web", "[a, b]", "{a: b}", "{a: b, a: c}", "[]", "{}", "[-]", "[a b]", "[a,]", "{a:b}", '["a":1]'),
+)  # fmt: skip
+edits = st.lists(
+    st.tuples(st.integers(0, len(STREAM)), st.integers(0, 9), st.sampled_from(WORDS) | st.text(max_size=3)),
+    min_size=1,
+    max_size=4,
+)
+PIECES = (
+    "a",
+    "b",
+    ": ",
+    ":",
+    "- ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    " ",
+    "'",
+    '"',
+    "|",
+    "#",
+    "1",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "---\n",
+)
+made = st.lists(st.sampled_from((*PIECES, *WORDS)), max_size=14).map("".join)
+
+
+def outcome(documents: Any) -> tuple[list[Any], bool]:
+    """What was read as (number, line, text of the value, which has its types), and whether it ended in an error."""
+    found = []
+    try:
+        for document in documents():
+            found.append((document.number, document.line, repr(document.value)))  # noqa: PERF401 - those before an error
+    except YamlError:
+        return found, True
+    return found, False
+
+
+def compare(text: str) -> None:
+    data = text.encode(errors="replace")
+    if outcome(lambda: iter([yamlio._readable(data, "x")] and []))[1]:
+        return  # refused before either reads
+    readable = yamlio._readable(data, "x")
+    assert outcome(lambda: yamlio.documents(data, "x")) == outcome(lambda: yamlfull.Stream(readable, "x").documents())
+
+
+@settings(max_examples=1500, deadline=None)
+@given(edits)
+def test_edited_manifests(pieces: list[tuple[int, int, str]]) -> None:
+    text = STREAM
+    for place, length, word in pieces:
+        text = text[:place] + word + text[place + length :]
+    compare(text)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(made)
+@example("a: 'x\n---\nb: 1")
+@example("- |\n x\n-\n")
+@example("a: |\n\n  \n x\n")
+@example("a: |\n  x\n    \n \n")
+@example("a:\n- b\nc:\n- d\n -e")
+@example("a: - b")
+@example("a: b\n\n c")
+@example("a: |\n x")
+@example("---\n---\n---")
+@example("a: [-]\nb: [--]\nc: [-, -]")
+def test_made_up_text(text: str) -> None:
+    compare(text)
+
+
+def test_the_block_reader_is_what_reads_manifests() -> None:
+    parts = [yamlio._block(part, whole=True) for part in f"\n{STREAM}".split("\n---")]
+    assert [part is None for part in parts] == [False, True, False, False, False]  # " #" is the full loader's
+    compare(STREAM)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\na: 2", "a:\n  b: 1\n  b: 2", "a: {b: 1, b: 2}", "a: *b", "a: &b 1", "y: 1", "a: !!int 1"]
+)
+def test_what_it_leaves_to_the_full_loader(text: str) -> None:
+    with pytest.raises(yamlblock.Other):
+        yamlblock.read(text.split("\n"))
