@@ -1,75 +1,127 @@
-"""What the API server's strict field validation would say of an object of a built-in kind."""
+"""What the API server's strict field validation would say of an object of a kind whose schema is known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
-from floe.kubernetes import RELEASE, definitions
+from floe.errors import FloeError
+from floe.kubernetes import RELEASE
+from floe.schemas.catalog import Catalog, Kind, Lifecycle, number
 from floe.validate.objects import Object
 
-_SCHEMA_URI = "urn:kubernetes"
-_TEXT_OR_NUMBER = ("io.k8s.apimachinery.pkg.api.resource.Quantity", "io.k8s.apimachinery.pkg.util.intstr.IntOrString")
 _TOO_MANY = 20  # errors of one object that are worth reading
 
 
 class Schemas:
-    """Validators of one Kubernetes release, each built when its kind is first seen."""
+    """Validators of one Kubernetes release, each built when its kind is first seen.
 
-    def __init__(self, kubernetes: str = RELEASE) -> None:
-        import jsonschema_rs
+    `crds`: a folder of CustomResourceDefinitions that add kinds. Raises FloeError for a release without schemas.
+    """
 
-        # These two say oneOf, of which null is both: the API server reads null as not set.
-        types = definitions(kubernetes) | {
-            name: {"anyOf": definitions(kubernetes)[name]["oneOf"]} for name in _TEXT_OR_NUMBER
-        }
+    def __init__(self, kubernetes: str = RELEASE, crds: Path | None = None) -> None:
+        self.catalog = Catalog(kubernetes, crds)
         self.kubernetes = kubernetes
-        self._registry = jsonschema_rs.Registry([(_SCHEMA_URI, {"$defs": types})])
-        self._validators: dict[tuple[str, str], Any] = {}
-        self._names = {
-            (f"{gvk['group']}/{gvk['version']}".lstrip("/"), gvk["kind"]): name
-            for name, definition in types.items()
-            for gvk in definition.get("x-kubernetes-group-version-kind", ())
-        }
+        self._kinds: dict[tuple[str, str], Kind | None] = {}
+        self._validators: dict[str, Any] = {}
+
+    def kind(self, item: Object) -> Kind | None:
+        """The object's kind, if the release or a custom definition has it."""
+        key = (item.api_version, item.kind)
+        if key not in self._kinds:
+            self._kinds[key] = self.catalog.kind(*key)
+        return self._kinds[key]
 
     def knows(self, item: Object) -> bool:
-        return (item.api_version, item.kind) in self._names
+        return self.kind(item) is not None
+
+    def lifecycle(self, item: Object) -> Lifecycle | None:
+        """What is known of the end of the object's kind."""
+        return self.catalog.lifecycle(item.api_version, item.kind)
+
+    def reaches(self, release: str) -> bool:
+        """Whether the release checked against is that one or a later one."""
+        return number(self.kubernetes) >= number(release)
 
     def owns(self, item: Object) -> bool:
         """Whether the object's group is one of Kubernetes' own, where no CustomResourceDefinition adds kinds."""
-        group = item.api_version.rpartition("/")[0]
-        return "." not in group or any(version.rpartition("/")[0] == group for version, _ in self._names)
+        return self.catalog.owns(item.api_version.rpartition("/")[0])
 
     def similar(self, item: Object) -> str | None:
         """What an object of an unknown kind was perhaps meant to be: the same kind elsewhere, else a like name."""
-        for version, kind in self._names:
+        for version, kind in self.catalog.kinds():
             if kind == item.kind:
                 return f"{version} {kind}"
-        near = get_close_matches(item.kind, [kind for version, kind in self._names if version == item.api_version], 1)
+        kinds = [kind for version, kind in self.catalog.kinds() if version == item.api_version]
+        near = get_close_matches(item.kind, kinds, 1)
         return f"{item.api_version} {near[0]}" if near else None
+
+    def accepts(self, item: Object) -> bool:
+        """Whether the object is of a known kind and as its schema has it."""
+        kind = self.kind(item)
+        return kind is not None and bool(self._validator(kind).is_valid(item.value))
 
     def errors(self, item: Object) -> Iterator[str]:
         """What the schema has against an object of a known kind, values left out, since one may be a secret."""
-        for count, error in enumerate(self._validator(item).iter_errors(item.value)):
+        kind = self.kind(item)
+        assert kind is not None
+        validator = self._validator(kind)
+        if validator.is_valid(item.value):
+            return
+        for count, error in enumerate(validator.iter_errors(item.value)):
             if count == _TOO_MANY:
                 yield "and more in the same object"
                 return
             path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
             yield _words(path.lstrip("."), error)
 
-    def _validator(self, item: Object) -> Any:
+    def _validator(self, kind: Kind) -> Any:
+        if kind.type in self._validators:
+            return self._validators[kind.type]
         import jsonschema_rs
 
-        key = (item.api_version, item.kind)
-        if key not in self._validators:
-            schema = {"$ref": f"{_SCHEMA_URI}#/$defs/{self._names[key]}", "required": ["metadata"]}
-            self._validators[key] = jsonschema_rs.Draft202012Validator(
-                schema, registry=self._registry, mask="the value"
+        try:
+            validator = jsonschema_rs.Draft202012Validator(
+                self.catalog.schema(kind), mask="the value", formats=_FORMATS, validate_formats=True
             )
-        return self._validators[key]
+        except (jsonschema_rs.ValidationError, ValueError) as error:
+            raise FloeError(f"the schema of {kind.type} is no schema: {error}", "mend its definition") from None
+        self._validators[kind.type] = validator
+        return validator
 
 
+_QUANTITY = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T)([0-9]{1,2})(:[0-9]{2}:[0-9]{2})(?:[.,][0-9]+)?(?:Z|[+-]([0-9]{2}):([0-9]{2}))"
+)
+
+
+def _time(text: str) -> bool:
+    """Whether Go's time.Parse takes it for RFC 3339."""
+    match = _TIME.fullmatch(text)
+    try:
+        return bool(match and datetime.fromisoformat(f"{match[1]}{match[2]:>02}{match[3]}")) and (
+            int(match[4] or 0) <= 24 and int(match[5] or 0) <= 60
+        )
+    except ValueError:
+        return False
+
+
+_FORMATS: dict[str, Callable[[str], bool]] = {
+    "go-quantity": lambda text: bool(_QUANTITY.fullmatch(text.strip())),
+    "go-base64": lambda text: bool(_BASE64.fullmatch(text.replace("\r", "").replace("\n", ""))),
+    "go-time": _time,
+}
+_FORMS = {
+    "go-quantity": "must be a quantity such as 100m or 128Mi",
+    "go-base64": "must be base64, padded",
+    "go-time": "must be a time such as 2025-01-31T12:00:00Z",
+}
 _TYPES = {"object": "a mapping", "array": "a list", "boolean": "true or false", "integer": "a whole number"}
 
 
@@ -84,6 +136,9 @@ def _words(path: str, error: Any) -> str:
         types = [_TYPES.get(name, f"a {name}") for name in kind.types if name != "null"]
         quote = ": quote it" if types == ["a string"] and isinstance(error.instance, (bool, int, float)) else ""
         return f"{where} must be {' or '.join(types)}{quote}"
-    if kind.name == "anyOf":
-        return f"{where} must be a string or a number"
+    if kind.name == "format":
+        return f"{where} {_FORMS.get(kind.format, error.message)}"
+    if kind.name == "enum":
+        options = [option for option in kind.options if option not in ("", None)]
+        return f"{where} must be {'' if len(options) == 1 else 'one of '}{', '.join(map(str, options))}"
     return f"{where}: {error.message}"

@@ -1,0 +1,154 @@
+"""Objects with something wrong in them, perhaps, and the YAML that they are sent as."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import strategies as st
+
+from cluster.client import Raw
+from floe.validate.objects import mapping, text
+
+Path = tuple[str | int, ...]
+
+
+class Verbatim(str):
+    """A scalar that stands in the YAML as it is: unquoted, whatever it looks like."""
+
+    __slots__ = ()
+
+
+class Pairs(list[tuple[str, Any]]):
+    """A mapping in which a key may stand twice."""
+
+
+ODD = (
+    *("yes", "No", "on", "y", "true", "~", "null", "0777", "0o17", "0x1F", "0b11", "1_000", "1e3", "1.5", "1.0", ".5", "-1"),
+    *("0", "1", "70000", "2147483648", "9223372036854775808", "1e400", "12:30", "2001-01-01", "2001-01-01T00:00:00Z"),
+    *("100m", "1Gi", "50%", "''", "' '", "'1'", "abc", "Abc_D", "a/b", "-a", "a.b.c", "{}", "[]", "[1]", "{a: b}", "=", "é"),
+)  # fmt: skip
+_TYPOS = (
+    lambda key: f"{key}s",
+    lambda key: key[:-1] or "x",
+    lambda key: key.capitalize(),
+    lambda key: key.lower(),
+    lambda key: f"x-{key}",
+    lambda key: key.replace("-", "_") + "_",
+)
+
+
+def paths(node: Any, path: Path = ()) -> Iterator[Path]:
+    """Every place in a tree, the root left out."""
+    plain_list = isinstance(node, list) and not isinstance(node, Pairs)
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if plain_list else ():
+        yield (*path, key)
+        yield from paths(value, (*path, key))
+
+
+def at(node: Any, path: Path) -> Any:
+    for step in path:
+        node = node[step]
+    return node
+
+
+def drop(tree: Any, path: Path, _draw: Any) -> None:
+    del at(tree, path[:-1])[path[-1]]
+
+
+def odd(tree: Any, path: Path, draw: Any) -> None:
+    at(tree, path[:-1])[path[-1]] = Verbatim(draw(st.sampled_from(ODD)))
+
+
+def retype(tree: Any, path: Path, draw: Any) -> None:
+    parent, last = at(tree, path[:-1]), path[-1]
+    value = parent[last]
+    forms = [[value], {"value": value}, None, 1, True, "text"]
+    if not isinstance(value, (dict, list)):
+        forms += [str(value), Verbatim("1.5")]
+    parent[last] = draw(st.sampled_from(forms))
+
+
+def rename(tree: Any, path: Path, draw: Any) -> None:
+    parent = at(tree, path[:-1])
+    if isinstance(parent, dict):
+        value = parent.pop(path[-1])
+        parent[draw(st.sampled_from(_TYPOS))(path[-1])] = value
+
+
+def nest(tree: Any, path: Path, draw: Any) -> None:
+    """Move a part to where another part is, or in among what the other holds."""
+    part = copy.deepcopy(at(tree, path))
+    del at(tree, path[:-1])[path[-1]]
+    there = draw(st.sampled_from([(), *paths(tree)]))
+    target = at(tree, there)
+    if isinstance(target, dict):
+        target[str(path[-1])] = part
+    elif isinstance(target, list) and not isinstance(target, Pairs):
+        target.append(part)
+    else:
+        at(tree, there[:-1])[there[-1]] = part
+
+
+def duplicate(tree: Any, path: Path, draw: Any) -> None:
+    """An item twice in its list, a key twice in its mapping or under another name."""
+    parent, last = at(tree, path[:-1]), path[-1]
+    if isinstance(parent, list):
+        parent.insert(last if isinstance(last, int) else 0, copy.deepcopy(parent[last]))
+        return
+    other = draw(st.sampled_from([last, *(key for key in parent if key != last)]))
+    if other == last and path[:-1]:
+        at(tree, path[:-2])[path[-2]] = Pairs([*parent.items(), (str(last), parent[last])])
+    else:
+        parent[other] = copy.deepcopy(parent[last])
+
+
+MUTATIONS = (drop, odd, retype, rename, nest, duplicate)
+
+
+@st.composite
+def mutated(draw: st.DrawFn, seeds: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """(what was done to it, the object): one or two things wrong, which may still make a valid one."""
+    tree = copy.deepcopy(draw(st.sampled_from(seeds)))
+    done = []
+    for mutation in draw(st.lists(st.sampled_from(MUTATIONS), min_size=1, max_size=2)):
+        found = list(paths(tree))
+        if not found:
+            break
+        path = found[draw(st.randoms(use_true_random=False)).randrange(len(found))]
+        mutation(tree, path, draw)
+        done.append(f"{mutation.__name__} {'.'.join(map(str, path))}")
+    return "; ".join(done), tree
+
+
+def request(tree: dict[str, Any]) -> Raw:
+    """How the object is sent: to where kubectl would, as YAML."""
+    head = [tree.get("apiVersion"), tree.get("kind"), mapping(tree.get("metadata")).get("namespace")]
+    version, kind, namespace = (text(part) for part in head)
+    return Raw(dump(tree).encode(), version, kind, namespace)
+
+
+def dump(node: Any) -> str:
+    """A tree in block form."""
+    return "\n".join(_lines(node)) + "\n"
+
+
+def _lines(node: Any, indent: str = "") -> Iterator[str]:
+    if isinstance(node, (dict, Pairs)) and node:
+        for key, value in node.items() if isinstance(node, dict) else node:
+            yield from _entry(f"{indent}{json.dumps(key)}:", value, indent)
+    elif isinstance(node, list) and node and not isinstance(node, Pairs):
+        for value in node:
+            yield from _entry(f"{indent}-", value, indent)
+    else:
+        yield indent + (str(node) if isinstance(node, Verbatim) else json.dumps(node))
+
+
+def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
+    if isinstance(value, (dict, list)) and value:
+        yield head
+        yield from _lines(value, f"{indent}  ")
+    else:
+        yield f"{head} {next(_lines(value))}"

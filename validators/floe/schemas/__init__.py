@@ -1,0 +1,1 @@
+"""Schemas of Kubernetes' kinds and of the custom kinds that overlays use, as `make schemas` derives them."""

@@ -1,0 +1,116 @@
+"""JSON schemas of Kubernetes' own types, as strict as the API server's decoder and no stricter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+OBJECT_META = f"{_META}ObjectMeta"
+_TEXT = ["string", "null"]
+_ANYTHING = ["array", "boolean", "number", "object", "string"]
+
+FORMATS: dict[str, dict[str, Any]] = {
+    "int32": {"maximum": 2**31 - 1, "minimum": -(2**31), "type": ["integer", "null"]},
+    "int64": {"maximum": 2**63 - 1, "minimum": -(2**63), "type": ["integer", "null"]},
+    "byte": {"format": "go-base64", "type": _TEXT},
+    "date-time": {"format": "go-time", "type": _TEXT},
+}
+"""What Go decodes by a format. The decoder reads null as not set, wherever it stands."""
+
+BY_HAND: dict[str, dict[str, Any]] = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": {"format": "go-quantity", "type": ["string", "number", "null"]},
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": FORMATS["int32"] | {"type": ["string", "integer", "null"]},
+    f"{_META}Time": FORMATS["date-time"],
+    f"{_META}MicroTime": FORMATS["date-time"],
+    f"{_META}FieldsV1": {"type": ["object", "null"]},
+}
+"""Types whose decoding is Go code that no schema tells of."""
+
+_CORE, _CUSTOM = "io.k8s.api.core.v1.", "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
+NOT_REQUIRED = {
+    (f"{_CORE}LimitRangeSpec", "limits"),
+    ("io.k8s.api.rbac.v1.RoleRef", "apiGroup"),
+    ("io.k8s.api.scheduling.v1.PriorityClass", "value"),
+    (f"{_CUSTOM}CustomResourceDefinitionVersion", "served"),
+    (f"{_CUSTOM}CustomResourceDefinitionVersion", "storage"),
+}
+"""(type, field) that the published schema requires and the server does without."""
+REQUIRED = {
+    f"{_CORE}ConfigMapEnvSource": ["name"],
+    f"{_CORE}ConfigMapKeySelector": ["name"],
+    f"{_CORE}ConfigMapProjection": ["name"],
+    f"{_CORE}ConfigMapVolumeSource": ["name"],
+    f"{_CORE}PersistentVolumeSpec": ["accessModes", "capacity"],
+    f"{_CORE}SecretEnvSource": ["name"],
+    f"{_CORE}SecretKeySelector": ["name"],
+    f"{_CORE}SecretProjection": ["name"],
+    f"{_CORE}SecretVolumeSource": ["secretName"],
+}
+"""By type, fields that the published schema does not require and the server does."""
+MAY_BE_EMPTY = {(f"{_CORE}HTTPHeader", "value")}
+"""(type, field) of text that must be set and may be empty."""
+
+_KEPT = ("$ref", "type", "enum", "minimum", "maximum")
+
+
+def types(published: Mapping[str, Any], enumerations: Mapping[tuple[str, str], list[str]]) -> dict[str, Any]:
+    """By name, every type that a kind may refer to. `enumerations`: values of a field, by (type, field)."""
+    return {
+        name: BY_HAND.get(name) or _type(name, definition, enumerations)
+        for name, definition in published.items()
+    }
+
+
+def kinds(published: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """(apiVersion, kind) → name of the type, of everything that is an object with metadata."""
+    found = {}
+    for name, definition in published.items():
+        if definition.get("properties", {}).get("metadata", {}).get("$ref") == f"#/$defs/{OBJECT_META}":
+            for gvk in definition.get("x-kubernetes-group-version-kind", ()):
+                found[f"{gvk['group']}/{gvk['version']}".lstrip("/"), gvk["kind"]] = name
+    return found
+
+
+def _type(name: str, definition: Mapping[str, Any], enumerations: Mapping[tuple[str, str], list[str]]) -> Any:
+    schema = _node(definition)
+    for field, values in ((field, enumerations.get((name, field))) for field in schema.get("properties", ())):
+        if values:
+            node = schema["properties"][field]
+            node = node.get("items", node)  # of a list each item
+            if "string" in node.get("type", ()):
+                node["enum"] = [*values, "", None]
+    required = {*schema.pop("required", ()), *REQUIRED.get(name, ())}
+    required = {field for field in required if (name, field) not in NOT_REQUIRED}
+    if required:
+        schema["required"] = sorted(required)
+    for field in required:
+        _not_null(schema["properties"][field], may_be_empty=(name, field) in MAY_BE_EMPTY)
+    return schema
+
+
+def _not_null(node: dict[str, Any], *, may_be_empty: bool) -> None:
+    """What must be set is not set where it is null, nor where a text is empty."""
+    node["type"] = [kind for kind in node.get("type", _ANYTHING) if kind != "null"]
+    if "enum" in node:
+        node["enum"] = [value for value in node["enum"] if value not in ("", None)]
+    elif node["type"] == ["string"] and "format" not in node and not may_be_empty:
+        node["minLength"] = 1
+
+
+def _node(node: Mapping[str, Any]) -> dict[str, Any]:
+    if node.get("format") in FORMATS:
+        return dict(FORMATS[node["format"]])
+    found = {key: node[key] for key in _KEPT if key in node and not (key == "enum" and len(node[key]) == 1)}
+    if isinstance(found.get("type"), str):
+        found["type"] = [found["type"], "null"]
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            found[key] = _node(node[key])
+        elif key in node:
+            found[key] = node[key]
+    if "properties" in node:
+        found["properties"] = {name: _node(child) for name, child in node["properties"].items()}
+    if "required" in node:
+        found["required"] = sorted(node["required"])
+    return found
