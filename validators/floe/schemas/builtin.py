@@ -30,6 +30,7 @@ BY_HAND: dict[str, dict[str, Any]] = {
 _CORE, _CUSTOM = "io.k8s.api.core.v1.", "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
 NOT_REQUIRED = {
     (f"{_CORE}LimitRangeSpec", "limits"),
+    (f"{_CORE}SleepAction", "seconds"),
     ("io.k8s.api.rbac.v1.RoleRef", "apiGroup"),
     ("io.k8s.api.scheduling.v1.PriorityClass", "value"),
     (f"{_CUSTOM}CustomResourceDefinitionVersion", "served"),
@@ -56,10 +57,7 @@ _KEPT = ("$ref", "type", "enum", "minimum", "maximum")
 
 def types(published: Mapping[str, Any], enumerations: Mapping[tuple[str, str], list[str]]) -> dict[str, Any]:
     """By name, every type that a kind may refer to. `enumerations`: values of a field, by (type, field)."""
-    return {
-        name: BY_HAND.get(name) or _type(name, definition, enumerations)
-        for name, definition in published.items()
-    }
+    return {name: BY_HAND.get(name) or _type(name, definition, enumerations) for name, definition in published.items()}
 
 
 def kinds(published: Mapping[str, Any]) -> dict[tuple[str, str], str]:

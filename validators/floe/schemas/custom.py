@@ -89,7 +89,9 @@ def _node(schema: Mapping[str, Any]) -> dict[str, Any]:
     if "items" in schema:
         found["items"] = _node(schema["items"])
     properties = {name: _node(child) for name, child in schema.get("properties", {}).items()}
-    required = [name for name in schema.get("required", ()) if "default" not in schema.get("properties", {}).get(name, {})]
+    required = [
+        name for name in schema.get("required", ()) if "default" not in schema.get("properties", {}).get(name, {})
+    ]
     if schema.get("x-kubernetes-embedded-resource"):
         properties |= {"apiVersion": {"type": ["string"]}, "kind": {"type": ["string"]}, "metadata": {}} | properties
         properties["metadata"] = {"$ref": f"#/$defs/{OBJECT_META}"}

@@ -78,7 +78,9 @@ def _lifecycle(api: Api, version: str, text: str) -> None:
     stages: dict[str, dict[str, str]] = {}
     for kind, stage, major, minor in _STAGE.findall(text):
         stages.setdefault(kind, {})[stage] = f"{major}.{minor}"
-    replacements = {kind: f"{f'{group}/{at}'.lstrip('/')} {name}" for kind, group, at, name in _REPLACEMENT.findall(text)}
+    replacements = {
+        kind: f"{f'{group}/{at}'.lstrip('/')} {name}" for kind, group, at, name in _REPLACEMENT.findall(text)
+    }
     for kind, stage in stages.items():
         if not kind.endswith("List"):
             api.lifecycle[version, kind] = (stage.get("Deprecated"), stage.get("Removed"), replacements.get(kind))

@@ -151,7 +151,11 @@ def _resources(resources: dict[str, Any], where: str) -> Problems:
     limits, requests = mapping(resources.get("limits")), mapping(resources.get("requests"))
     for group, amounts in (("limits", limits), ("requests", requests)):
         for name, amount in amounts.items():
-            if name not in _STANDARD_RESOURCES and not name.startswith("hugepages-") and ("/" not in name or key_problem(name)):
+            if (
+                name not in _STANDARD_RESOURCES
+                and not name.startswith("hugepages-")
+                and ("/" not in name or key_problem(name))
+            ):
                 yield f"{where}.{group}: {name!r} must be cpu, memory or ephemeral-storage, or have a domain before a /"
             if str(amount).startswith("-"):
                 yield f"{where}.{group}.{name} must not be negative"
@@ -257,7 +261,9 @@ def _is_cron_part(part: str, least: int, most: int, names: tuple[str, ...]) -> b
     numbers = []
     for word in (match["low"], match["high"]):
         if word is not None:
-            numbers.append(least + names.index(word.lower()) if word.lower() in names else int(word) if word.isdigit() else -1)
+            numbers.append(
+                least + names.index(word.lower()) if word.lower() in names else int(word) if word.isdigit() else -1
+            )
     return all(least <= number <= most for number in numbers) and numbers == sorted(numbers)
 
 

@@ -47,7 +47,9 @@ def removed(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
         if schemas.owns(item) and not schemas.knows(item) and (since := _removed(item, schemas)):
             found = schemas.lifecycle(item)
             use = f"; use {found.replacement}" if found and found.replacement else ""
-            yield Hit(item, f"Kubernetes {schemas.kubernetes} has no {item.api_version} {item.kind} any more{since}{use}")
+            yield Hit(
+                item, f"Kubernetes {schemas.kubernetes} has no {item.api_version} {item.kind} any more{since}{use}"
+            )
 
 
 def _removed(item: Object, schemas: Schemas) -> str:

@@ -1,0 +1,132 @@
+"""The schema verdict of floe-validate against that of a real API server, on objects with something wrong in them.
+
+hypothesis changes objects that the server takes: rendered ones and samples of more kinds. Both judge the same YAML. What
+the server answers with 400 or 404 is its decoder's and strict field validation's word: the schema. 422 is its opinion
+of values, of which floe-validate holds a part, so the two figures stand apart. FLOE_TRUTH=20000 takes that many objects,
+others in each run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from cluster.client import ApiServer, Verdict
+from cluster.mutations import dump, mutated, request
+from cluster.samples import samples
+from cluster.test_overlays import parsed
+from floe import crds, render, repo, yamlio
+from floe.errors import FloeError
+from floe.kubernetes import RELEASE
+from floe.validate.objects import objects
+from floe.validate.policies import api
+from floe.validate.schema import Schemas
+from floe.validate.stream import Stream
+
+ASKED_FOR = os.environ.get("FLOE_TRUTH")
+OBJECTS = int(ASKED_FOR or 2500)
+LEAST = 0.995
+SCHEMAS = Schemas()
+POLICIES = (api.schema, api.unknown_kind, api.removed, api.bad_name, api.bad_value)
+
+STRICTER = {
+    "metadata must be set": "the server makes up a name for a LimitRange without one; kubectl refuses to send it",
+    "metadata.name must be set": "the server makes up a name for a LimitRange without one; kubectl refuses to send it",
+    "stands twice": "kubectl drops the first of two equal keys before the server sees it",
+    "a key must be a string": "kubectl rewrites such a key",
+}
+"""What floe-validate refuses and the server takes, by a part of its message, and why that is as it should be."""
+
+
+def ours(body: bytes) -> list[str]:
+    """What floe-validate has against an object, as --strict-kinds has it."""
+    try:
+        stream = Stream(list(objects(yamlio.documents(body, "x"), "x")))
+    except FloeError as error:
+        return [error.message]
+    return [hit.message for policy in POLICIES for hit in policy(stream, SCHEMAS)]
+
+
+@pytest.fixture(scope="module")
+def seeds(api_server: ApiServer) -> list[dict[str, Any]]:
+    """Objects that both take; the kinds of controllers are defined on the server."""
+    assert api_server.version().startswith(f"v{RELEASE}.")
+    for definitions in crds.CONTROLLERS.values():
+        api_server.define(file for definition in definitions for file in definition.files())
+    found = samples()
+    for environment in repo.environments():
+        found += [one for one in parsed(render.render(environment)) if one["kind"] != "Namespace"]
+    for one, verdict in zip(found, api_server.dry_run(found), strict=True):
+        assert verdict.accepted, (one["kind"], one["metadata"], verdict)
+        assert not ours(dump(one).encode()), (one["kind"], one["metadata"])
+    return found
+
+
+def outcome(verdict: Verdict) -> str | None:
+    """accepted, schema or values; None where the server could not look at the object itself."""
+    if verdict.accepted:
+        return "accepted"
+    if verdict.status == 422:
+        return "values"
+    absent = verdict.status == 404 and verdict.reason == "NotFound"  # the namespace
+    return None if absent or verdict.status in (403, 409) else "schema"
+
+
+def test_agreement(api_server: ApiServer, seeds: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    trees: list[tuple[str, Any]] = []
+
+    @settings(
+        max_examples=OBJECTS,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @seed(int.from_bytes(os.urandom(4)) if ASKED_FOR else 20250131)
+    @given(mutated(seeds))
+    def mutate(example: tuple[str, Any]) -> None:
+        trees.append(example)
+
+    mutate()
+    verdicts = api_server.dry_run([request(tree) for _, tree in trees], create_namespaces=False)
+    counts: Counter[tuple[str, bool]] = Counter()
+    lax, strict, unexplained = [], [], []
+    for (done, tree), verdict in zip(trees, verdicts, strict=True):
+        truth = outcome(verdict)
+        if truth is None:
+            continue
+        body = dump(tree).encode()
+        found = ours(body)
+        counts[truth, not found] += 1
+        line = (
+            f"{tree.get('kind')}: {done}: server {verdict.status} {verdict.message[:200]!r}, floe-validate {found[:2]}"
+        )
+        if truth == "schema" and not found:
+            lax.append(line)
+        elif truth == "values" and not found:
+            strict.append(line)
+        elif truth == "accepted" and found and not any(part in found[0] for part in STRICTER):
+            unexplained.append(line)
+    schema = {key: count for key, count in counts.items() if key[0] != "values"}
+    by_schema, overall = agreement(schema), agreement(counts)
+    with capsys.disabled():
+        print(f"\nschema verdict: {by_schema[0]} of {by_schema[1]} agree, {by_schema[0] / by_schema[1]:.2%}")
+        print(f"with the server's opinion of values: {overall[0]} of {overall[1]}, {overall[0] / overall[1]:.2%}")
+        for (truth, accepts), count in sorted(counts.items()):
+            print(f"  server: {truth:<9} floe-validate: {'accepted' if accepts else 'refused':<9} {count:>6}")
+        for title, lines in (("unexplained", unexplained), ("taken, refused by schema", lax), ("values", strict)):
+            print("".join(f"  {title}: {line}\n" for line in lines[: None if ASKED_FOR else 5]), end="")
+    assert not lax
+    assert not unexplained
+    assert by_schema[0] >= LEAST * by_schema[1]
+    assert by_schema[1] >= min(OBJECTS, 2500) * 0.8
+
+
+def agreement(counts: dict[tuple[str, bool], int]) -> tuple[int, int]:
+    """(objects on which both say the same, all)."""
+    agreed = sum(count for (truth, accepts), count in counts.items() if (truth == "accepted") == accepts)
+    return agreed, sum(counts.values())
