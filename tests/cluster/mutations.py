@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cluster.client import Raw
+from floe import yamlio
 from floe.validate.objects import mapping, text
 
 Path = tuple[str | int, ...]
@@ -126,8 +127,15 @@ def mutated(draw: st.DrawFn, seeds: list[dict[str, Any]]) -> tuple[str, dict[str
 def request(tree: dict[str, Any]) -> Raw:
     """How the object is sent: to where kubectl would, as YAML."""
     head = [tree.get("apiVersion"), tree.get("kind"), mapping(tree.get("metadata")).get("namespace")]
-    version, kind, namespace = (text(part) for part in head)
+    version, kind, namespace = (text(_read(part)) for part in head)
     return Raw(dump(tree).encode(), version, kind, namespace)
+
+
+def _read(value: Any) -> Any:
+    """What kubectl would read of a scalar that stands in the YAML as it is."""
+    if not isinstance(value, Verbatim):
+        return value
+    return next((document.value for document in yamlio.documents(f"{value}\n", "scalar")), None)
 
 
 def dump(node: Any) -> str:

@@ -36,6 +36,7 @@ POLICIES = (api.schema, api.unknown_kind, api.removed, api.bad_name, api.bad_val
 STRICTER = {
     "metadata must be set": "the server makes up a name for a LimitRange without one; kubectl refuses to send it",
     "metadata.name must be set": "the server makes up a name for a LimitRange without one; kubectl refuses to send it",
+    "must be a string": "Go reads a list of numbers as bytes",
     "stands twice": "kubectl drops the first of two equal keys before the server sees it",
     "a key must be a string": "kubectl rewrites such a key",
 }
@@ -109,7 +110,7 @@ def test_agreement(api_server: ApiServer, seeds: list[dict[str, Any]], capsys: p
             lax.append(line)
         elif truth == "values" and not found:
             strict.append(line)
-        elif truth == "accepted" and found and not any(part in found[0] for part in STRICTER):
+        elif truth == "accepted" and found and not explained(done, found[0]):
             unexplained.append(line)
     schema = {key: count for key, count in counts.items() if key[0] != "values"}
     by_schema, overall = agreement(schema), agreement(counts)
@@ -124,6 +125,12 @@ def test_agreement(api_server: ApiServer, seeds: list[dict[str, Any]], capsys: p
     assert not unexplained
     assert by_schema[0] >= LEAST * by_schema[1]
     assert by_schema[1] >= min(OBJECTS, 2500) * 0.8
+
+
+def explained(done: str, message: str) -> bool:
+    if "must be a string" in message:
+        return "data" in done.lower()
+    return any(part in message for part in STRICTER)
 
 
 def agreement(counts: dict[tuple[str, bool], int]) -> tuple[int, int]:

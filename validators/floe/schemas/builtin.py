@@ -83,16 +83,17 @@ def _type(name: str, definition: Mapping[str, Any], enumerations: Mapping[tuple[
     if required:
         schema["required"] = sorted(required)
     for field in required:
-        _not_null(schema["properties"][field], may_be_empty=(name, field) in MAY_BE_EMPTY)
+        if (name, field) not in MAY_BE_EMPTY:
+            _not_null(schema["properties"][field])
     return schema
 
 
-def _not_null(node: dict[str, Any], *, may_be_empty: bool) -> None:
+def _not_null(node: dict[str, Any]) -> None:
     """What must be set is not set where it is null, nor where a text is empty."""
     node["type"] = [kind for kind in node.get("type", _ANYTHING) if kind != "null"]
     if "enum" in node:
         node["enum"] = [value for value in node["enum"] if value not in ("", None)]
-    elif node["type"] == ["string"] and "format" not in node and not may_be_empty:
+    elif node["type"] == ["string"] and "format" not in node:
         node["minLength"] = 1
 
 

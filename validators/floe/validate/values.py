@@ -56,6 +56,11 @@ def _twice(values: Iterator[Any], where: str, what: str) -> Problems:
         seen.add(value)
 
 
+def _set(node: dict[str, Any]) -> list[str]:
+    """The fields that are set; to the server null is not."""
+    return [key for key, value in node.items() if value is not None]
+
+
 def _texts(nodes: Any, field: str) -> Iterator[str]:
     return (node[field] for node in mappings(nodes) if node.get(field).__class__ is str and node[field])
 
@@ -74,7 +79,7 @@ def pod(spec: dict[str, Any], where: str, restart: tuple[str, ...] = (), claims:
         if name in volumes:
             yield f"{where}.volumes: the name {name} stands twice"
         volumes.add(name)
-        sources = [key for key, value in mapping(volume).items() if key != "name" and value is not None]
+        sources = [key for key in _set(mapping(volume)) if key != "name"]
         if len(sources) > 1:
             yield f"{where}.volumes[{number}] must have one source, not {', '.join(sources)}"
     volumes.update(claims)
@@ -108,8 +113,14 @@ def _container(container: dict[str, Any], where: str, volumes: set[str], names: 
         if "=" in text(variable.get("name")) or not variable.get("name"):
             yield f"{where}.env[{number}].name must be set, without ="
         source = variable.get("valueFrom")
-        if source is not None and len([key for key, value in source.items() if value is not None]) != 1:
+        if source is not None and len(_set(source)) != 1:
             yield f"{where}.env[{number}].valueFrom must name one source"
+    for number, source in enumerate(mappings(container.get("envFrom"))):
+        if bool(source.get("configMapRef")) == bool(source.get("secretRef")):
+            yield f"{where}.envFrom[{number}] must have configMapRef or secretRef"
+    for moment, handler in mapping(container.get("lifecycle")).items():
+        if moment != "stopSignal" and handler is not None and len(_set(handler)) != 1:
+            yield f"{where}.lifecycle.{moment} must have one of exec, httpGet, sleep, tcpSocket"
     if isinstance(container.get("volumeMounts"), list):
         for number, mount in enumerate(map(mapping, container["volumeMounts"])):
             if text(mount.get("name")) not in volumes:
@@ -192,6 +203,8 @@ def _workload(spec: dict[str, Any]) -> Problems:
     """What makes pods of one template for as long as it lives."""
     claims = _texts([mapping(claim.get("metadata")) for claim in mappings(spec.get("volumeClaimTemplates"))], "name")
     yield from _template(spec, ("Always",), claims=claims)
+    for number, claim in enumerate(mappings(spec.get("volumeClaimTemplates"))):
+        yield from _claim(mapping(claim.get("spec")), f"spec.volumeClaimTemplates[{number}].spec")
     yield from _not_negative(spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit")
     selector = mapping(spec.get("selector"))
     wanted = mapping(selector.get("matchLabels"))
@@ -354,10 +367,10 @@ def _binding(value: dict[str, Any]) -> Problems:
             yield f"{where}.apiGroup must be rbac.authorization.k8s.io"
 
 
-def _claim(spec: dict[str, Any]) -> Problems:
-    yield from _required(spec, "spec", "accessModes")
+def _claim(spec: dict[str, Any], where: str = "spec") -> Problems:
+    yield from _required(spec, where, "accessModes")
     if mapping(mapping(spec.get("resources")).get("requests")).get("storage") is None:
-        yield "spec.resources.requests.storage must be set"
+        yield f"{where}.resources.requests.storage must be set"
 
 
 def _budget(spec: dict[str, Any]) -> Problems:
@@ -374,8 +387,17 @@ def _network_policy(spec: dict[str, Any]) -> Problems:
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for number, rule in enumerate(mappings(spec.get(direction))):
             for count, peer in enumerate(mappings(rule.get(peers))):
-                if not [key for key, value in peer.items() if value is not None]:
-                    yield f"spec.{direction}[{number}].{peers}[{count}] must name a peer"
+                where = f"spec.{direction}[{number}].{peers}[{count}]"
+                if not _set(peer):
+                    yield f"{where} must name a peer"
+                for selector in ("podSelector", "namespaceSelector"):
+                    labels = mapping(peer.get(selector)).get("matchLabels")
+                    yield from label_problems(labels, f"{where}.{selector}.matchLabels")
+            for count, port in enumerate(mappings(rule.get("ports"))):
+                if not _is_port_name(port.get("port")):
+                    yield f"spec.{direction}[{number}].ports[{count}].port must be a number or the name of a port"
+    if len(spec.get("policyTypes") or ()) > len(("Ingress", "Egress")):
+        yield "spec.policyTypes must be Ingress, Egress or both"
 
 
 def _scaler(spec: dict[str, Any]) -> Problems:
@@ -392,6 +414,8 @@ def _ingress(spec: dict[str, Any]) -> Problems:
     for number, rule in enumerate(mappings(spec.get("rules"))):
         if (host := text(rule.get("host"))) and not is_subdomain(host.removeprefix("*.")):
             yield f"spec.rules[{number}].host must be a DNS name: a-z, 0-9, - and ."
+        if rule.get("http") is not None:
+            yield from _required(rule["http"], f"spec.rules[{number}].http", "paths")
         for count, path in enumerate(mappings(mapping(rule.get("http")).get("paths"))):
             where = f"spec.rules[{number}].http.paths[{count}]"
             backend = mapping(path.get("backend"))
