@@ -33,6 +33,25 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+Paint = Callable[[str, str], str]
+"""(text, style) → the text in that style."""
+
+
+def paint() -> Paint:
+    """How to style what goes to stdout without rich, whose import costs more than a validation."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return lambda text, _style: text
+    return lambda text, style: f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+
+
+def markup(text: str, style: str) -> str:
+    """A Paint for what rich prints."""
+    from rich.markup import escape
+
+    return f"[{style}]{escape(text)}[/]"
+
+
 def fail(error: FloeError) -> int:
     """Print an error and its remedy; returns the exit code."""
     from rich.markup import escape

@@ -79,7 +79,7 @@ def _overlays(story: Story) -> bool:
     for name in OVERLAYS:
         with story.step(f"overlays/{name}") as said:
             report = validate(render.render(name), f"overlays/{name}", schemas)
-            said.append(verdict(report))
+            said.append(verdict(report, console.markup))
             if names := [str(chart) for chart in charts.pinned(name) if chart.is_stand_in()]:
                 said.append(f"[yellow]from stand-ins of the charts {', '.join(names)}[/]")
         if report.count("error"):

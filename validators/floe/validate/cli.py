@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import BinaryIO, NoReturn
 
 from floe import console
 from floe.errors import FloeError
@@ -18,42 +17,62 @@ from floe.validate.policies import POLICIES
 from floe.validate.run import FILES, validate
 from floe.validate.schema import Schemas
 
-app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
-
 FORMATS = tuple(output.WRITERS)
+_MOST_BYTES = 100 << 20
+"""Of one stream: ten times what ten thousand documents take."""
+
+_EXAMPLES = """\
+exit codes: 0 ok (warnings included), 1 findings, 2 cannot run
+
+examples:
+  kustomize build --enable-helm overlays/prod | floe-validate
+  floe-validate dev prod
+  floe-validate --format json prod > report.json
+  floe-validate --format sarif prod > floe.sarif
+  floe-validate --kubernetes 1.35 --crds our-crds/ --strict-kinds prod
+  floe-validate --explain FLOE010
+"""
 
 
-@app.command()
-def command(
-    sources: Annotated[
-        list[str] | None, typer.Argument(help="overlays to render, or YAML files; stdin without any, and as -")
-    ] = None,
-    env: Annotated[str | None, typer.Option(help="environment of the stream; its annotation says it otherwise")] = None,
-    form: Annotated[str, typer.Option("--format", "-f", help=f"one of {', '.join(FORMATS)}")] = "text",
-    kubernetes: Annotated[str, typer.Option(help="Kubernetes release to check against")] = RELEASE,
-    explain: Annotated[str | None, typer.Option(metavar="CODE", help="say what a code means and what to do")] = None,
-) -> None:
-    """Check rendered manifests: the API server's schema, references, credentials and the rules of the house.
+class _Parser(argparse.ArgumentParser):
+    """argparse and not typer, whose import alone takes as long as a whole validation."""
 
-    Exit codes: 0 ok (warnings included), 1 findings, 2 cannot run.
+    def error(self, message: str) -> NoReturn:
+        raise FloeError(message, "floe-validate --help")
 
-    \b
-    Examples:
-      kustomize build --enable-helm overlays/prod | floe-validate
-      floe-validate dev prod
-      floe-validate --format json prod > report.json
-      floe-validate --format sarif prod > floe.sarif
-      floe-validate --explain FLOE010
-    """
-    if explain:
-        return _explain(explain)
-    if form not in FORMATS:
-        raise FloeError(f"there is no format {form!r}", f"formats: {', '.join(FORMATS)}")
-    schemas = Schemas(kubernetes)
-    reports = [validate(content, name, schemas, env) for name, content in _read(sources or [])]
-    output.WRITERS[form](reports)
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="floe-validate",
+        description="Check rendered manifests: what the API server would say of them, references, credentials and the "
+        "rules of the house.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("sources", nargs="*", help="overlays to render, or YAML files; stdin without any, and as -")
+    add("--env", help="environment of the stream; its annotation says it otherwise")
+    add("--format", "-f", default="text", metavar="FORMAT", help=f"one of {', '.join(FORMATS)}")
+    add("--kubernetes", default=RELEASE, metavar="RELEASE", help=f"Kubernetes release to check against ({RELEASE})")
+    add("--crds", type=Path, metavar="DIR", help="folder of CustomResourceDefinitions whose kinds are checked too")
+    add("--strict-kinds", action="store_true", help="a kind without a schema is an error")
+    add("--explain", metavar="CODE", help="say what a code means and what to do")
+    return parser
+
+
+def app() -> None:
+    """The command, with the arguments of the process."""
+    options = _parser().parse_args()
+    if options.explain:
+        return _explain(options.explain)
+    if options.format not in FORMATS:
+        raise FloeError(f"there is no format {options.format!r}", f"formats: {', '.join(FORMATS)}")
+    schemas = Schemas(options.kubernetes, options.crds, strict_kinds=options.strict_kinds)
+    reports = [validate(content, name, schemas, options.env) for name, content in _read(options.sources)]
+    output.WRITERS[options.format](reports)
     if any(report.count("error") for report in reports):
-        raise typer.Exit(1)
+        sys.exit(1)
     return None
 
 
@@ -65,7 +84,8 @@ def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
             yield "stdin", _stdin()
         elif path.suffix in FILES:
             try:
-                yield source, path.read_bytes()
+                with path.open("rb") as file:
+                    yield source, _bounded(file, source)
             except OSError as error:
                 raise FloeError(f"cannot read {source}: {error.strerror}", "check the path") from error
         else:
@@ -80,14 +100,21 @@ def _stdin() -> bytes:
         raise FloeError(
             "no manifests on standard input", "floe-validate ENV, or pipe: kustomize build --enable-helm … |"
         )
-    return sys.stdin.buffer.read()
+    return _bounded(sys.stdin.buffer, "stdin")
+
+
+def _bounded(file: BinaryIO, source: str) -> bytes:
+    content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise FloeError(f"{source}: more than {_MOST_BYTES >> 20} MiB", "split the stream: that is no set of manifests")
+    return content
 
 
 def _explain(code: str) -> None:
     for policy in POLICIES:
         if policy.code == code.upper():
             heading, _, rest = output.explanation(policy).partition("\n")
-            console.out().print(f"[bold]{heading}[/]\n{rest}", end="")
+            print(f"{console.paint()(heading, 'bold')}\n{rest}", end="")
             return
     raise FloeError(f"there is no code {code!r}", f"codes: {', '.join(policy.code for policy in POLICIES)}")
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import quote
 
 from floe import console, repo
 from floe.errors import FloeError
@@ -19,9 +17,7 @@ from floe.validate.run import Report
 
 def text(reports: Sequence[Report]) -> None:
     """Print findings for a person, a verdict a report. What is waived is counted only."""
-    from rich.markup import escape
-
-    out = console.out()
+    paint = console.paint()
     for report in reports:
         for finding in report.findings:
             if finding.waived:
@@ -29,24 +25,23 @@ def text(reports: Sequence[Report]) -> None:
             colour = "red" if finding.severity == "error" else "yellow"
             place = [f"{finding.source}, document {finding.document}, line {finding.line}"]
             place += [f"from {finding.file}"] if finding.file else []
-            out.print(
-                f"[{colour}]{finding.code} {finding.severity}[/] [bold]{escape(finding.object)}[/] "
-                f"[dim]({escape(', '.join(place))})[/]"
-            )
-            out.print(f"  {escape(finding.message)}")
-            out.print(f"  [dim]next: {escape(finding.remedy)}[/]")
+            where = ", ".join(place)
+            head = paint(f"{finding.code} {finding.severity}", colour)
+            print(f"{head} {paint(finding.object, 'bold')} {paint(f'({where})', 'dim')}")
+            print(f"  {finding.message}")
+            print(f"  {paint(f'next: {finding.remedy}', 'dim')}")
         for codes, reason in _left_out(report):
-            out.print(f"[dim]left out: {codes}: {escape(reason)}[/]")
-        out.print(f"{escape(report.source)}: {verdict(report)}")
+            print(paint(f"left out: {codes}: {reason}", "dim"))
+        print(f"{report.source}: {verdict(report, paint)}")
 
 
-def verdict(report: Report) -> str:
-    """In a few words, with rich's markup: `31 objects, ok, 1 warning, 2 waived`."""
+def verdict(report: Report, paint: console.Paint) -> str:
+    """In a few words: `31 objects, ok, 1 warning, 2 waived`."""
     errors, warnings = report.count("error"), report.count("warning")
     objects = f"{report.objects} object{'s' * (report.objects != 1)}"
-    words = [objects, f"[red]{errors} error{'s' * (errors != 1)}[/]" if errors else "[green]ok[/]"]
+    words = [objects, paint(f"{errors} error{'s' * (errors != 1)}", "red") if errors else paint("ok", "green")]
     if warnings:
-        words.append(f"[yellow]{warnings} warning{'s' * (warnings != 1)}[/]")
+        words.append(paint(f"{warnings} warning{'s' * (warnings != 1)}", "yellow"))
     if waived := sum(bool(finding.waived) for finding in report.findings):
         words.append(f"{waived} waived")
     return ", ".join(words)
@@ -153,6 +148,10 @@ def _rule(policy: Policy) -> dict[str, Any]:
 
 
 def _result(report: Report, finding: Finding, rule: int) -> dict[str, Any]:
+    from urllib.parse import quote
+
+    import hashlib
+
     uri, line = _place(report, finding)
     physical: dict[str, Any] = {"artifactLocation": {"uri": quote(uri or finding.source)}}
     if line:

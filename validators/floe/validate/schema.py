@@ -20,11 +20,13 @@ _TOO_MANY = 20  # errors of one object that are worth reading
 class Schemas:
     """Validators of one Kubernetes release, each built when its kind is first seen.
 
-    `crds`: a folder of CustomResourceDefinitions that add kinds. Raises FloeError for a release without schemas.
+    `crds`: a folder of CustomResourceDefinitions that add kinds. `strict_kinds`: a kind without a schema is an error.
+    Raises FloeError for a release without schemas.
     """
 
-    def __init__(self, kubernetes: str = RELEASE, crds: Path | None = None) -> None:
+    def __init__(self, kubernetes: str = RELEASE, crds: Path | None = None, *, strict_kinds: bool = False) -> None:
         self.catalog = Catalog(kubernetes, crds)
+        self.strict_kinds = strict_kinds
         self.kubernetes = kubernetes
         self._kinds: dict[tuple[str, str], Kind | None] = {}
         self._validators: dict[str, Any] = {}

@@ -53,7 +53,7 @@ def _finding(stream: Stream, policy: Policy, hit: Hit, waived: str = "") -> Find
     item = hit.item
     return Finding(
         policy.code,
-        policy.severity,
+        hit.severity or policy.severity,
         item.source,
         item.document,
         item.line,

@@ -76,7 +76,9 @@ def unknown_kind(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     for item in stream.objects:
         if item.api_version and item.kind and not schemas.knows(item) and not schemas.owns(item):
             yield Hit(
-                item, f"no schema of {item.api_version} {item.kind} in Kubernetes {schemas.kubernetes}: not checked"
+                item,
+                f"no schema of {item.api_version} {item.kind} in Kubernetes {schemas.kubernetes}: not checked",
+                severity="error" if schemas.strict_kinds else None,
             )
 
 

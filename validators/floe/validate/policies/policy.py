@@ -15,13 +15,15 @@ from floe.validate.stream import Stream
 class Hit(NamedTuple):
     """What a policy found: the object, what is wrong with it, and whether a waiver may let it stand.
 
-    `file`: where the mistake is, in the repository, if not in what the object was made from.
+    `file`: where the mistake is, in the repository, if not in what the object was made from. `severity`: if another than
+    the policy's.
     """
 
     item: Object
     message: str
     waivable: bool = True
     file: str = ""
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True)
