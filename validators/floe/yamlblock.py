@@ -129,6 +129,10 @@ def read(lines: list[str]) -> tuple[Any, int]:
         line = lines[number]
         number += 1
         what, column, key, value = known(line) or _line(line)
+        if what == _VALUE and column == at and node.__class__ is dict and key is not None and key not in node:
+            node[key] = value  # by far the most
+            waits = None
+            continue
         if not what:
             continue
         if node is None:

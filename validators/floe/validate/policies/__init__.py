@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from floe.validate import waivers
+from floe.validate import forked, waivers
 from floe.validate.findings import Finding, Omission
+from floe.validate.objects import Object
 from floe.validate.policies.policy import Hit, Policy
 from floe.validate.policies.table import POLICIES, WAIVER
 from floe.validate.schema import Schemas
