@@ -8,6 +8,7 @@ that stand twice, and all that is wrong. What it does read must be what the full
 from __future__ import annotations
 
 import re
+from operator import length_hint
 from typing import Any
 
 from floe.yamlscalars import resolve
@@ -40,20 +41,25 @@ _BARE = re.compile(_FORM)
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "t": "\t"}
 
-_seen: dict[str, Line] = {}
 _MAX_SEEN = 1 << 16
 _MAX_LENGTH = 1 << 9
 
 
-def _line(line: str) -> Line:
-    """What a line says by itself. Raises Other. Most lines of a stream come again, so they are remembered."""
-    body = line.lstrip(" ")
-    found = (_SKIP, 0, None, None) if not body or body[0] == "#" else _content(body.rstrip(" "), len(line) - len(body))
-    if len(line) < _MAX_LENGTH:
-        if len(_seen) == _MAX_SEEN:
-            _seen.clear()
-        _seen[line] = found
-    return found
+class _Seen(dict[str, Line]):
+    """What a line says by itself, by line; Raises Other. Most lines of a stream come again, so they are remembered."""
+
+    def __missing__(self, line: str) -> Line:
+        body = line.lstrip(" ")
+        comment = not body or body[0] == "#"
+        found = (_SKIP, 0, None, None) if comment else _content(body.rstrip(" "), len(line) - len(body))
+        if len(line) < _MAX_LENGTH:
+            if len(self) == _MAX_SEEN:
+                self.clear()
+            self[line] = found
+        return found
+
+
+_seen = _Seen()
 
 
 def _content(body: str, column: int) -> Line:
@@ -118,17 +124,13 @@ def read(lines: list[str]) -> tuple[Any, int]:
     A document of comments is None. Raises Other. The caller has made sure that there are no characters that only some
     take for a line break.
     """
-    known = _seen.get
     node: Any = None  # the innermost open collection, and the column in which its keys or dashes stand
     at = -1
     stack: list[tuple[Any, int]] = []
     waits: Any = None  # the key or index whose value may begin on the next line
-    first = number = 0
-    count = len(lines)
-    while number < count:
-        line = lines[number]
-        number += 1
-        what, column, key, value = known(line) or _line(line)
+    first = 0
+    rest = iter(lines)
+    for what, column, key, value in map(_seen.__getitem__, rest):
         if what == _VALUE and column == at and node.__class__ is dict and key is not None and key not in node:
             node[key] = value  # by far the most
             waits = None
@@ -136,7 +138,7 @@ def read(lines: list[str]) -> tuple[Any, int]:
         if not what:
             continue
         if node is None:
-            first, at = number - 1, column
+            first, at = len(lines) - length_hint(rest) - 1, column
             root = node = [] if what == _ITEM else {}
         elif waits is not None and (column > at or (column == at and what == _ITEM and node.__class__ is dict)):
             stack.append((node, at))
@@ -184,7 +186,10 @@ def read(lines: list[str]) -> tuple[Any, int]:
         elif what == _MAP:
             node[key] = dict(value)
         else:
-            node[key], number = _literal(lines, number, at, value)
+            number = len(lines) - length_hint(rest)
+            node[key], end = _literal(lines, number, at, value)
+            for _ in range(end - number):
+                next(rest)
     return (root if node is not None else None), first
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,4 +124,12 @@ def _explain(code: str) -> None:
 def main() -> None:
     """Entry point."""
     gc.disable()  # what a validation builds lives until the end of the process
-    console.run(app)
+    try:
+        console.run(app)
+        code: object = 0
+    except SystemExit as done:
+        code = done.code
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed by us or by its reader, or never there
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 0)  # and nobody need take it apart

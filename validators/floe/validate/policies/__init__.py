@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from floe.validate import forked, waivers
+from floe.validate import waivers
 from floe.validate.findings import Finding, Omission
 from floe.validate.objects import Object
 from floe.validate.policies.policy import Hit, Policy
@@ -13,7 +14,7 @@ from floe.validate.policies.table import POLICIES, WAIVER
 from floe.validate.schema import Schemas
 from floe.validate.stream import LeftOut, Stream
 
-__all__ = ["POLICIES", "Outcome", "Policy", "check"]
+__all__ = ["POLICIES", "Outcome", "Policy", "Ran", "check", "first"]
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,24 @@ class Outcome:
     left_out: list[Omission]
 
 
-def check(stream: Stream, schemas: Schemas, today: datetime.date | None = None) -> Outcome:
-    """Run every policy. `today` decides whether a waiver has expired; without it, the clock does."""
+def check(
+    stream: Stream,
+    schemas: Schemas,
+    today: datetime.date | None = None,
+    apart: Callable[[], list[Ran]] | None = None,
+) -> Outcome:
+    """Run every policy. `today` decides whether a waiver has expired; without it, the clock does.
+
+    `apart` gets what `first` found of the same objects, where that was worked out elsewhere.
+    """
     waivable = {policy.code for policy in POLICIES if policy.waivable}
     found = list(waivers.read(stream.objects, waivable, today or datetime.datetime.now(datetime.UTC).date()))
     in_force = {(id(waiver.item), waiver.code): waiver for waiver in found if not waiver.problem}
     findings, left_out = [], []
     unused = dict(in_force)
-    for policy in POLICIES:
-        hits: list[Hit] = []
-        try:
-            hits.extend(policy.check(stream, schemas))
-        except LeftOut as reason:
-            left_out.append(Omission(policy.code, str(reason)))
+    for policy, hits, reason in _run(stream, schemas, apart):
+        if reason:
+            left_out.append(Omission(policy.code, reason))
             for key in [key for key in unused if key[1] == policy.code]:
                 del unused[key]  # nobody knows whether it waives something
         for hit in hits:
@@ -48,6 +54,42 @@ def check(stream: Stream, schemas: Schemas, today: datetime.date | None = None) 
     problems += [Hit(waiver.item, f"the waiver of {waiver.code} waives nothing") for waiver in unused.values()]
     findings += [_finding(stream, WAIVER, hit) for hit in problems]
     return Outcome(sorted(findings, key=lambda finding: (finding.document, finding.code)), left_out)
+
+
+_FIRST = [policy for policy in POLICIES if policy.code < "FLOE010"]
+"""What the API server says, which needs nothing but the objects."""
+_BY_NUMBER = Object("", 0, 0, {})  # in place of an object that another process has itself
+Ran = tuple[list[tuple[int, Hit]], str]
+"""What a policy found, each with the number of its object, and why it did not look everywhere, if so."""
+
+
+def first(found: list[Object], schemas: Schemas) -> list[Ran]:
+    """What the policies of the API server find, in a form that can come from another process."""
+    stream, numbers = Stream(found), {id(item): number for number, item in enumerate(found)}
+    ran = (_ran(policy, stream, schemas) for policy in _FIRST)
+    return [([(numbers[id(hit.item)], hit._replace(item=_BY_NUMBER)) for hit in hits], why) for hits, why in ran]
+
+
+def _run(
+    stream: Stream, schemas: Schemas, apart: Callable[[], list[Ran]] | None
+) -> Iterator[tuple[Policy, list[Hit], str]]:
+    """(policy, hits, why it did not look everywhere), in the table's order."""
+    others = [(policy, *_ran(policy, stream, schemas)) for policy in POLICIES if policy not in _FIRST]
+    if apart is None:
+        yield from ((policy, *_ran(policy, stream, schemas)) for policy in _FIRST)
+    else:
+        for policy, (hits, why) in zip(_FIRST, apart(), strict=True):
+            yield policy, [hit._replace(item=stream.objects[number]) for number, hit in hits], why
+    yield from others
+
+
+def _ran(policy: Policy, stream: Stream, schemas: Schemas) -> tuple[list[Hit], str]:
+    hits: list[Hit] = []
+    try:
+        hits.extend(policy.check(stream, schemas))
+    except LeftOut as reason:
+        return hits, str(reason)
+    return hits, ""
 
 
 def _finding(stream: Stream, policy: Policy, hit: Hit, waived: str = "") -> Finding:
