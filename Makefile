@@ -17,7 +17,7 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test test-cluster lint types format bench lock clean
+.PHONY: help setup demo test test-cluster fuzz schemas lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,12 @@ test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" i
 test-cluster: setup ## the overlays against a real Kubernetes API server (ARGS as for test)
 	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver
 	@$(BIN)/python -m pytest -o testpaths=tests/cluster $(ARGS)
+
+fuzz: setup ## more than 100,000 inputs that try to break floe-validate (ARGS as for test)
+	@FLOE_FUZZ=25 $(BIN)/python -m pytest tests/property/test_validate_robust.py tests/property/test_yaml_block.py $(ARGS)
+
+schemas: $(STAMP) ## derive the schemas of floe-validate anew from what upstream publishes (needs Go)
+	@$(BIN)/python -m floe.schemas.derive
 
 lint: $(STAMP) ## ruff and yamllint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/yamllint --strict .

@@ -1,7 +1,7 @@
 """floe-validate against kubeconform, as whole processes on the same stream with the same schemas.
 
-kubeconform checks schemas and nothing else; floe-validate has all its policies on. Both read stdin and take turns, after
-a warm-up: on 10,000 documents, on 20,000, and on an overlay, which is mostly the start of the process.
+kubeconform checks schemas and nothing else; floe-validate has all its policies on. Both read stdin and take turns,
+after a warm-up: on 10,000 documents, on 20,000, and on an overlay, which is mostly the start of the process.
 """
 
 from __future__ import annotations

@@ -27,9 +27,11 @@ class Pairs(list[tuple[str, Any]]):
 
 
 ODD = (
-    *("yes", "No", "on", "y", "true", "~", "null", "0777", "0o17", "0x1F", "0b11", "1_000", "1e3", "1.5", "1.0", ".5", "-1"),
-    *("0", "1", "70000", "2147483648", "9223372036854775808", "1e400", "12:30", "2001-01-01", "2001-01-01T00:00:00Z"),
-    *("100m", "1Gi", "50%", "''", "' '", "'1'", "abc", "Abc_D", "a/b", "-a", "a.b.c", "{}", "[]", "[1]", "{a: b}", "=", "é"),
+    *("yes", "No", "on", "y", "true", "~", "null", "0777", "0o17", "0x1F", "0b11", "1_000", "1e3", "1.5", "1.0", ".5"),
+    *("-1", "0", "1", "70000", "2147483648", "9223372036854775808", "1e400", "12:30", "2001-01-01"),
+    "2001-01-01T00:00:00Z",
+    *("100m", "1Gi", "50%", "''", "' '", "'1'", "abc", "Abc_D", "a/b", "-a", "a.b.c", "{}", "[]", "[1]"),
+    *("{a: b}", "=", "é"),
 )  # fmt: skip
 _TYPOS = (
     lambda key: f"{key}s",
@@ -66,7 +68,7 @@ def odd(tree: Any, path: Path, draw: Any) -> None:
 def retype(tree: Any, path: Path, draw: Any) -> None:
     parent, last = at(tree, path[:-1]), path[-1]
     value = parent[last]
-    forms = [[value], {"value": value}, None, 1, True, "text"]
+    forms: list[Any] = [[value], {"value": value}, None, 1, True, "text"]
     if not isinstance(value, (dict, list)):
         forms += [str(value), Verbatim("1.5")]
     parent[last] = draw(st.sampled_from(forms))
@@ -96,8 +98,8 @@ def nest(tree: Any, path: Path, draw: Any) -> None:
 def duplicate(tree: Any, path: Path, draw: Any) -> None:
     """An item twice in its list, a key twice in its mapping or under another name."""
     parent, last = at(tree, path[:-1]), path[-1]
-    if isinstance(parent, list):
-        parent.insert(last if isinstance(last, int) else 0, copy.deepcopy(parent[last]))
+    if isinstance(last, int):
+        parent.insert(last, copy.deepcopy(parent[last]))
         return
     other = draw(st.sampled_from([last, *(key for key in parent if key != last)]))
     if other == last and path[:-1]:

@@ -1,15 +1,16 @@
 """The schema verdict of floe-validate against that of a real API server, on objects with something wrong in them.
 
-hypothesis changes objects that the server takes: rendered ones and samples of more kinds. Both judge the same YAML. What
-the server answers with 400 or 404 is its decoder's and strict field validation's word: the schema. 422 is its opinion
-of values, of which floe-validate holds a part, so the two figures stand apart. FLOE_TRUTH=20000 takes that many objects,
-others in each run.
+hypothesis changes objects that the server takes: rendered ones and those of samples/, of more kinds. Both judge the
+same YAML. What the server answers with 400 or 404 is its decoder's and strict field validation's word: the schema. 422
+is its opinion of values, of which floe-validate holds a part, so the two figures stand apart. FLOE_TRUTH=20000 takes
+that many objects, others in each run.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from cluster.client import ApiServer, Verdict
 from cluster.mutations import dump, mutated, request
-from cluster.samples import samples
-from cluster.test_overlays import parsed
-from floe import crds, render, repo, yamlio
+from floe import render, repo, yamlio
 from floe.errors import FloeError
 from floe.kubernetes import RELEASE
 from floe.validate.objects import objects
@@ -53,15 +52,14 @@ def ours(body: bytes) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def seeds(api_server: ApiServer) -> list[dict[str, Any]]:
-    """Objects that both take; the kinds of controllers are defined on the server."""
-    assert api_server.version().startswith(f"v{RELEASE}.")
-    for definitions in crds.CONTROLLERS.values():
-        api_server.define(file for definition in definitions for file in definition.files())
-    found = samples()
+def seeds(defined: ApiServer) -> list[dict[str, Any]]:
+    """Objects that both take."""
+    assert defined.version().startswith(f"v{RELEASE}.")
+    found = [yamlio.load_file(file) for file in sorted((Path(__file__).parent / "samples").glob("*.yaml"))]
     for environment in repo.environments():
-        found += [one for one in parsed(render.render(environment)) if one["kind"] != "Namespace"]
-    for one, verdict in zip(found, api_server.dry_run(found), strict=True):
+        stream = objects(yamlio.documents(render.render(environment), environment), environment)
+        found += [one.value for one in stream if one.kind != "Namespace"]
+    for one, verdict in zip(found, defined.dry_run(found), strict=True):
         assert verdict.accepted, (one["kind"], one["metadata"], verdict)
         assert not ours(dump(one).encode()), (one["kind"], one["metadata"])
     return found

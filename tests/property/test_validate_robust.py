@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from floe.errors import FloeError
 from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
+from fuzz import inputs
 
 PLANTED = "correct-horse-battery-staple-7"
 STREAM = f"""\
@@ -147,13 +148,13 @@ def paths(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(deeper for key, value in below for deeper in paths(value, (*path, key)))]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(edits)
 def test_edited_text(pieces: list[tuple[int, int, str]]) -> None:
     attempt(edited(pieces).encode(errors="replace"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=inputs(200), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(STREAM)), st.binary(max_size=4)), min_size=1, max_size=5))
 def test_edited_bytes(pieces: list[tuple[int, bytes]]) -> None:
     content = STREAM.encode()
@@ -162,13 +163,13 @@ def test_edited_bytes(pieces: list[tuple[int, bytes]]) -> None:
     attempt(content)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=inputs(100), deadline=None)
 @given(st.binary(max_size=300) | st.text().map(lambda text: text.encode(errors="surrogatepass")))
 def test_anything(content: bytes) -> None:
     attempt(content)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(st.data(), trees)
 def test_any_value_anywhere(data: st.DataObject, tree: Any) -> None:
     """Policies run on objects that the schema refuses, so no part may be taken for what it should be."""

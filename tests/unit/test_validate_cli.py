@@ -119,6 +119,50 @@ def test_stdin_that_is_closed_or_a_terminal() -> None:
     assert "no manifests on standard input" in message(done)
 
 
+def test_more_than_any_set_of_manifests(tmp_path: Path) -> None:
+    file = tmp_path / "large.yaml"
+    with file.open("wb") as made:
+        made.truncate(200 << 20)
+    with file.open("rb") as stdin:
+        limits = ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh"]
+        done = subprocess.run([*limits, *COMMAND], stdin=stdin, capture_output=True, timeout=60, check=False)
+    assert "stdin: more than 100 MiB" in message(done)
+    assert f"{file}: more than 100 MiB" in message(run("", str(file)))
+
+
+def test_schemas_for_other_kinds(tmp_path: Path) -> None:
+    (tmp_path / "crds").mkdir()
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"kind": "Thing", "plural": "things"},
+            "versions": [
+                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+            ],
+        },
+    }
+    file = tmp_path / "crds" / "thing.json"
+    file.write_text(json.dumps(definition))
+    assert run(WARNED, "--crds", str(file.parent)).stdout.decode().endswith("stdin: 1 object, ok\n")
+    done = run(f"{WARNED}spec: 1\n", "--crds", str(file.parent))
+    assert (done.returncode, b"unknown field spec" in done.stdout) == (1, True)
+    assert "holds no CustomResourceDefinition" in message(run(WARNED, "--crds", str(ROOT / "docs")))
+    assert "is no folder" in message(run(WARNED, "--crds", str(file)))
+    file.write_text(json.dumps({**definition, "spec": {"group": "example.com"}}))
+    assert "is not as apiextensions.k8s.io/v1 has it" in message(run(WARNED, "--crds", str(file.parent)))
+
+
+def test_kinds_without_a_schema_are_named_and_errors_where_asked() -> None:
+    for arguments, code in (((), 0), (("--strict-kinds",), 1)):
+        done = run(WARNED, *arguments)
+        assert done.returncode == code
+        assert b"no schema of example.com/v1 Thing" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("content", "document", "line"),
     [

@@ -1,8 +1,9 @@
 """The plain block form of YAML, in which kustomize prints manifests, read a line at a time.
 
-It reads what it is sure of and leaves every other document to the full loader (floe.yamlio), which takes five times as
-long: anchors, tags, flow collections in each other or over several lines, folded and continued text, unusual keys, keys
-that stand twice, and all that is wrong. What it does read must be what the full loader makes of it; a property test compares them.
+It reads what it is sure of and leaves every other document to the full loader (floe.yamlfull), which takes four times
+as long: anchors, tags, flow collections in each other or over several lines, folded and continued text, unusual keys,
+keys that stand twice, and all that is wrong. What it does read must be what the full loader makes of it; a property
+test compares them.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ _FLOW_LIST = re.compile(rf"\[ *(?:{_IN_FLOW}(?: *, *{_IN_FLOW})*)? *\]")
 _PAIR = rf"{_KEY.replace('?P<key>', '?:')}: +{_IN_FLOW}"
 _FLOW_MAP = re.compile(rf"\{{ *(?:{_PAIR}(?: *, *{_PAIR})*)? *\}}")
 _FLOW_ITEM = re.compile(_IN_FLOW)
-_ENTRY = re.compile(rf"{_KEY}:(?: +{_FORM})?")
-_BARE = re.compile(_FORM)
+_COMMENT = r"(?: +\#.*)?"
+_ENTRY = re.compile(rf"{_KEY}:(?: +{_FORM})?{_COMMENT}")
+_BARE = re.compile(f"{_FORM}{_COMMENT}")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "t": "\t"}
 
@@ -79,7 +81,7 @@ def _content(body: str, column: int) -> Line:
     if match is None:
         raise Other
     form = match.lastgroup if match.lastgroup != "key" else None
-    text = match[form] if form else ""
+    text = match[form].rstrip(" ") if form else ""
     if form == "literal":
         return _LITERAL, column, key, text == "|"
     if form == "list":
@@ -130,6 +132,7 @@ def read(lines: list[str]) -> tuple[Any, int]:
     waits: Any = None  # the key or index whose value may begin on the next line
     first = 0
     rest = iter(lines)
+    key: Any  # of a mapping, or the index in a list
     for what, column, key, value in map(_seen.__getitem__, rest):
         if what == _VALUE and column == at and node.__class__ is dict and key is not None and key not in node:
             node[key] = value  # by far the most
@@ -196,7 +199,7 @@ def read(lines: list[str]) -> tuple[Any, int]:
 def _literal(lines: list[str], start: int, above: int, ends_in_break: bool) -> tuple[str, int]:
     """The text of a literal block whose parent stands in the column `above`, and the index of the line after it."""
     number, count, column = start, len(lines), 0
-    found = []
+    found: list[str] = []
     while number < count:
         line = lines[number]
         body = line.lstrip(" ")

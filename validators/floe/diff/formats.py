@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from floe import console, yamlio
+from floe import console
 from floe.diff.model import Comparison, Field, ObjectChange, Report
+from floe.yamlscalars import resolve
 
 _CONTEXT = 2  # lines around a change in a text
 _COMMENT = 65_536  # characters that GitHub takes in a comment
@@ -166,7 +167,7 @@ def _scalar(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     try:
-        plain = value.isprintable() and value == value.strip() and yamlio.resolve(value) == value
+        plain = value.isprintable() and value == value.strip() and resolve(value) == value
     except ValueError:
         plain = False
     return value if plain else json.dumps(value, ensure_ascii=False)

@@ -63,10 +63,10 @@ def main() -> None:
     for modules in crds.CONTROLLERS.values():
         for module in modules:
             for file in module.files():
-                for kind in custom.kinds(load_file(file)):
-                    text = json.dumps(kind.schema, separators=(",", ":"), sort_keys=True)
-                    spans[kind.type] = [[names[0], names[-1], text]]
-                    kinds.setdefault(kind.version, {})[kind.kind] = [kind.type, kind.namespaced]
+                for one in custom.kinds(load_file(file)):
+                    text = json.dumps(one.schema, separators=(",", ":"), sort_keys=True)
+                    spans[one.type] = [[names[0], names[-1], text]]
+                    kinds.setdefault(one.version, {})[one.kind] = [one.type, one.namespaced]
     lines = ["\t".join((name, *span)) for name in sorted(spans) for span in spans[name]]
     console.write(FOLDER / "types.tsv", "".join(f"{line}\n" for line in lines))
     found = {"kinds": kinds, "lifecycle": lifecycle, "releases": names}

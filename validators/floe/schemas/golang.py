@@ -44,16 +44,16 @@ def read(files: Iterable[Path]) -> Api:
             package = packages.setdefault((file.parent.parent.name, file.parent.name), {})
             package[file.name] = file.read_text()
     api = Api()
-    values = {package: _enumerations("\n".join(texts.values())) for package, texts in packages.items()}
-    for package, texts in packages.items():
-        group, version = package
+    values = {place: _enumerations("\n".join(texts.values())) for place, texts in packages.items()}
+    for place, texts in packages.items():
+        group, version = place
         api_version = f"{_group(texts.values())}/{version}".lstrip("/")
         for text in texts.values():
-            imports = {name: (path, at) for name, path, at in _IMPORT.findall(text)}
-            imports |= {at: (path, at) for path, at in _PLAIN_IMPORT.findall(text)}
+            known_as = {name: (path, at) for name, path, at in _IMPORT.findall(text)}
+            known_as |= {at: (path, at) for path, at in _PLAIN_IMPORT.findall(text)}
             for struct, body in _STRUCT.findall(text):
                 for qualifier, kind, name in _FIELD.findall(body):
-                    known = values.get(imports.get(qualifier, ("", "")) if qualifier else package, {})
+                    known = values.get(known_as.get(qualifier, ("", "")) if qualifier else place, {})
                     if kind in known:
                         api.enumerations[f"io.k8s.api.{group}.{version}.{struct}", name] = known[kind]
             api.cluster_wide |= {(api_version, kind) for kind in _CLIENT.findall(text)}

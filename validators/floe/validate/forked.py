@@ -29,8 +29,8 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
         status = 1
         try:
             os.close(reader)
-            with os.fdopen(writer, "wb") as pipe:
-                pickle.dump(work(), pipe)
+            with os.fdopen(writer, "wb") as answer:
+                pickle.dump(work(), answer)
             status = 0
         finally:
             os._exit(status)  # nothing of the parent's is this process's to clean up or to report

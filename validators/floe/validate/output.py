@@ -148,9 +148,8 @@ def _rule(policy: Policy) -> dict[str, Any]:
 
 
 def _result(report: Report, finding: Finding, rule: int) -> dict[str, Any]:
-    from urllib.parse import quote
-
     import hashlib
+    from urllib.parse import quote
 
     uri, line = _place(report, finding)
     physical: dict[str, Any] = {"artifactLocation": {"uri": quote(uri or finding.source)}}

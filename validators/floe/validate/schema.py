@@ -106,12 +106,13 @@ _TIME = re.compile(
 def _time(text: str) -> bool:
     """Whether Go's time.Parse takes it for RFC 3339."""
     match = _TIME.fullmatch(text)
+    if match is None:
+        return False
     try:
-        return bool(match and datetime.fromisoformat(f"{match[1]}{match[2]:>02}{match[3]}")) and (
-            int(match[4] or 0) <= 24 and int(match[5] or 0) <= 60
-        )
+        datetime.fromisoformat(f"{match[1]}{match[2]:>02}{match[3]}")
     except ValueError:
         return False
+    return int(match[4] or 0) <= 24 and int(match[5] or 0) <= 60
 
 
 _FORMATS: dict[str, Callable[[str], bool]] = {

@@ -1,7 +1,7 @@
 """Values that the API server refuses though the schema allows them: what can be told of an object by itself.
 
-A table names for each kind what looks at it; the server's own validation is code, not a schema, so this is a part of it:
-what people get wrong.
+A table names for each kind what looks at it; the server's own validation is code, not a schema, so this is a part of
+it: what people get wrong.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def problems(item: Object) -> Problems:
 
 
 def _range(node: dict[str, Any], field: str, where: str, low: int, high: int = 65535) -> Problems:
-    value = node.get(field)
+    value: Any = node.get(field)
     if value.__class__ is int and not low <= value <= high:
         yield f"{where}.{field} must be from {low} to {high}"
 
@@ -171,9 +171,9 @@ def _resources(resources: dict[str, Any], where: str) -> Problems:
             if str(amount).startswith("-"):
                 yield f"{where}.{group}.{name} must not be negative"
     for name, amount in requests.items():
-        if name in limits and (least := quantity(amount)) is not None and (most := quantity(limits[name])) is not None:
-            if least > most:
-                yield f"{where}.requests.{name} must not be more than its limit"
+        least, most = quantity(amount), quantity(limits.get(name))
+        if least is not None and most is not None and least > most:
+            yield f"{where}.requests.{name} must not be more than its limit"
 
 
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(?:([eE][+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i))?")
@@ -271,12 +271,8 @@ def _is_cron_part(part: str, least: int, most: int, names: tuple[str, ...]) -> b
     match = _CRON_PART.fullmatch(part)
     if match is None or match["step"] == "0":
         return False
-    numbers = []
-    for word in (match["low"], match["high"]):
-        if word is not None:
-            numbers.append(
-                least + names.index(word.lower()) if word.lower() in names else int(word) if word.isdigit() else -1
-            )
+    words = [word.lower() for word in (match["low"], match["high"]) if word is not None]
+    numbers = [least + names.index(word) if word in names else int(word) if word.isdigit() else -1 for word in words]
     return all(least <= number <= most for number in numbers) and numbers == sorted(numbers)
 
 
@@ -316,7 +312,7 @@ def _config(value: dict[str, Any]) -> Problems:
         yield from _twice(iter(keys), "data and binaryData", "keys")
     if size > _MAX_CONFIG * (4 / 3 if value.get("kind") == "Secret" else 1):
         yield f"{size} bytes, more than the {_MAX_CONFIG} that one object may hold"
-    for key in _SECRET_KEYS.get(value.get("type"), ()) if value.get("type").__class__ is str else ():
+    for key in _SECRET_KEYS.get(text(value.get("type")), ()):
         if not any(key in mapping(value.get(group)) for group in ("data", "stringData")):
             yield f"data.{key} must be set in a Secret of type {value['type']}"
 
@@ -402,7 +398,8 @@ def _network_policy(spec: dict[str, Any]) -> Problems:
 
 def _scaler(spec: dict[str, Any]) -> Problems:
     yield from _required(spec, "spec", "maxReplicas")
-    least, most = spec.get("minReplicas"), spec.get("maxReplicas")
+    least: Any = spec.get("minReplicas")
+    most: Any = spec.get("maxReplicas")
     if most.__class__ is int and (most < 1 or (least.__class__ is int and least > most)):
         yield "spec.maxReplicas must be at least 1 and no less than minReplicas"
     yield from _required(mapping(spec.get("scaleTargetRef")), "spec.scaleTargetRef", "kind", "name")

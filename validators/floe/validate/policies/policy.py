@@ -15,8 +15,8 @@ from floe.validate.stream import Stream
 class Hit(NamedTuple):
     """What a policy found: the object, what is wrong with it, and whether a waiver may let it stand.
 
-    `file`: where the mistake is, in the repository, if not in what the object was made from. `severity`: if another than
-    the policy's.
+    `file`: where the mistake is, in the repository, if not in what the object was made from. `severity`: if another
+    than the policy's.
     """
 
     item: Object
