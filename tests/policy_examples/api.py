@@ -11,6 +11,14 @@ def _marked(**metadata: Any) -> Json:
     return named("ConfigMap", "c") | {"metadata": {"name": "c", **metadata}}
 
 
+_CHART = {"spec": {"chart": "c", "sourceRef": {"kind": "HelmRepository", "name": "r"}}}
+
+
+def _helm_release(**spec: Any) -> Json:
+    head = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": {"name": "r"}}
+    return head | {"spec": {"interval": "1h", **spec}}
+
+
 EXAMPLES: dict[str, dict[str, Example]] = {
     "FLOE002": {
         "valid": good(pod(), workload("CronJob", {"restartPolicy": "Never", "containers": [container()]})),
@@ -147,6 +155,19 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "limit": bad(
             pod(container(resources={"requests": {"memory": "1Gi"}, "limits": {"memory": "100M"}})),
             says="requests.memory must not be more than its limit",
+        ),
+        "rule-of-a-custom-kind": good(_helm_release(chart=_CHART)),
+        "neither-chart-nor-reference": bad(
+            _helm_release(), says="spec breaks the rule (has(self.chart) && !has(self.chartRef)) ||"
+        ),
+        "rule-that-a-default-decides": bad(
+            {
+                "apiVersion": "source.toolkit.fluxcd.io/v1",
+                "kind": "GitRepository",
+                "metadata": {"name": "g"},
+                "spec": {"interval": "1m", "url": "https://example.com/x.git", "serviceAccountName": "a"},
+            },
+            says="spec breaks the rule !has(self.serviceAccountName)",
         ),
         "restart": bad(workload("Job", {"containers": [container()]}), says="restartPolicy must be Never or OnFailure"),
         "service": bad(named("Service", "s", spec={}), says="spec.ports must be set"),

@@ -201,7 +201,9 @@ def test_a_stream_of_another_repository_says_what_is_left_out() -> None:
 def test_what_a_chart_makes_elsewhere_is_left_out() -> None:
     release = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": {"name": "r"}}
     chart = {"chart": "c", "sourceRef": {"kind": "HelmRepository", "name": "r"}}
-    found = report(release | {"spec": {"interval": "1h", "chart": {"spec": chart}}}, pod(serviceAccountName="x"), service(app="y"))
+    found = report(
+        release | {"spec": {"interval": "1h", "chart": {"spec": chart}}}, pod(serviceAccountName="x"), service(app="y")
+    )
     assert {finding.code for finding in found.findings} <= {"FLOE003"}
     assert {"FLOE013", "FLOE018"} <= left_out(found).keys()
     assert "HelmRelease r" in left_out(found)["FLOE018"]

@@ -94,6 +94,10 @@ class Catalog:
         types = ",".join(f'"{name}":{schema}' for name, schema in needed.items())
         return f'{{"$ref":"#/$defs/{kind.type}","required":["metadata"],"$defs":{{{types}}}}}'
 
+    def own_schema(self, kind: Kind) -> str:
+        """JSON schema of a kind, as text, without those of the types that it refers to."""
+        return self._types[kind.type]
+
     def _add(self, folder: Path) -> None:
         from floe.schemas import custom
 

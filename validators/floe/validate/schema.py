@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Any
 from floe.errors import FloeError
 from floe.kubernetes import RELEASE
 from floe.schemas.catalog import Catalog, Kind, Lifecycle, number
+from floe.validate import rules
 from floe.validate.objects import Object
 
 _TOO_MANY = 20  # errors of one object that are worth reading
@@ -30,6 +32,7 @@ class Schemas:
         self.kubernetes = kubernetes
         self._kinds: dict[tuple[str, str], Kind | None] = {}
         self._validators: dict[str, Any] = {}
+        self._rules: dict[str, dict[str, Any] | None] = {}
 
     def kind(self, item: Object) -> Kind | None:
         """The object's kind, if the release or a custom definition has it."""
@@ -80,6 +83,17 @@ class Schemas:
                 return
             path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
             yield _words(path.lstrip("."), error)
+
+    def broken_rules(self, item: Object) -> Iterator[str]:
+        """Rules of a custom kind that an object breaks which its schema accepts."""
+        kind = self.kind(item)
+        if kind is None:
+            return
+        if kind.type not in self._rules:
+            schema = self.catalog.own_schema(kind)
+            self._rules[kind.type] = json.loads(schema) if rules.has_rules(schema) else None
+        if schema_with_rules := self._rules[kind.type]:
+            yield from rules.problems(schema_with_rules, item.value)
 
     def _validator(self, kind: Kind) -> Any:
         if kind.type in self._validators:

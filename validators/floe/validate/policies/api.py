@@ -70,6 +70,7 @@ def bad_value(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     for item in stream.objects:
         if schemas.accepts(item):  # what is of the wrong type is the schema's to tell
             yield from (Hit(item, problem) for problem in values.problems(item))
+            yield from (Hit(item, problem) for problem in schemas.broken_rules(item))
 
 
 def unknown_kind(stream: Stream, schemas: Schemas) -> Iterator[Hit]:

@@ -1,0 +1,87 @@
+"""Rules that custom kinds bring beside their schema: x-kubernetes-validations, in the Common Expression Language."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from functools import cache
+from importlib.machinery import PathFinder
+from typing import Any
+
+from floe.schemas.custom import RULES
+
+_DEFAULT = "default"
+
+
+def has_rules(schema: str) -> bool:
+    """Whether there are any in a schema, as text."""
+    return f'"{RULES}"' in schema
+
+
+def problems(schema: dict[str, Any], value: Any, path: str = "") -> Iterator[str]:
+    """Which rules a value breaks that its schema accepts; `path` is where it stands.
+
+    As on the server a rule sees what the schema's defaults add. One that our engine cannot evaluate, such as a rule
+    with functions of Kubernetes' own, is not judged.
+    """
+    yield from _problems(schema, _completed(schema, value), path)
+
+
+def _problems(schema: dict[str, Any], value: Any, path: str) -> Iterator[str]:
+    for rule in schema.get(RULES, ()):
+        if _holds(rule["rule"], value) is False:
+            yield f"{path or 'the object'} breaks the rule {rule['rule']}"
+    if isinstance(value, dict):
+        properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+        for name, child in value.items():
+            below = properties.get(name, others)
+            if isinstance(below, dict):
+                yield from _problems(below, child, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for number, child in enumerate(value):
+            yield from _problems(schema["items"], child, f"{path}[{number}]")
+
+
+def _completed(schema: dict[str, Any], value: Any) -> Any:
+    """The value with the schema's defaults, and without what is null and so not set."""
+    if isinstance(value, list):
+        return [_completed(schema.get("items", {}), child) for child in value]
+    if not isinstance(value, dict):
+        return value
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+    defaults = {name: child[_DEFAULT] for name, child in properties.items() if _DEFAULT in child}
+    found = defaults | {name: child for name, child in value.items() if child is not None}
+    below = {name: properties.get(name, others) for name in found}
+    return {name: _completed(below[name] if isinstance(below[name], dict) else {}, found[name]) for name in found}
+
+
+def _holds(rule: str, value: Any) -> Any:
+    """What the rule says of the value; None where it cannot be evaluated."""
+    program = _program(rule)
+    if program is None:
+        return None
+    try:
+        return program.execute({"self": value})
+    except (RuntimeError, TypeError, ValueError):
+        return None
+
+
+@cache
+def _program(rule: str) -> Any:
+    try:
+        return _engine().compile(rule)
+    except (RuntimeError, TypeError, ValueError):
+        return None
+
+
+@cache
+def _engine() -> Any:
+    """The extension module alone: the package around it imports a shell, which takes three times as long as we do."""
+    package = importlib.util.find_spec("cel")
+    assert package is not None
+    spec = PathFinder.find_spec("cel", list(package.submodule_search_locations or ()))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
