@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ NO_MIRROR = "no chart mirror: set FLOE_CHART_MIRROR to a folder with the upstrea
 CANNOT_BE_HAD = ("no chart mirror", "no API server")
 """Beginnings of reasons that excuse a skip in CI: a chart repository is not reached from everywhere, and
 kube-apiserver is neither on PATH everywhere nor can it be built without Go."""
+
+# A shell starts what runs in its background with SIGINT ignored, and so would be every command that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
