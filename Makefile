@@ -39,7 +39,7 @@ test-cluster: setup ## the overlays against a real Kubernetes API server (ARGS a
 	@$(BIN)/python -m pytest -o testpaths=tests/cluster $(ARGS)
 
 fuzz: setup ## more than 100,000 inputs that try to break floe-validate (ARGS as for test)
-	@FLOE_FUZZ=25 $(BIN)/python -m pytest tests/property/test_validate_robust.py tests/property/test_yaml_block.py $(ARGS)
+	@FLOE_FUZZ=30 $(BIN)/python -m pytest tests/property/test_validate_robust.py tests/property/test_yaml_block.py $(ARGS)
 
 schemas: $(STAMP) ## derive the schemas of floe-validate anew from what upstream publishes (needs Go)
 	@$(BIN)/python -m floe.schemas.derive
