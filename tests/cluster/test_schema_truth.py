@@ -33,8 +33,7 @@ SCHEMAS = Schemas()
 POLICIES = (api.schema, api.unknown_kind, api.removed, api.bad_name, api.bad_value)
 
 STRICTER = {
-    "metadata must be set": "the server makes up a name for a LimitRange without one; kubectl refuses to send it",
-    "metadata.name must be set": "the server makes up a name for a LimitRange without one; kubectl refuses to send it",
+    "must be set": "published as required, but Go knows no missing text or number, and not every empty one is refused",
     "must be a string": "Go reads a list of numbers as bytes",
     "stands twice": "kubectl drops the first of two equal keys before the server sees it",
     "a key must be a string": "kubectl rewrites such a key",
