@@ -1,0 +1,18 @@
+#!/bin/sh
+# Takes from an environment what no process of the image reads: prune.sh VENV
+set -eu
+cd "$1"/lib/python3*/site-packages
+
+# Tests, headers and sources of extension modules.
+find . -type d \( -name tests -o -name test -o -name include \) -path '*/numpy/*' -prune -exec rm -rf {} +
+rm -rf pyarrow/include pyarrow/src pyarrow/tests
+find . -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.a' -o -name '*.js.map' -o -name '*.css.map' \) -delete
+
+# Arrow's servers and a plan format that nothing here speaks.
+rm -f pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight* pyarrow/libarrow_substrait* pyarrow/_substrait*
+
+# Languages: dbt's tables format numbers the English way.
+find babel/locale-data -type f ! -name 'en*' ! -name 'root*' -delete
+
+# Descriptions of the services of AWS: storage and the ways to log in to it are what is used.
+find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin -exec rm -rf {} +
