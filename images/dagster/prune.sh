@@ -8,8 +8,8 @@ find . -type d \( -name tests -o -name test -o -name include \) -path '*/numpy/*
 rm -rf pyarrow/include pyarrow/src pyarrow/tests
 find . -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.a' -o -name '*.js.map' -o -name '*.css.map' \) -delete
 
-# Arrow's servers and a plan format that nothing here speaks.
-rm -f pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight* pyarrow/libarrow_substrait* pyarrow/_substrait*
+# Arrow's network protocol, which nothing here speaks.
+rm -f pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight*
 
 # Languages: dbt's tables format numbers the English way.
 find babel/locale-data -type f ! -name 'en*' ! -name 'root*' -delete
