@@ -17,7 +17,7 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test test-cluster fuzz schemas lint types format bench lock clean
+.PHONY: help setup demo test test-cluster test-engines fuzz schemas lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test-cluster: setup ## the overlays against a real Kubernetes API server (ARGS a
 	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver
 	@$(BIN)/python -m pytest -o testpaths=tests/cluster $(ARGS)
 
+test-engines: setup ## the pipeline on Trino (ARGS as for test)
+	@$(BIN)/python -m pytest tests/engines $(ARGS)
+
 fuzz: setup ## more than 100,000 inputs that try to break floe-validate (ARGS as for test)
 	@FLOE_FUZZ=30 $(BIN)/python -m pytest tests/property/test_validate_robust.py tests/property/test_yaml_block.py $(ARGS)
 
@@ -56,8 +59,10 @@ format: $(STAMP) ## rewrite the Python code in the house's format
 bench: setup ## speed, as ratios against a peer in the same run
 	@$(BIN)/python tests/bench $(ARGS)
 
-lock: $(BIN)/uv ## write requirements.lock and tools.lock anew
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file requirements.lock
+lock: $(BIN)/uv ## write the locks anew; the image's comes first, and a checkout has the same versions
+	@$(BIN)/uv pip compile --python-version 3.11 --python-platform linux --extra runtime --extra cluster --extra trino --extra snowflake --extra bigquery --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file images/dagster/requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet images/cube/requirements.in --output-file images/cube/requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra checkout --extra runtime --extra trino --extra dev --constraint images/dagster/requirements.lock --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet validators/floe/tools.in --output-file validators/floe/tools.lock
 
 clean: ## forget the embedded default's state and the pulled charts

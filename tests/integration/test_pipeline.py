@@ -2,63 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
-from pyiceberg.catalog import Catalog
 
 import servers
-from floe import console, repo
-from floe.connect import open_catalog, s3_client
-from floe.contract.artifacts import VARIABLE, CompiledArtifacts, compile_environment
+from code_location import Location, edit
+from floe import repo
+from floe.connect import s3_client
+from floe.contract.artifacts import VARIABLE
 from floe.contract.platform import S3Storage
 
 MARTS = ("customers", "products", "orders", "order_items")
 RAW = ("raw", "orders")
-
-
-class Location:
-    """The code location of the e-commerce app in a checkout, loaded afresh."""
-
-    def __init__(self, checkout: Path) -> None:
-        """Compile the checkout's embedded default and load the app's definitions from it."""
-        self.artifacts: CompiledArtifacts = compile_environment(repo.EMBEDDED)
-        console.write(repo.artifacts_file(repo.EMBEDDED), self.artifacts.text())
-        for name in [name for name in sys.modules if name.partition(".")[0] == "ecommerce"]:
-            del sys.modules[name]
-        sys.path.insert(0, str(checkout / "apps" / "ecommerce"))
-        try:
-            self.module: ModuleType = importlib.import_module("ecommerce.definitions")
-        finally:
-            sys.path.pop(0)
-        self.instance = dg.DagsterInstance.ephemeral()
-
-    def run(self, batch: str | None = None) -> dg.ExecuteInProcessResult:
-        """One run of the job; `batch` is what the schedule would have tagged it with."""
-        tags = {"floe/batch-id": batch, "floe/batch-at": "2026-03-02T12:00:00+00:00"} if batch else {}
-        job = self.module.defs.resolve_job_def("pipeline")
-        done: dg.ExecuteInProcessResult = job.execute_in_process(
-            instance=self.instance, tags=tags, raise_on_error=False
-        )
-        return done
-
-    def catalog(self) -> Catalog:
-        return open_catalog(self.artifacts.platform)
-
-    def rows(self, *identifier: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.catalog().load_table(identifier).scan().to_arrow().to_pylist()
-        return rows
 
 
 @pytest.fixture
@@ -67,16 +30,6 @@ def location(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.state() / "dbt"))
     edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
     return Location(checkout)
-
-
-def edit(file: Path, path: tuple[str, ...], value: Any) -> None:
-    """Set one value in a YAML file."""
-    document = yaml.safe_load(file.read_text())
-    node = document
-    for step in path[:-1]:
-        node = node[step]
-    node[path[-1]] = value
-    file.write_text(yaml.safe_dump(document))
 
 
 def exported(mart: str) -> list[dict[str, Any]]:

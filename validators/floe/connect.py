@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from floe import repo
-from floe.contract.platform import DuckDB, FileStorage, Platform, Postgres, RestCatalog, S3Storage, SqlCatalog
+from floe.contract.platform import DuckDB, FileStorage, Platform, Postgres, RestCatalog, S3Storage, SqlCatalog, Trino
 from floe.contract.settings import number, secret, value
 
 if TYPE_CHECKING:
     import duckdb
     import psycopg
+    import trino.dbapi
     from pyiceberg.catalog import Catalog
 
 Env = Mapping[str, str]
@@ -30,6 +31,25 @@ def duckdb_connection(compute: DuckDB) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     return duckdb.connect(":memory:", config={"threads": compute.threads, "memory_limit": compute.memory_limit})
+
+
+def trino_connection(compute: Trino, env: Env = os.environ) -> trino.dbapi.Connection:
+    """A connection to the cluster, which is asked nothing yet. Raises Missing where a variable is not set."""
+    import trino.auth
+    import trino.dbapi
+
+    user = value(compute.user, env)
+    password = secret(compute.password, env).get_secret_value() if compute.password else None
+    connection: trino.dbapi.Connection = trino.dbapi.connect(  # type: ignore[no-untyped-call] # trino types it not
+        host=value(compute.host, env),
+        port=number(compute.port, env),
+        http_scheme=compute.http_scheme,
+        user=user,
+        auth=trino.auth.BasicAuthentication(user, password) if password else None,
+        catalog=compute.catalog,
+        source="floe",
+    )
+    return connection
 
 
 def s3_client(storage: S3Storage, env: Env = os.environ) -> Any:

@@ -273,6 +273,23 @@ TOOLS: dict[str, Tool] = {
             "install the CNCF's Distribution registry, or Go",
         ),
         Tool(
+            "mvn",
+            "fetches Trino, for tests",
+            (3, 6),
+            ("--version",),
+            (),
+            "install Maven 3.6 or newer",
+        ),
+        Tool(
+            "java",
+            "runs Trino, for tests",
+            (24,),
+            ("-version",),
+            (),
+            "install a JDK 24 or newer, such as Temurin 25",
+            also=("/usr/lib/jvm/*/bin", "/opt/homebrew/opt/openjdk*/bin"),
+        ),
+        Tool(
             "postgres",
             "PostgreSQL, for tests",
             (14,),

@@ -31,6 +31,34 @@ class Trino(Model):
     password: SecretRef | None = None
 
 
+class Snowflake(Model):
+    """Compute on a Snowflake account."""
+
+    target: Literal["snowflake"]
+    account: Setting
+    host: Annotated[Setting | None, Field(description="where the account's own address is not the one to call")] = None
+    port: Setting = 443
+    http_scheme: Literal["http", "https"] = "https"
+    database: Setting
+    warehouse: Setting
+    role: Setting | None = None
+    user: Setting = Ref(env="FLOE_SNOWFLAKE_USER")
+    password: SecretRef = Ref(env="FLOE_SNOWFLAKE_PASSWORD")
+
+
+class BigQuery(Model):
+    """Compute on BigQuery."""
+
+    target: Literal["bigquery"]
+    project: Setting
+    location: Setting = "US"
+    keyfile: Annotated[
+        Setting | None,
+        Field(description="path of a mounted service account key; the workload's own identity where it is left out"),
+    ] = None
+    endpoint: Annotated[Setting | None, Field(description="URL of the API where it is not Google's public one")] = None
+
+
 class FileStorage(Model):
     """Tables in a folder; a relative one lies in the repository."""
 
@@ -123,7 +151,7 @@ class Platform(Model):
             description="follow: the apps as they stand in apps/; promoted: as they were promoted to this environment"
         ),
     ]
-    compute: Annotated[DuckDB | Trino, Field(discriminator="target")]
+    compute: Annotated[DuckDB | Trino | Snowflake | BigQuery, Field(discriminator="target")]
     storage: Annotated[FileStorage | S3Storage, Field(discriminator="kind")]
     catalog: Annotated[SqlCatalog | RestCatalog, Field(discriminator="kind")]
     metadata: Annotated[Sqlite | Postgres, Field(discriminator="kind")]
@@ -143,7 +171,7 @@ class Platform(Model):
             raise ValueError("marts.path is in an object store, so storage.kind must be s3")
         return self
 
-    def refs(self, part: Model | None = None) -> list[Ref]:
+    def refs(self, part: BaseModel | None = None) -> list[Ref]:
         """Every reference of the environment, or of one part of it."""
         return list(_refs(part or self))
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,17 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from floe.contract.app import App, Retries
 from floe.contract.platform import Platform
 from floe.runtime import dbt, marts
+from floe.runtime.scratch import scratch
 
 TARGET = "FLOE_DBT_TARGET"
 """Names the folder for what dbt makes of the projects; each project's own target folder where it is not set."""
-
-SCRATCH = "FLOE_SCRATCH_FOLDER"
-"""Names the folder for the runs' scratch databases; the system's temporary one where it is not set."""
 
 
 def project(app: App, folder: Path, platform: Platform) -> dbt.Project:
     """The dbt project of an app whose files lie in `folder`."""
     source = folder / app.pipeline.dbt
     named = os.environ.get(TARGET)
-    return dbt.Project(source, Path(named) / app.name if named else source / "target", platform, app)
+    return dbt.Project(source, Path(named) / app.name if named else source / dbt.MADE, platform, app)
 
 
 def retry_policy(retries: Retries) -> dg.RetryPolicy:
@@ -43,7 +40,7 @@ def dbt_project_assets(made: dbt.Project) -> dg.AssetsDefinition:
     """One asset a model, one check a test.
 
     A mart counts as materialized only when all tests passed and it is published. The whole project is built even
-    where a run selects a part of it: the scratch database starts empty, and a build takes seconds.
+    where a run selects a part of it: its scratch place starts empty, and a build takes seconds.
     """
     manifest = json.loads(dbt.manifest(made).read_bytes())
     published = [node["name"] for node in manifest["nodes"].values() if _is_mart(node)]
@@ -57,9 +54,8 @@ def dbt_project_assets(made: dbt.Project) -> dg.AssetsDefinition:
     )
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
         held: dict[str, Any] = {}
-        with tempfile.TemporaryDirectory(prefix="floe-", dir=os.environ.get(SCRATCH)) as folder:
-            scratch = Path(folder) / "scratch.duckdb"
-            for raw_event in dbt.build(made, scratch):
+        with scratch(made.platform) as place:
+            for raw_event in dbt.build(made, place):
                 event = DbtCoreCliEventMessage(raw_event=raw_event, event_history_metadata={})
                 if event.is_result_event:
                     context.log.info(str(event))
@@ -71,7 +67,7 @@ def dbt_project_assets(made: dbt.Project) -> dg.AssetsDefinition:
                         yield result
                     else:
                         held[mart] = result
-            for done in marts.publish(scratch, published, made.app.pipeline.marts_namespace, made.platform):
+            for done in marts.publish(place, published, made.app.pipeline.marts_namespace, made.platform):
                 context.log.info(f"published {done.mart}: {done.rows} rows, snapshot {done.snapshot_id}")
                 if done.mart in held:
                     yield _with_metadata(held[done.mart], done)

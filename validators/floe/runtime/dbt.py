@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import os
 import queue
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from floe.contract.app import App
+from floe.console import run
+from floe.contract.app import App, Pipeline
+from floe.contract.model import load
 from floe.contract.platform import DuckDB, Platform
 from floe.errors import FloeError
+from floe.runtime.profile import variables
+
+MADE = "target"
+"""Name of the folder in a project for what dbt makes of it."""
 
 
 class DbtFailed(FloeError):
@@ -24,64 +31,57 @@ class DbtFailed(FloeError):
 
 @dataclass(frozen=True)
 class Project:
-    """A dbt project, and where what dbt makes of it goes."""
+    """A dbt project, and the folder for what dbt makes of it, which has a folder of its own for each compute target."""
 
     folder: Path
-    target: Path
+    made: Path
     platform: Platform
     app: App
 
-    def arguments(self, command: str) -> list[str]:
-        pipeline = self.app.pipeline
-        names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
-        folders = ["--project-dir", str(self.folder), "--profiles-dir", str(self.folder)]
-        made = ["--target-path", str(self.target), "--log-path", str(self.target / "logs")]
-        return [
-            command,
-            *folders,
-            *made,
-            "--target",
-            self.platform.compute.target,
-            "--vars",
-            json.dumps(names),
-            "--quiet",
-            "--no-use-colors",
-        ]
+    @property
+    def target(self) -> Path:
+        return self.made / self.platform.compute.target
 
-    def environment(self, scratch: Path) -> dict[str, str]:
-        """Variables that profiles.yml reads."""
-        compute = self.platform.compute
-        if isinstance(compute, DuckDB):
-            return {
-                "FLOE_SCRATCH": str(scratch),
-                "FLOE_DUCKDB_THREADS": str(compute.threads),
-                "FLOE_DUCKDB_MEMORY": compute.memory_limit,
-            }
-        raise FloeError(f"compute target {compute.target} has no profile yet", "use duckdb")
+    def arguments(self, command: str) -> list[str]:
+        return _arguments(command, self.folder, self.target, self.app.pipeline)
+
+
+def _arguments(command: str, folder: Path, made: Path, pipeline: Pipeline) -> list[str]:
+    """What dbt is called with; the last part of `made` names the output of profiles.yml."""
+    names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
+    folders = ["--project-dir", str(folder), "--profiles-dir", str(folder)]
+    results = ["--target-path", str(made), "--log-path", str(made / "logs")]
+    rest = ["--target", made.name, "--vars", json.dumps(names), "--quiet", "--no-use-colors"]
+    return [command, *folders, *results, *rest]
 
 
 def manifest(project: Project) -> Path:
-    """The project's manifest, parsed anew where a file of the project is newer (an image brings it along).
+    """The project's manifest: the one an image brings along, or one made here, parsed anew where a file is newer.
 
     Raises DbtFailed where the project does not parse.
     """
-    path = project.target / "manifest.json"
-    sources = (file for file in project.folder.rglob("*") if file.is_file() and project.target not in file.parents)
-    if not path.is_file() or path.stat().st_mtime < max(file.stat().st_mtime for file in sources):
-        for _ in _invoke(project.arguments("parse"), {}):
-            pass
-    return path
+    made = project.folder / MADE
+    sources = (file for file in project.folder.rglob("*") if file.is_file() and made not in file.parents)
+    newest = max(file.stat().st_mtime for file in sources)
+    for folder in (project.target, made / project.platform.compute.target):
+        path = folder / "manifest.json"
+        if path.is_file() and path.stat().st_mtime >= newest:
+            return path
+    for _ in _invoke(project.arguments("parse"), {}):
+        pass
+    return project.target / "manifest.json"
 
 
-def build(project: Project, scratch: Path) -> Iterator[dict[str, Any]]:
-    """Run and test every node in the scratch database; yields dbt's events as they come, as in its JSON log.
+def build(project: Project, scratch: str) -> Iterator[dict[str, Any]]:
+    """Run and test every node in the scratch place; yields dbt's events as they come, as in its JSON log.
 
     Raises DbtFailed at the end where a node failed.
     """
     try:
-        yield from _invoke(project.arguments("build"), project.environment(scratch))
+        yield from _invoke(project.arguments("build"), variables(project.platform, scratch))
     finally:
-        _close_scratch()
+        if isinstance(project.platform.compute, DuckDB):
+            _close_scratch()
 
 
 def _close_scratch() -> None:
@@ -124,3 +124,18 @@ def _reasons(result: Any) -> str:
         return f": {result.exception}"
     failed = [node for node in getattr(result.result, "results", ()) if node.status in ("error", "fail")]
     return "".join(f"\n  {node.node.name}: {node.message}" for node in failed)
+
+
+def _prepare(apps: Path, targets: list[str]) -> None:
+    """Make the manifest of every app for every compute target, as an image brings them along."""
+    for file in sorted(apps.glob("*/floe.yaml")):
+        pipeline = load(App, file).pipeline
+        folder = file.parent / pipeline.dbt
+        for target in targets:
+            for _ in _invoke(_arguments("parse", folder, folder / MADE / target, pipeline), {}):
+                pass
+            (folder / MADE / target / "partial_parse.msgpack").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    run(lambda: _prepare(Path(sys.argv[1]).resolve(), sys.argv[2:]))

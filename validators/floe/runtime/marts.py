@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -15,8 +15,8 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
-from floe.connect import local, open_catalog, s3_client
-from floe.contract.platform import Platform, S3Storage
+from floe.connect import local, open_catalog, s3_client, trino_connection
+from floe.contract.platform import Platform, S3Storage, Trino
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,37 @@ class Published:
     snapshot_id: int | None
 
 
-def publish(scratch: Path, marts: Sequence[str], namespace: str, platform: Platform) -> list[Published]:
-    """Replace each mart's Iceberg table by what the scratch database holds, then the files that Cube reads.
+def publish(scratch: str, marts: Sequence[str], namespace: str, platform: Platform) -> list[Published]:
+    """Replace each mart's Iceberg table by what the run's scratch place holds, then the files that Cube reads.
 
-    All tables are read before any is written, so that a mart that is missing stops the publication before it begins; a
-    table's replacement is one commit, a file's one rename.
+    A table's replacement is one commit, a file's one rename: a reader sees one or the other.
     """
-    with duckdb.connect(str(scratch), read_only=True) as connection:
+    if isinstance(platform.compute, Trino):
+        return _publish_in_trino(platform.compute, scratch, marts, namespace)
+    return _publish_from_file(scratch, marts, namespace, platform)
+
+
+def _publish_in_trino(compute: Trino, scratch: str, marts: Sequence[str], namespace: str) -> list[Published]:
+    """The cluster copies its own tables: nothing of them comes through this process."""
+    published = []
+    with closing(trino_connection(compute)) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"create schema if not exists {compute.catalog}.{namespace}").fetchall()
+        for mart in marts:
+            table = f'{compute.catalog}.{namespace}."{mart}"'
+            source = f'{compute.catalog}.{scratch}."{mart}"'
+            cursor.execute(f"create or replace table {table} as select * from {source}")  # noqa: S608 # our own names
+            ((rows,),) = cursor.fetchall()
+            refs = f'{compute.catalog}.{namespace}."{mart}$refs"'
+            cursor.execute(f"select snapshot_id from {refs} where name = 'main'")  # noqa: S608
+            ((snapshot_id,),) = cursor.fetchall()
+            published.append(Published(mart, rows, snapshot_id))
+    return published
+
+
+def _publish_from_file(scratch: str, marts: Sequence[str], namespace: str, platform: Platform) -> list[Published]:
+    # All tables are read before any is written, so that a missing mart stops the publication before it begins.
+    with duckdb.connect(scratch, read_only=True) as connection:
         content = {mart: connection.table(f"marts.{mart}").to_arrow_table() for mart in marts}
     catalog = open_catalog(platform)
     catalog.create_namespace_if_not_exists(namespace)

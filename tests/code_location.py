@@ -1,0 +1,60 @@
+"""The code location of the e-commerce app inside the test's own process."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+import yaml
+from pyiceberg.catalog import Catalog
+
+from floe import console, repo
+from floe.connect import open_catalog
+from floe.contract.artifacts import CompiledArtifacts, compile_environment
+
+
+class Location:
+    """The code location of the e-commerce app in a checkout, loaded afresh."""
+
+    def __init__(self, checkout: Path) -> None:
+        """Compile the checkout's embedded default and load the app's definitions from it."""
+        self.artifacts: CompiledArtifacts = compile_environment(repo.EMBEDDED)
+        console.write(repo.artifacts_file(repo.EMBEDDED), self.artifacts.text())
+        for name in [name for name in sys.modules if name.partition(".")[0] == "ecommerce"]:
+            del sys.modules[name]
+        sys.path.insert(0, str(checkout / "apps" / "ecommerce"))
+        try:
+            self.module: ModuleType = importlib.import_module("ecommerce.definitions")
+        finally:
+            sys.path.pop(0)
+        self.instance = dg.DagsterInstance.ephemeral()
+
+    def run(self, batch: str | None = None) -> dg.ExecuteInProcessResult:
+        """One run of the job; `batch` is what the schedule would have tagged it with."""
+        tags = {"floe/batch-id": batch, "floe/batch-at": "2026-03-02T12:00:00+00:00"} if batch else {}
+        job = self.module.defs.resolve_job_def("pipeline")
+        done: dg.ExecuteInProcessResult = job.execute_in_process(
+            instance=self.instance, tags=tags, raise_on_error=False
+        )
+        return done
+
+    def catalog(self) -> Catalog:
+        return open_catalog(self.artifacts.platform)
+
+    def rows(self, *identifier: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.catalog().load_table(identifier).scan().to_arrow().to_pylist()
+        return rows
+
+
+def edit(file: Path, path: tuple[str, ...], value: Any) -> None:
+    """Set one value in a YAML file."""
+    document = yaml.safe_load(file.read_text())
+    node = document
+    for step in path[:-1]:
+        node = node[step]
+    node[path[-1]] = value
+    file.write_text(yaml.safe_dump(document))

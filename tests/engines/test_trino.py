@@ -1,0 +1,126 @@
+"""The pipeline as prod has it: dbt in a real Trino, over the Iceberg REST catalog that stands in for Polaris."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import servers
+import trino_server
+from code_location import Location, edit
+from floe import cube, repo
+from floe.connect import trino_connection
+from floe.contract.artifacts import VARIABLE
+from floe.runtime.scratch import scratch
+from integration.test_cube_model import serving
+
+MARTS = ("customers", "products", "orders", "order_items")
+
+
+@pytest.fixture(scope="module")
+def trino(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[trino_server.Server]:
+    with trino_server.server(tmp_path_factory.mktemp("trino"), object_store) as server:
+        yield server
+
+
+@pytest.fixture
+def location(
+    checkout: Path, object_store: servers.ObjectStore, trino: trino_server.Server, monkeypatch: pytest.MonkeyPatch
+) -> Location:
+    for name, value in object_store.env.items():
+        monkeypatch.setenv(name, value)
+    file = checkout / "platform.yaml"
+    edit(file, ("compute",), trino.compute.model_dump(exclude_none=True))
+    edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
+    edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
+    edit(file, ("marts",), {"kind": "tables", "path": "iceberg.marts"})
+    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
+    monkeypatch.setenv(VARIABLE, str(repo.artifacts_file(repo.EMBEDDED)))
+    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.state() / "dbt"))
+    return Location(checkout)
+
+
+def query(server: trino_server.Server, sql: str) -> list[Any]:
+    with closing(trino_connection(server.compute)) as connection:
+        rows: list[Any] = connection.cursor().execute(sql).fetchall()
+        return rows
+
+
+def test_marts_hold_what_the_batches_brought(location: Location, trino: trino_server.Server) -> None:
+    assert location.run("first").success
+    assert location.run("second").success
+
+    ((orders, batches),) = query(trino, "select count(*), count(distinct batch_id) from iceberg.marts.orders")
+    assert orders == len(location.rows("raw", "orders")) > 0
+    assert batches == 2
+    ((same,),) = query(
+        trino,
+        "select (select sum(amount) from iceberg.marts.orders)"
+        " = (select sum(quantity * unit_price - discount) from iceberg.raw.order_items)",
+    )
+    assert same
+    times = {row["order_id"]: row["ordered_at"].replace(tzinfo=None) for row in location.rows("raw", "orders")}
+    assert {row["order_id"]: row["ordered_at"] for row in location.rows("marts", "orders")} == times
+    assert not query(trino, "show schemas from iceberg like 'scratch%'")
+
+
+def test_what_the_tests_refuse_is_not_published(location: Location, trino: trino_server.Server) -> None:
+    assert location.run("good").success
+    before = {mart: location.catalog().load_table(("marts", mart)).current_snapshot() for mart in MARTS}
+    table = location.catalog().load_table(("raw", "orders"))
+    kept = table.scan().to_arrow()
+    bad = kept.slice(0, 1)
+    bad = bad.set_column(bad.schema.get_field_index("order_id"), bad.schema.field("order_id"), pa.array(["o-1"]))
+    bad = bad.set_column(bad.schema.get_field_index("status"), bad.schema.field("status"), pa.array(["lost"]))
+    table.append(bad)
+    try:
+        done = location.run("after the bad row")
+    finally:
+        table.refresh()
+        table.overwrite(kept)
+
+    assert not done.success
+    materialized = {event.asset_key.path[0] for event in done.get_asset_materialization_events() if event.asset_key}
+    assert "marts" not in materialized
+    assert {mart: location.catalog().load_table(("marts", mart)).current_snapshot() for mart in MARTS} == before
+    assert not query(trino, "show schemas from iceberg like 'scratch%'")
+
+
+def test_every_model_is_an_asset_with_its_rows(location: Location) -> None:
+    done = location.run()
+    events = {event.asset_key.path[-1]: event for event in done.get_asset_materialization_events() if event.asset_key}
+    assert set(events) >= set(MARTS)
+    metadata = events["order_items"].materialization.metadata
+    assert metadata["dagster/row_count"].value == len(location.rows("marts", "order_items"))
+    snapshot = location.catalog().load_table(("marts", "order_items")).current_snapshot()
+    assert snapshot is not None
+    assert metadata["iceberg/snapshot_id"].value == str(snapshot.snapshot_id)
+
+
+def test_what_a_killed_run_left_is_dropped_and_nothing_else(location: Location, trino: trino_server.Server) -> None:
+    old, young, foreign = "scratch_20260101000000_0a1b2c3d", "scratch_29990101000000_0a1b2c3d", "scratch_of_somebody"
+    for name in (old, young, foreign):
+        query(trino, f"create schema iceberg.{name}")
+        query(trino, f"create table iceberg.{name}.kept as select 1 as one")
+    try:
+        with scratch(location.artifacts.platform) as place:
+            assert place not in (old, young, foreign)
+        left = {name for (name,) in query(trino, "show schemas from iceberg like 'scratch%'")}
+        assert left == {young, foreign}
+    finally:
+        for name in (young, foreign):
+            query(trino, f"drop schema iceberg.{name} cascade")
+
+
+def test_cube_reads_the_tables(location: Location, trino: trino_server.Server, tmp_path: Path) -> None:
+    assert location.run("for cube").success
+    env = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": servers.HOST, "CUBEJS_DB_PORT": str(trino.port)}
+    env |= {"CUBEJS_DB_PRESTO_CATALOG": "iceberg", "CUBEJS_DB_USER": "floe", "FLOE_MART": "iceberg.marts.{mart}"}
+    with serving(cube.install(), tmp_path / "unused", "readyz", **env) as running:
+        (row,) = running.load(measures=["orders.count"])
+    assert int(row["orders.count"]) == len(location.rows("marts", "orders"))

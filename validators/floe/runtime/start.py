@@ -1,0 +1,101 @@
+"""How every process of the production image starts: only with all the variables it needs.
+
+`images/dagster` puts this in front of `dagster`, `dagster-webserver` and `dagster-daemon`, under their own names, since
+a chart calls them by name and past an image's entry point. A process that would be the container's first gets an init.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from floe.errors import FloeError
+
+PROGRAMS = Path("/opt/venv/bin")
+"""Where the image has the real programs."""
+
+_INIT = "/usr/bin/tini"
+_NEEDS_INSTANCE = {"dagster-webserver": ("",), "dagster-daemon": ("run",), "dagster": ("execute_run", "execute_step")}
+"""Which programs, with which word among their arguments, end up in files of their own without a dagster.yaml."""
+
+
+def main() -> None:
+    """Check, then become the program after which this one is called."""
+    program, arguments = Path(sys.argv[0]).name, sys.argv[1:]
+    try:
+        check(program, arguments, os.environ)
+    except FloeError as error:
+        sys.stderr.write(f"floe: {error.message}\n" + (f"  next: {error.hint}\n" if error.hint else ""))
+        sys.exit(error.exit_code)
+    command = [str(PROGRAMS / program), *arguments]
+    if os.getpid() == 1:
+        command = [_INIT, "--", *command]
+    os.execv(command[0], command)  # noqa: S606 # becoming another program is the purpose
+
+
+def check(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+    """Raise FloeError, with every variable that is missing, where the program would fail for want of one."""
+    missing = _instance(program, arguments, env)
+    if program == "dagster" and arguments[:1] == ["api"] and "grpc-health-check" not in arguments:
+        missing |= _artifacts(env)
+    if missing:
+        names = ", ".join(missing)
+        verb = "is not set" if len(missing) == 1 else "are not set"
+        raise FloeError(f"{names} {verb}", "; ".join(f"{name}: {source}" for name, source in missing.items()))
+
+
+def _instance(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
+    """Variables that Dagster's dagster.yaml names and that are not set, with where they come from."""
+    file = Path(env.get("DAGSTER_HOME") or "/") / "dagster.yaml"
+    try:
+        text = file.read_text()
+    except OSError as error:
+        words = _NEEDS_INSTANCE.get(program, ())
+        if "" in words or set(words) & set(arguments):
+            raise FloeError(
+                f"cannot read {file}: {error.strerror}", "mount dagster.yaml into the folder that DAGSTER_HOME names"
+            ) from None
+        return {}
+    try:
+        names = _named(yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise FloeError(f"{file} is not YAML", "see the ConfigMap that is mounted there") from None
+    return {name: f"{file} reads it" for name in names if not env.get(name)}
+
+
+def _named(node: Any) -> list[str]:
+    """The variables that `{env: NAME}` stands for, in order, each once."""
+    if isinstance(node, dict):
+        if set(node) == {"env"} and isinstance(node["env"], str):
+            return [node["env"]]
+        return list(dict.fromkeys(name for value in node.values() for name in _named(value)))
+    if isinstance(node, list):
+        return list(dict.fromkeys(name for value in node for name in _named(value)))
+    return []
+
+
+def _artifacts(env: Mapping[str, str]) -> dict[str, str]:
+    """Variables that the mounted CompiledArtifacts name and that are not set, with where they come from."""
+    from floe.contract import artifacts
+
+    file = env.get(artifacts.VARIABLE)
+    if not file:
+        return {artifacts.VARIABLE: "names the file that floe compile wrote"}
+    # Dagster's own database is dagster.yaml's affair.
+    platform = artifacts.read(Path(file)).platform
+    database = {ref.env for ref in platform.refs(platform.metadata)}
+    wanted = [ref for ref in platform.refs() if ref.default is None and ref.env not in database]
+    return {
+        ref.env: f"from the Secret {ref.secret}, key {ref.key or ref.env}" if ref.secret else f"{file} names it"
+        for ref in wanted
+        if not env.get(ref.env)
+    }
+
+
+if __name__ == "__main__":
+    main()
