@@ -32,6 +32,7 @@ class Schemas:
         self.kubernetes = kubernetes
         self._kinds: dict[tuple[str, str], Kind | None] = {}
         self._validators: dict[str, Any] = {}
+        self._accepted: dict[int, Object] = {}  # by id, which the object keeps as long as it is here
         self._rules: dict[str, dict[str, Any] | None] = {}
 
     def kind(self, item: Object) -> Kind | None:
@@ -67,6 +68,8 @@ class Schemas:
 
     def accepts(self, item: Object) -> bool:
         """Whether the object is of a known kind and as its schema has it."""
+        if id(item) in self._accepted:
+            return True
         kind = self.kind(item)
         return kind is not None and bool(self._validator(kind).is_valid(item.value))
 
@@ -76,6 +79,7 @@ class Schemas:
         assert kind is not None
         validator = self._validator(kind)
         if validator.is_valid(item.value):
+            self._accepted[id(item)] = item
             return
         for count, error in enumerate(validator.iter_errors(item.value)):
             if count == _TOO_MANY:
