@@ -127,7 +127,7 @@ def _in_this_checkout(chart: Chart, wanted: str | None, *, stand_ins: bool) -> _
             continue
         if record.origin == "stand-in":
             if stand_ins:
-                return _standing_in(chart, "like in the other overlays")
+                return _standing_in(chart, "as in this checkout already")
         elif (not wanted or record.archive in (wanted, None)) and record.content == digest(place.path):
             return _Got(place.path, record, "checkout", _note(record, wanted))
     return None
