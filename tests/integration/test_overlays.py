@@ -305,7 +305,7 @@ UNITS: dict[str, Decimal | int] = {
 
 def quantity(text: str | int) -> Decimal:
     """A Kubernetes quantity in cores, bytes or pieces."""
-    number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(text)).groups()  # type: ignore[union-attr]
+    number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(text)).groups()  # type: ignore[union-attr] # every quantity matches
     return Decimal(number) * UNITS[unit] if unit else Decimal(number)
 
 

@@ -50,7 +50,7 @@ def _publish_in_trino(compute: Trino, scratch: str, marts: Sequence[str], namesp
             cursor.execute(f"create or replace table {table} as select * from {source}")  # noqa: S608 # our own names
             ((rows,),) = cursor.fetchall()
             refs = f'{compute.catalog}.{namespace}."{mart}$refs"'
-            cursor.execute(f"select snapshot_id from {refs} where name = 'main'")  # noqa: S608
+            cursor.execute(f"select snapshot_id from {refs} where name = 'main'")  # noqa: S608 # our own names
             ((snapshot_id,),) = cursor.fetchall()
             published.append(Published(mart, rows, snapshot_id))
     return published
