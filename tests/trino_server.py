@@ -1,4 +1,4 @@
-"""A real Trino over the object store of a test: its server and its Iceberg connector, pinned, from Maven's repository."""
+"""A real Trino over the object store of a test: its server and its Iceberg connector, pinned, as Maven has them."""
 
 from __future__ import annotations
 

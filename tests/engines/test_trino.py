@@ -1,4 +1,4 @@
-"""The pipeline as prod has it: dbt in a real Trino, over the Iceberg REST catalog and bucket that stand in for Polaris."""
+"""The pipeline as prod has it: dbt in a real Trino, over the REST catalog and the bucket that stand in for Polaris."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds the production images with buildah where nothing can be pulled, on look-alikes of their bases, and exports them.
+"""Builds the production images with buildah where nothing can be pulled, on look-alikes of their bases.
 
 `python tests/images/build.py` prints an archive a line, each a docker-archive under the name that the manifests use, as
 `ctr images import` takes it. Everything lies in the cache folder, and an archive is made anew only when something it is
@@ -67,7 +67,7 @@ RECIPES = {
         (ROOT / "images/cube", ROOT / "apps", STANDIN, ROOT / ".dockerignore"),
         ("node", "python"),
         "cube",
-        {"STANDIN": "/standin"},
+        {"STANDIN": "/mnt"},
     ),
 }
 ON_THE_NODE = ("dagster", "cube", "postgres", "busybox", "seaweedfs", "oauth2-proxy")
@@ -131,7 +131,7 @@ def builder() -> images.Builder:
             "apt-get install --no-install-recommends buildah skopeo mmdebstrap runc fuse-overlayfs uidmap netavark",
         )
     globally = ("--root", str(_store("root")), "--runroot", str(_store("run")), "--storage-driver", "overlay")
-    building = ["--isolation=chroot", "--network=host", "--pull-never", f"--volume={STANDIN}:/standin:ro"]
+    building = ["--isolation=chroot", "--network=host", "--pull-never", f"--volume={STANDIN}:/mnt:ro"]
     if _AUTHORITIES.is_file():  # the machine's own, mounted, never copied
         building.append(f"--volume={_AUTHORITIES}:{_AUTHORITIES}:ro")
     return images.Builder("buildah", program, globally, tuple(building))

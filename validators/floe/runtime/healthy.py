@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from floe.runtime.start import PROGRAMS
@@ -32,7 +33,7 @@ def healthy(words: Sequence[str]) -> bool:
 
 
 def _option(words: Sequence[str], *names: str) -> str | None:
-    for name, value in zip(words, words[1:], strict=False):
+    for name, value in pairwise(words):
         if name in names:
             return value
     return None

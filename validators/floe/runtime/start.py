@@ -1,7 +1,7 @@
 """How every process of the production image starts: only with all the variables it needs.
 
-`images/dagster` puts this in front of `dagster`, `dagster-webserver` and `dagster-daemon`, under their own names, since a
-chart calls them by name and past an image's entry point. A process that would be the container's first gets an init.
+`images/dagster` puts this in front of `dagster`, `dagster-webserver` and `dagster-daemon`, under their own names, since
+a chart calls them by name and past an image's entry point. A process that would be the container's first gets an init.
 """
 
 from __future__ import annotations
