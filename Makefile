@@ -17,7 +17,7 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test test-cluster test-engines fuzz schemas lint types format bench lock clean
+.PHONY: help setup demo test test-cluster test-engines images fuzz schemas lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ fuzz: setup ## more than 100,000 inputs that try to break floe-validate (ARGS as
 
 schemas: $(STAMP) ## derive the schemas of floe-validate anew from what upstream publishes (needs Go)
 	@$(BIN)/python -m floe.schemas.derive
+
+images: $(STAMP) ## the production images (ARGS="dagster --engine podman --tag 0.2.0")
+	@$(BIN)/floe images $(ARGS)
 
 lint: $(STAMP) ## ruff and yamllint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/yamllint --strict .

@@ -29,6 +29,29 @@ AsJson = Annotated[bool, typer.Option("--json", help="machine format")]
 
 
 @app.command()
+def images(
+    names: Annotated[list[str] | None, typer.Argument(help="dagster, cube, store; all without")] = None,
+    engine: Annotated[str | None, typer.Option(help="docker, podman or buildah; the first that works without")] = None,
+    tag: Annotated[str, typer.Option(help="tag of the images")] = "0.1.0",
+    adapters: Annotated[str, typer.Option(help="dbt's adapters besides DuckDB's")] = "trino snowflake bigquery",
+    as_json: AsJson = False,
+) -> None:
+    """Build the production images, and say what they weigh and why.
+
+    \b
+    Examples:
+      floe images
+      floe images dagster --engine podman --tag 0.2.0 --adapters trino
+    """
+    from floe import images as production
+
+    unknown = sorted(set(names or ()) - set(production.IMAGES))
+    if unknown:
+        raise FloeError(f"there is no image {unknown[0]!r}", f"images: {', '.join(production.IMAGES)}")
+    production.report(production.builder(engine), names or [*production.IMAGES], tag, adapters, as_json=as_json)
+
+
+@app.command()
 def tools(
     names: Annotated[list[str] | None, typer.Argument(help="only these")] = None,
     get: Annotated[bool, typer.Option("--get", help="fetch what is missing")] = False,

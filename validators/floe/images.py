@@ -1,0 +1,197 @@
+"""The production images: built by whatever builder is there, then what they weigh and why."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.markup import escape
+
+from floe import console, repo
+from floe.errors import FloeError
+
+Engine = Literal["docker", "podman", "buildah"]
+ENGINES: tuple[Engine, ...] = ("docker", "podman", "buildah")
+REGISTRY = "ghcr.io/floe-runtime"
+_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of this repository."""
+
+    name: str  # as overlays name it
+    dockerfile: str
+    target: str = ""
+
+
+IMAGES = {
+    "dagster": Image("floe-dagster", "images/dagster/Dockerfile"),
+    "cube": Image("floe-cube", "images/cube/Dockerfile", "cube"),
+    "store": Image("floe-cubestore", "images/cube/Dockerfile", "store"),
+}
+
+WHY = {
+    "pyarrow": "raw batches, Iceberg's files and marts are Arrow",
+    "duckdb": "the engine of compute.target duckdb",
+    "numpy": "the generator draws its numbers with it",
+    "pandas": "google-cloud-bigquery's results in dbt-bigquery",
+    "kubernetes": "dagster-k8s launches runs with it",
+    "google-cloud-aiplatform": "dbt-bigquery imports its API of notebooks; the rest of it is left out",
+    "dagster-webserver": "the web page",
+    "botocore": "S3; the descriptions of AWS's other services are left out",
+    "snowflake-connector-python": "dbt-snowflake",
+    "faker": "names in the generated data",
+    "sqlalchemy": "Dagster's database",
+    "dagster": "orchestration",
+    "zstandard": "Iceberg's and dbt's compression",
+    "networkx": "dbt's graph",
+}
+"""Why a package that is among the largest stays in the image."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image that was built: seconds it took, bytes it has unpacked, and its layers (bytes, what made it)."""
+
+    reference: str
+    seconds: float
+    size: int
+    layers: list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A container engine, and the options that this machine needs on every call and on every build."""
+
+    engine: Engine
+    program: str
+    globally: tuple[str, ...] = ()
+    building: tuple[str, ...] = ()
+
+    def call(self, *arguments: str) -> str:
+        """Standard output of a command. Raises FloeError with the last line of what went wrong."""
+        command = [self.program, *self.globally, *arguments]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL
+            )
+        except subprocess.TimeoutExpired:
+            raise FloeError(f"{self.engine} {arguments[0]} did not end within {_SECONDS} s") from None
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it says nothing"]
+            raise FloeError(
+                f"{self.engine} {arguments[0]} failed: {lines[-1].strip()}",
+                "\n".join(lines[-15:-1]) or "try it by hand",
+            )
+        return done.stdout
+
+    def build(self, image: Image, tag: str, arguments: dict[str, str], reference: str = "") -> Built:
+        """Build an image of this repository as `reference`, by default the name that overlays use."""
+        reference = reference or f"{REGISTRY}/{image.name}:{tag}"
+        started = time.monotonic()
+        options = ["--file", str(repo.root() / image.dockerfile), "--tag", reference]
+        options += ["--target", image.target] if image.target else []
+        if self.engine != "docker":
+            options += ["--layers", "--format", "docker"]  # the other format has no health check
+        for name, value in arguments.items():
+            options += ["--build-arg", f"{name}={value}"]
+        self.call("build", *self.building, *options, str(repo.root()))
+        return Built(reference, time.monotonic() - started, *self.weigh(reference))
+
+    def weigh(self, reference: str) -> tuple[int, list[tuple[int, str]]]:
+        """Bytes an image has unpacked, and its layers (bytes, what made it)."""
+        if self.engine == "buildah":
+            found = json.loads(self.call("inspect", "--type", "image", reference))
+            sizes = [layer["size"] for layer in json.loads(found["Manifest"])["layers"]]
+            steps = [step["created_by"] for step in found["OCIv1"]["history"] if not step.get("empty_layer")]
+            layers = [*zip(sizes, steps, strict=False)]
+            return sum(sizes), layers
+        lines = self.call("history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", reference)
+        split = [line.partition("\t") for line in lines.splitlines()]
+        layers = [(int(size), step) for size, _, step in reversed(split) if int(size)]
+        return int(self.call("image", "inspect", "--format", "{{.Size}}", reference)), layers
+
+    @contextmanager
+    def running(self, reference: str) -> Iterator[Sequence[str]]:
+        """Arguments before a command that is to run in the image, which is gone after the block."""
+        if self.engine != "buildah":
+            yield ["run", "--rm", "--network=none", "--entrypoint=", reference]
+            return
+        container = self.call("from", "--pull-never", reference).strip()
+        try:
+            yield ["run", "--isolation=chroot", "--user=1000:1000", container, "--"]
+        finally:
+            self.call("rm", container)
+
+    def packages(self, reference: str) -> list[tuple[int, str]]:
+        """Python packages of the Dagster image and their bytes, largest first."""
+        with self.running(reference) as run:
+            lines = self.call(*run, "/opt/venv/bin/python", "-c", _LIST).splitlines()
+        return sorted(((int(size), name) for name, size in map(str.split, lines)), reverse=True)
+
+
+_LIST = """
+import importlib.metadata as m, os
+for d in m.distributions():
+    files = [d.locate_file(f) for f in d.files or ()]
+    print(d.metadata["Name"].lower(), sum(os.path.getsize(f) for f in files if os.path.isfile(f)))
+"""
+
+
+def builder(engine: str | None = None) -> Builder:
+    """The named engine, else the first that works. Raises FloeError that says what to install."""
+    if engine and engine not in ENGINES:
+        raise FloeError(f"there is no engine {engine!r}", f"engines: {', '.join(ENGINES)}")
+    for candidate in ENGINES:
+        if engine not in (None, candidate):
+            continue
+        program = shutil.which(candidate)
+        if program is None:
+            continue
+        if candidate == "docker":  # the program alone is no engine
+            done = subprocess.run([program, "info"], capture_output=True, timeout=60, check=False)
+            if done.returncode or b"Server Version" not in done.stdout:
+                continue
+        return Builder(candidate, program)
+    raise FloeError(
+        f"{engine or 'no container engine'} {'does not work' if engine else 'works'} here",
+        "install Docker, Podman or buildah, and start its service",
+    )
+
+
+def report(builder: Builder, names: Sequence[str], tag: str, adapters: str, *, as_json: bool) -> None:
+    """Build the images one by one and print, of each, time, size, layers and the five largest packages."""
+    out, err = console.out(), console.err()
+    built: dict[str, dict[str, object]] = {}
+    for name in names:
+        err.print(f"[dim]building {name} with {builder.engine}[/]")
+        arguments = {"ADAPTERS": adapters} if name == "dagster" else {}
+        done = builder.build(IMAGES[name], tag, arguments)
+        largest = builder.packages(done.reference)[:5] if name == "dagster" else []
+        built[name] = {
+            "reference": done.reference,
+            "seconds": round(done.seconds, 1),
+            "bytes": done.size,
+            "layers": [{"bytes": size, "step": step} for size, step in done.layers],
+            "packages": [{"name": n, "bytes": size, "why": WHY.get(n, "")} for size, n in largest],
+        }
+        if as_json:
+            continue
+        out.print(f"[green]✓[/] {done.reference}  {_mb(done.size)}  in {done.seconds:.0f} s")
+        for size, step in done.layers:
+            out.print(f"    {_mb(size):>8}  [dim]{escape(' '.join(step.split())[:90])}[/]")
+        for size, package in largest:
+            out.print(f"    {_mb(size):>8}  {package} [dim]{WHY.get(package, '')}[/]")
+    if as_json:
+        print(json.dumps(built, indent=2))
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.0f} MB"
