@@ -146,7 +146,7 @@ def build(name: str) -> images.Built:
     recipe = RECIPES[name]
     engine = builder()
     for base in recipe.on:
-        if not _has(engine, base):
+        if not store_has(base):
             build(base)
     err().print(f"[dim]building {name}[/]")
     if recipe.production:
@@ -157,13 +157,18 @@ def build(name: str) -> images.Built:
     return done
 
 
-def _has(engine: images.Builder, name: str) -> bool:
+def store_has(name: str) -> bool:
     """Whether an image that was made of the same is in the store."""
     try:
-        engine.call("inspect", "--type", "image", _marked(name))
+        builder().call("inspect", "--type", "image", _marked(name))
     except FloeError:
         return False
     return True
+
+
+def tagged(name: str) -> None:
+    """Give the recipe's image its names again, where another build has taken them."""
+    builder().call("tag", _marked(name), *RECIPES[name].names)
 
 
 def _marked(name: str) -> str:
@@ -192,7 +197,7 @@ def _debian(target: Path) -> None:
     """Debian as the slim images have it, with its own Python."""
     left_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
     packages = "--include=ca-certificates,netbase,tzdata,python3,python3-venv"
-    _call(["mmdebstrap", "--quiet", "--variant=minbase", *left_out, packages, _SUITE, str(target)])
+    _call(["mmdebstrap", "--quiet", "--variant=minbase", '--aptopt=APT::Install-Recommends "false"', *left_out, packages, _SUITE, str(target)])
 
 
 def _call(command: list[str]) -> None:

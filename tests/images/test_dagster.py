@@ -1,0 +1,227 @@
+"""The Dagster image, built here on a look-alike of its base and run as confined as its pods are."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from containers import Podman, podman, readable
+from floe import images, repo
+from images.build import RECIPES, ROOT, TAG, archives, builder, tagged
+from servers import free_ports
+
+ARTIFACTS = "/etc/floe/CompiledArtifacts.json"
+NEEDED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FLOE_CATALOG_CLIENT_ID", "FLOE_CATALOG_CLIENT_SECRET")
+STORAGE = {"FLOE_STORAGE": "/opt/dagster/dagster_home"}
+GRPC = ["dagster", "api", "grpc", "-h", "127.0.0.1", "-m", "ecommerce.definitions", "-d", "/app/apps/ecommerce"]
+
+
+@pytest.fixture(scope="module")
+def dagster() -> Podman:
+    return podman("dagster")
+
+
+@pytest.fixture
+def env() -> dict[str, str]:
+    return {"FLOE_COMPILED_ARTIFACTS": ARTIFACTS} | {name: secrets.token_hex(8) for name in NEEDED}
+
+
+@pytest.fixture
+def mounted() -> str:
+    """What a pod of the dev overlay has mounted."""
+    return f"--volume={readable(repo.artifacts_file('dev'))}:{ARTIFACTS}:ro"
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> str:
+    """A dagster.yaml that reads a variable, as the chart's does."""
+    file = tmp_path / "dagster.yaml"
+    file.write_text("telemetry: {enabled: false}\nstorage: {sqlite: {base_dir: {env: FLOE_STORAGE}}}\n")
+    return f"--volume={readable(file)}:/opt/dagster/dagster_home/dagster.yaml:ro"
+
+
+@pytest.mark.parametrize("name", ["FLOE_COMPILED_ARTIFACTS", *NEEDED])
+def test_a_code_location_without_a_variable_names_it_once(
+    dagster: Podman, env: dict[str, str], mounted: str, name: str
+) -> None:
+    del env[name]
+    done = dagster.run([*GRPC, "-p", "3030"], env, mounted, check=False)
+    assert done.returncode == 2, done.stdout
+    assert done.stdout.startswith(f"floe: {name} is not set\n")
+    assert done.stdout.count("is not set") == 1
+    assert not any(value in done.stdout for key, value in env.items() if key != "FLOE_COMPILED_ARTIFACTS")
+
+
+@pytest.mark.parametrize("command", ["dagster-webserver -h 0.0.0.0 -p 3000", "dagster-daemon run"])
+def test_what_a_shell_starts_is_checked_too(dagster: Podman, command: str, instance: str) -> None:
+    """As the chart starts them: past the image's entry point."""
+    entry = ("--entrypoint=", instance)
+    done = dagster.run(["/bin/bash", "-c", command], {}, *entry, check=False)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (2, "floe: FLOE_STORAGE is not set")
+    done = dagster.run(["/bin/bash", "-c", command], {}, "--entrypoint=", check=False)
+    assert done.returncode == 2
+    assert "cannot read /opt/dagster/dagster_home/dagster.yaml" in done.stdout
+
+
+def test_artifacts_of_another_version_are_named(dagster: Podman, env: dict[str, str], tmp_path: Path) -> None:
+    other = json.loads(repo.artifacts_file("dev").read_bytes()) | {"version": 2}
+    file = tmp_path / "CompiledArtifacts.json"
+    file.write_text(json.dumps(other))
+    done = dagster.run([*GRPC, "-p", "3030"], env, f"--volume={readable(file)}:{ARTIFACTS}:ro", check=False)
+    assert done.returncode == 2
+    assert "version" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_code_location_on_a_read_only_root(dagster: Podman, env: dict[str, str], mounted: str) -> None:
+    (port,) = free_ports(1)
+    with dagster.started([*GRPC, "-p", str(port)], env, mounted) as location:
+        ready = location.until(lambda: location.exec("healthy").returncode == 0, 60)
+        assert location.exec("cat", "/proc/1/comm").stdout.strip() == "tini"
+        # The manifest is the image's own: none was made.
+        assert location.exec("ls", "/tmp/dbt").returncode != 0  # noqa: S108 # in the container
+        code, took = location.stop(20)
+    print(f"code location healthy after {ready:.1f} s, ended by SIGTERM after {took:.1f} s with {code}")
+    assert code in (0, 143)
+
+
+def test_webserver_and_daemon_on_a_read_only_root(dagster: Podman, instance: str) -> None:
+    (port,) = free_ports(1)
+    with dagster.started(
+        ["/bin/bash", "-c", f"dagster-webserver -h 127.0.0.1 -p {port} --empty-workspace"],
+        STORAGE,
+        "--entrypoint=",
+        instance,
+    ) as webserver:
+        ready = webserver.until(lambda: webserver.exec("healthy").returncode == 0, 60)
+        assert webserver.exec("cat", "/proc/1/comm").stdout.strip() == "tini"
+        assert webserver.exec("touch", "/app/new").returncode != 0
+        code, took = webserver.stop(20)
+    print(f"webserver healthy after {ready:.1f} s, ended by SIGTERM after {took:.1f} s with {code}")
+    assert code in (0, 143)
+    with dagster.started(
+        ["/bin/bash", "-c", "dagster-daemon run --empty-workspace"],
+        STORAGE,
+        "--entrypoint=",
+        instance,
+    ) as daemon:
+        ready = daemon.until(lambda: daemon.exec("healthy").returncode == 0, 90)
+        code, took = daemon.stop(30)
+    print(f"daemon healthy after {ready:.1f} s, ended by SIGTERM after {took:.1f} s with {code}")
+    assert code in (0, 143)
+
+
+@pytest.mark.parametrize(("name", "most"), [("dagster", 1_100_000_000), ("dagster-small", 700_000_000)])
+def test_it_weighs_no_more_than_agreed(name: str, most: int) -> None:
+    reference = podman(name).image
+    size, layers = builder().weigh(reference)
+    largest = builder().packages(reference)[:5]
+    print(f"{name}: {size / 1e6:.0f} MB in {len(layers)} layers; {', '.join(f'{n} {b / 1e6:.0f}' for b, n in largest)}")
+    assert size <= most
+    assert all(images.WHY.get(package) for _, package in largest)
+
+
+def test_nothing_that_only_a_build_needs(dagster: Podman) -> None:
+    look = (
+        "for p in gcc cc make pip uv; do command -v $p; done;"
+        "find /var/lib/apt/lists /var/cache/apt -type f;"
+        "find / -xdev \\( -name .cache -o -name '*.whl' -o -name .git -o -name '.env*' \\) -not -path '/proc/*'"
+        " -not -path '*/site-packages/*' -not -path '/usr/share/python-wheels/*' 2>/dev/null;"
+        "find /app /opt/venv -perm -o+w -not -type l"
+    )
+    assert dagster.run(["sh", "-c", look], {}, "--entrypoint=", check=False).stdout == ""
+    counts = "find /opt/venv/lib /app -name '*.py' | wc -l; find /opt/venv/lib /app -name '*.pyc' | wc -l"
+    sources, compiled = map(int, dagster.run(["sh", "-c", counts], {}, "--entrypoint=").stdout.split())
+    assert compiled >= 0.97 * sources > 1000  # what does not parse under this Python is not compiled
+
+
+def test_configuration(dagster: Podman) -> None:
+    found = json.loads(builder().call("inspect", "--type", "image", dagster.image))["Docker"]["config"]
+    assert found["User"] == "1000:1000"
+    assert found["Entrypoint"] == ["/usr/bin/tini", "--"]
+    assert found["Healthcheck"]["Test"] == ["CMD", "healthy"]
+    assert set(found["Volumes"]) == {"/opt/dagster/dagster_home", "/tmp"}  # noqa: S108 # in the image
+    assert found["Labels"]["org.opencontainers.image.version"] == TAG
+    assert {name for name in found["Labels"] if name.startswith("org.opencontainers")} >= {
+        f"org.opencontainers.image.{name}" for name in ("title", "description", "source", "revision")
+    }
+    assert not [line for line in found["Env"] if re.search(r"SECRET|PASSWORD|TOKEN|KEY", line.partition("=")[0])]
+
+
+PLACES = (
+    ".env",
+    ".git/config",
+    "key.pem",
+    "overlays/platform.yaml",
+    "images/cube/.env",
+    "images/dagster/.env",
+    "apps/ecommerce/.env.local",
+    "apps/ecommerce/private.key",
+    "apps/ecommerce/dbt/.user.yml",
+    "apps/ecommerce/dbt/logs/dbt.log",
+    "apps/ecommerce/dbt/target/run.json",
+)
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A checkout in which a careless person left a secret in every place where people leave them."""
+    token = secrets.token_hex(20)
+    fork = tmp_path / "fork"
+    for name in ("apps", "images", "synthetic", "validators", "tests/cube-native"):
+        shutil.copytree(
+            ROOT / name, fork / name, ignore=shutil.ignore_patterns("__pycache__", "target", "node_modules")
+        )
+    for name in ("pyproject.toml", "requirements.lock", ".dockerignore"):
+        shutil.copy(ROOT / name, fork)
+    for name in ("base", "overlays"):
+        (fork / name).mkdir()
+    for place in PLACES:
+        file = fork / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"secret: {token}\n")
+    monkeypatch.setenv("FLOE_ROOT", str(fork))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", token)
+    repo.root.cache_clear()
+    yield token
+    repo.root.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["dagster", "cube"])
+def test_no_planted_secret_in_any_layer(name: str, planted: str, tmp_path: Path) -> None:
+    recipe = RECIPES[name]
+    podman(name)
+    reference = f"localhost/floe-planted/{name}:{TAG}"
+    builder().build(images.IMAGES[recipe.production], TAG, recipe.arguments, reference)
+    archive = tmp_path / "image.tar"
+    try:
+        builder().call("push", "--quiet", reference, f"docker-archive:{archive}")
+    finally:
+        builder().call("rmi", "--force", reference)
+        tagged(name)
+    with tarfile.open(archive) as outer:
+        layers = [member for member in outer if member.isfile()]
+        assert len(layers) >= 5
+        for member in layers:
+            content = outer.extractfile(member)
+            assert content is not None
+            tail = b""
+            while chunk := content.read(1 << 24):
+                assert planted.encode() not in tail + chunk, member.name
+                tail = chunk[-64:]
+
+
+def test_archives_bear_the_names_of_the_manifests() -> None:
+    (path,) = archives(["busybox"])
+    with tarfile.open(path) as archive:
+        listed = archive.extractfile("manifest.json")
+        assert listed is not None
+        named = json.load(listed)
+    assert named[0]["RepoTags"] == list(RECIPES["busybox"].names)

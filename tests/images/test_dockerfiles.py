@@ -1,0 +1,38 @@
+"""The recipes themselves, without building one."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from floe.tools import resolve
+from images.build import ROOT
+
+DOCKERFILES = sorted(ROOT.glob("images/*/Dockerfile")) + sorted(ROOT.glob("tests/images/lookalikes/*/Dockerfile"))
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_hadolint_finds_nothing(file: object) -> None:
+    done = subprocess.run([resolve("hadolint"), str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def pins(lock: str) -> dict[str, str]:
+    text = (ROOT / lock).read_text()
+    return dict(re.findall(r"^([a-z0-9._-]+)==([^ \n]+)", text, re.MULTILINE))
+
+
+def test_a_checkout_has_the_packages_of_the_image() -> None:
+    checkout, image = pins("requirements.lock"), pins("images/dagster/requirements.lock")
+    shared = checkout.keys() & image.keys()
+    assert len(shared) > 100
+    assert {name: checkout[name] for name in shared} == {name: image[name] for name in shared}
+
+
+def test_duckdb_in_cube_has_the_extension_of_its_release() -> None:
+    lock = json.loads((ROOT / "images/cube/package-lock.json").read_bytes())
+    release = lock["packages"]["node_modules/@duckdb/node-api"]["version"].partition("-")[0]
+    assert pins("images/cube/requirements.lock")["duckdb-extension-httpfs"] == release
