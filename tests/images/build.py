@@ -196,8 +196,10 @@ def _build_lookalike(engine: images.Builder, recipe: Recipe) -> images.Built:
 def _debian(target: Path) -> None:
     """Debian as the slim images have it, with its own Python."""
     left_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
-    packages = "--include=ca-certificates,netbase,tzdata,python3,python3-venv"
-    _call(["mmdebstrap", "--quiet", "--variant=minbase", '--aptopt=APT::Install-Recommends "false"', *left_out, packages, _SUITE, str(target)])
+    # usr-is-merged instead of usrmerge, which brings Perl.
+    packages = "--include=usr-is-merged,ca-certificates,netbase,tzdata,python3,python3-venv"
+    left_out.append("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
+    _call(["mmdebstrap", "--quiet", "--variant=minbase", *left_out, packages, _SUITE, str(target)])
 
 
 def _call(command: list[str]) -> None:

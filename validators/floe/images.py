@@ -50,6 +50,7 @@ WHY = {
     "faker": "names in the generated data",
     "sqlalchemy": "Dagster's database",
     "dagster": "orchestration",
+    "grpcio": "code locations answer over it",
     "zstandard": "Iceberg's and dbt's compression",
     "networkx": "dbt's graph",
 }

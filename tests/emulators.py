@@ -1,0 +1,124 @@
+"""Snowflake and BigQuery as far as `dbt debug` asks: emulators, each with its own packages, pinned by hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from floe import repo
+from floe.tools import _install, _uv
+from servers import HOST, _running, free_ports
+
+LOCKS = Path(__file__).parent / "engines/emulators"
+
+
+def _environment(name: str) -> Path:
+    """A virtual environment of the emulator in the cache."""
+    lock = LOCKS / f"{name}.lock"
+    folder = repo.cache_dir() / "tools" / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+
+    def fill(part: Path) -> None:
+        subprocess.run([_uv(), "venv", "--quiet", "--relocatable", "--python", sys.executable, str(part)], check=True)
+        install = [_uv(), "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)]
+        subprocess.run(install, check=True, env=os.environ | {"VIRTUAL_ENV": str(part)})
+
+    _install(folder, fill)
+    return folder
+
+
+@contextmanager
+def snowflake(folder: Path) -> Iterator[dict[str, str]]:
+    """Variables of the profile for a Snowflake that lives as long as the block."""
+    (port,) = free_ports(1)
+    program = _environment("fakesnow") / "bin/fakesnow"
+    with _running([str(program), "-s", "-p", str(port)], folder, os.environ.copy(), lambda: _listens(port)):
+        yield {
+            "FLOE_DBT_ACCOUNT": "fakesnow",
+            "FLOE_DBT_HOST": HOST,
+            "FLOE_DBT_PORT": str(port),
+            "FLOE_DBT_SCHEME": "http",
+            "FLOE_DBT_USER": "floe",
+            "DBT_ENV_SECRET_PASSWORD": "a-password-of-this-test",
+        }
+
+
+@contextmanager
+def bigquery(folder: Path) -> Iterator[dict[str, str]]:
+    """Variables of the profile for a BigQuery that lives as long as the block; the key file is in `folder`."""
+    rest, grpc = free_ports(2)
+    venv = _environment("bqemulator")
+    home = folder / "home"
+    (package,) = venv.glob("lib/python3*/site-packages/duckdb_extension_spatial/extensions/*")
+    place = home / ".duckdb/extensions" / package.name / "linux_amd64"
+    place.mkdir(parents=True)
+    (place / "spatial.duckdb_extension").symlink_to(package / "spatial.duckdb_extension")
+    ports = ["--rest-port", str(rest), "--grpc-port", str(grpc)]
+    command = [str(venv / "bin/bqemulator"), "start", *ports, "--project", "floe"]
+    with (
+        _tokens() as token_uri,
+        _running(command, folder, os.environ | {"HOME": str(home)}, lambda: _listens(rest)),
+    ):
+        keyfile = folder / "key.json"
+        keyfile.write_text(json.dumps(_service_account(token_uri)))
+        yield {
+            "FLOE_DBT_METHOD": "service-account",
+            "FLOE_DBT_KEYFILE": str(keyfile),
+            "FLOE_DBT_ENDPOINT": f"http://{HOST}:{rest}",
+        }
+
+
+def _service_account(token_uri: str) -> dict[str, str]:
+    openssl = shutil.which("openssl")
+    assert openssl is not None, "making a key needs openssl"
+    key = subprocess.run([openssl, "genpkey", "-quiet", "-algorithm", "RSA"], capture_output=True, check=True).stdout
+    return {
+        "type": "service_account",
+        "project_id": "floe",
+        "private_key_id": "of-this-test",
+        "private_key": key.decode(),
+        "client_email": "floe@example.com",
+        "token_uri": token_uri,
+    }
+
+
+@contextmanager
+def _tokens() -> Iterator[str]:
+    """Google's token endpoint, as far as a service account needs it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # http.server's name
+            body = json.dumps({"access_token": "of-this-test", "expires_in": 3600, "token_type": "Bearer"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer((HOST, 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://{HOST}:{server.server_port}/token"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError):
+        with suppress(HTTPError):
+            urlopen(f"http://{HOST}:{port}/", timeout=5).close()
+        return True
+    return False

@@ -1,0 +1,99 @@
+"""The Cube image, with the stand-in of its Rust addon, over Parquet files in an object store, as the dev overlay has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import servers
+from containers import Podman, podman
+from floe import cube
+from floe.connect import s3_client
+from floe.contract.platform import S3Storage
+from floe.errors import FloeError
+from integration.test_cube_model import REVENUE_BY_DAY, Shop
+
+SECRET = "only-this-test-signs-with-it-0123456789"
+
+
+@pytest.fixture(scope="module")
+def image() -> Podman:
+    return podman("cube")
+
+
+@pytest.fixture(scope="module")
+def env(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables that the chart sets, for marts that are there."""
+    folder = tmp_path_factory.mktemp("marts")
+    Shop(orders=90).write(folder)
+    client = s3_client(S3Storage(kind="s3", bucket=object_store.bucket, endpoint=object_store.s3), object_store.env)
+    for file in folder.glob("*.parquet"):
+        client.upload_file(str(file), object_store.bucket, f"marts/{file.name}")
+    yield {
+        "CUBEJS_DB_TYPE": "duckdb",
+        "CUBEJS_API_SECRET": SECRET,
+        "FLOE_MART": f"read_parquet('s3://{object_store.bucket}/marts/{{mart}}.parquet')",
+        "CUBEJS_DB_DUCKDB_S3_ENDPOINT": urlsplit(object_store.s3).netloc,
+        "CUBEJS_DB_DUCKDB_S3_USE_SSL": "false",
+        "CUBEJS_DB_DUCKDB_S3_URL_STYLE": "path",
+        "CUBEJS_DB_DUCKDB_S3_ACCESS_KEY_ID": object_store.key,
+        "CUBEJS_DB_DUCKDB_S3_SECRET_ACCESS_KEY": object_store.secret,
+        "CUBEJS_REFRESH_WORKER": "true",
+    }
+
+
+@pytest.mark.parametrize("name", ["FLOE_MART", "CUBEJS_DB_TYPE", "CUBEJS_API_SECRET"])
+def test_without_a_variable_it_names_it_once(image: Podman, env: dict[str, str], name: str) -> None:
+    done = image.run([], {key: value for key, value in env.items() if key != name}, check=False)
+    assert done.returncode == 2, done.stdout
+    assert re.fullmatch(rf"cube: {name} is not set: .*\n", done.stdout)
+    assert SECRET not in done.stdout
+
+
+def test_it_serves_the_rows_on_a_read_only_root(image: Podman, env: dict[str, str]) -> None:
+    (port,) = servers.free_ports(1)
+    url = f"http://{servers.HOST}:{port}"
+    with image.started([], env | {"PORT": str(port), "FLOE_CUBE_HOST": servers.HOST}) as container:
+        ready = container.until(lambda: container.exec("node", "/app/healthy.js").returncode == 0, 60)
+        cube.wait_ready(url, 30)
+        (row,) = cube.load(url, cube.token(SECRET), {"measures": ["orders.count"]})
+        assert row == {"orders.count": "90"}
+        answer = cube.answer(url, cube.token(SECRET), REVENUE_BY_DAY)
+        assert answer["usedPreAggregations"]
+        with pytest.raises(cube.CubeError):
+            cube.load(url, "", {"measures": ["orders.count"]})
+        assert container.exec("cat", "/proc/1/comm").stdout.strip() == "tini"
+        assert container.exec("cat", "/opt/cube/native.txt").stdout.strip() == "stand-in"
+        code, took = container.stop(30)
+    print(f"cube healthy after {ready:.1f} s, ended by SIGTERM after {took:.1f} s with {code}")
+    assert code == 0
+
+
+def test_the_model_of_every_app_is_in_it(image: Podman) -> None:
+    listed = set(image.run(["find", "/app/model", "-name", "*.yml"], {}, "--entrypoint=").stdout.split())
+    apps = Path(__file__).parents[2] / "apps"
+    assert listed == {
+        f"/app/model/{file.relative_to(apps)}".replace("/cube/model/", "/")
+        for file in apps.glob("*/cube/model/**/*.yml")
+    }
+
+
+def test_a_production_build_never_takes_the_stand_in() -> None:
+    """Without the test's own build argument a missing addon is an error, and a real one is taken."""
+    from floe import images
+    from images.build import RECIPES, TAG, builder
+
+    recipe = RECIPES["cube"]
+    assert set(recipe.arguments) == {"STANDIN"}
+    reference = f"localhost/floe-production/cube:{TAG}"
+    try:
+        builder().build(images.IMAGES["cube"], TAG, {}, reference)
+    except FloeError as error:
+        assert "no stand-in was allowed" in f"{error.message} {error.hint}"
+    else:
+        assert Podman(reference).run(["cat", "/opt/cube/native.txt"], {}, "--entrypoint=").stdout.strip() == "real"
+        builder().call("rmi", "--force", reference)
