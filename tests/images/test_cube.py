@@ -1,9 +1,8 @@
-"""The Cube image, with the stand-in of its Rust addon, over Parquet files in an object store, as the dev overlay has it."""
+"""The Cube image, with the stand-in of its Rust addon, over Parquet files in an object store, as dev has it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,10 +10,11 @@ import pytest
 
 import servers
 from containers import Podman, podman
-from floe import cube
+from floe import cube, images
 from floe.connect import s3_client
 from floe.contract.platform import S3Storage
 from floe.errors import FloeError
+from images.build import RECIPES, TAG, builder
 from integration.test_cube_model import REVENUE_BY_DAY, Shop
 
 SECRET = "only-this-test-signs-with-it-0123456789"
@@ -26,14 +26,14 @@ def image() -> Podman:
 
 
 @pytest.fixture(scope="module")
-def env(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def env(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The variables that the chart sets, for marts that are there."""
     folder = tmp_path_factory.mktemp("marts")
     Shop(orders=90).write(folder)
     client = s3_client(S3Storage(kind="s3", bucket=object_store.bucket, endpoint=object_store.s3), object_store.env)
     for file in folder.glob("*.parquet"):
         client.upload_file(str(file), object_store.bucket, f"marts/{file.name}")
-    yield {
+    return {
         "CUBEJS_DB_TYPE": "duckdb",
         "CUBEJS_API_SECRET": SECRET,
         "FLOE_MART": f"read_parquet('s3://{object_store.bucket}/marts/{{mart}}.parquet')",
@@ -84,16 +84,15 @@ def test_the_model_of_every_app_is_in_it(image: Podman) -> None:
 
 def test_a_production_build_never_takes_the_stand_in() -> None:
     """Without the test's own build argument a missing addon is an error, and a real one is taken."""
-    from floe import images
-    from images.build import RECIPES, TAG, builder
-
-    recipe = RECIPES["cube"]
-    assert set(recipe.arguments) == {"STANDIN"}
+    assert set(RECIPES["cube"].arguments) == {"STANDIN"}
     reference = f"localhost/floe-production/cube:{TAG}"
+    refused = ""
     try:
         builder().build(images.IMAGES["cube"], TAG, {}, reference)
     except FloeError as error:
-        assert "no stand-in was allowed" in f"{error.message} {error.hint}"
+        refused = f"{error.message} {error.hint}"
+    if refused:
+        assert "no stand-in was allowed" in refused
     else:
         assert Podman(reference).run(["cat", "/opt/cube/native.txt"], {}, "--entrypoint=").stdout.strip() == "real"
         builder().call("rmi", "--force", reference)
