@@ -17,7 +17,7 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test test-cluster test-engines images fuzz schemas lint types format bench lock clean
+.PHONY: help setup demo test test-cluster test-engines test-images images fuzz schemas lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ test-cluster: setup ## the overlays against a real Kubernetes API server (ARGS a
 
 test-engines: setup ## the pipeline on Trino (ARGS as for test)
 	@$(BIN)/python -m pytest tests/engines $(ARGS)
+
+# --no-install-recommends buildah podman runc skopeo mmdebstrap netavark uidmap (Debian's names) is what this needs.
+test-images: setup ## the production images, built with buildah on look-alike bases (ARGS as for test)
+	@$(BIN)/python -m pytest tests/images $(ARGS)
 
 fuzz: setup ## more than 100,000 inputs that try to break floe-validate (ARGS as for test)
 	@FLOE_FUZZ=30 $(BIN)/python -m pytest tests/property/test_validate_robust.py tests/property/test_yaml_block.py $(ARGS)

@@ -98,8 +98,9 @@ def podman(name: str) -> Podman:
 
 
 def readable(path: Path) -> Path:
-    """Let the image's user read a file or folder of ours, and all folders above it."""
-    for part in (path, *path.parents):
-        if part.owner() != "nobody" and part.stat().st_mode & 0o555 != 0o555 and part != Path("/"):
-            part.chmod(part.stat().st_mode | 0o555)
+    """Let the image's user read a file of a test's own, and pass the folders above it."""
+    path.chmod(path.stat().st_mode | 0o444)
+    for folder in path.parents:
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o111)
     return path

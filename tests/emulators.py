@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 from floe import repo
 from floe.tools import _install, _uv
-from servers import HOST, _running, free_ports
+from servers import HOST, free_ports, running
 
 LOCKS = Path(__file__).parent / "engines/emulators"
 
@@ -42,7 +42,7 @@ def snowflake(folder: Path) -> Iterator[dict[str, str]]:
     """Variables of the profile for a Snowflake that lives as long as the block."""
     (port,) = free_ports(1)
     program = _environment("fakesnow") / "bin/fakesnow"
-    with _running([str(program), "-s", "-p", str(port)], folder, os.environ.copy(), lambda: _listens(port)):
+    with running([str(program), "-s", "-p", str(port)], folder, os.environ.copy(), lambda: _listens(port)):
         yield {
             "FLOE_DBT_ACCOUNT": "fakesnow",
             "FLOE_DBT_HOST": HOST,
@@ -67,7 +67,7 @@ def bigquery(folder: Path) -> Iterator[dict[str, str]]:
     command = [str(venv / "bin/bqemulator"), "start", *ports, "--project", "floe"]
     with (
         _tokens() as token_uri,
-        _running(command, folder, os.environ | {"HOME": str(home)}, lambda: _listens(rest)),
+        running(command, folder, os.environ | {"HOME": str(home)}, lambda: _listens(rest)),
     ):
         keyfile = folder / "key.json"
         keyfile.write_text(json.dumps(_service_account(token_uri)))

@@ -52,6 +52,24 @@ def images(
 
 
 @app.command()
+def pin(
+    environment: Environment,
+    name: Annotated[str, typer.Argument(metavar="IMAGE", help="dagster or cube")],
+    tag: Annotated[str, typer.Argument(help="tag and digest, such as 0.1.0@sha256:…")],
+) -> None:
+    """Let an overlay run another image: write its tag and digest where the overlay has them.
+
+    \b
+    Examples:
+      floe pin dev dagster 0.2.0@sha256:0f2c…
+    """
+    from floe import images as production
+
+    file = production.pin(environment, name, tag)
+    console.out().print(f"[green]✓[/] {file}: {tag}")
+
+
+@app.command()
 def tools(
     names: Annotated[list[str] | None, typer.Argument(help="only these")] = None,
     get: Annotated[bool, typer.Option("--get", help="fetch what is missing")] = False,

@@ -40,11 +40,7 @@ def trino_connection(compute: Trino, env: Env = os.environ) -> trino.dbapi.Conne
 
     user = value(compute.user, env)
     password = secret(compute.password, env).get_secret_value() if compute.password else None
-<<<<<<< HEAD
     connection: trino.dbapi.Connection = trino.dbapi.connect(  # type: ignore[no-untyped-call] # trino types it not
-=======
-    return trino.dbapi.Connection(
->>>>>>> f5e6178 (Image tests: variables, read-only root, signals, size, planted secrets; what no process reads leaves the image)
         host=value(compute.host, env),
         port=number(compute.port, env),
         http_scheme=compute.http_scheme,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+import yaml
 from rich.markup import escape
 
 from floe import console, repo
@@ -36,6 +39,12 @@ IMAGES = {
     "cube": Image("floe-cube", "images/cube/Dockerfile", "cube"),
     "store": Image("floe-cubestore", "images/cube/Dockerfile", "store"),
 }
+
+PLACES = {
+    "dagster": ("dagster.yaml", ("valuesInline", "dagsterWebserver", "image", "tag")),
+    "cube": ("cube.yaml", ("valuesInline", "image", "tag")),
+}
+"""Where an overlay's values name the tag of an image of ours."""
 
 WHY = {
     "pyarrow": "raw batches, Iceberg's files and marts are Arrow",
@@ -165,6 +174,29 @@ def builder(engine: str | None = None) -> Builder:
         f"{engine or 'no container engine'} {'does not work' if engine else 'works'} here",
         "install Docker, Podman or buildah, and start its service",
     )
+
+
+def pin(environment: str, name: str, tag: str) -> Path:
+    """Write an image's tag and digest into an overlay, every other byte left as it is; returns the file.
+
+    Raises FloeError where the tag has no digest, or the overlay no such place.
+    """
+    if not re.fullmatch(r"[\w][\w.-]{0,127}@sha256:[0-9a-f]{64}", tag):
+        raise FloeError(
+            f"{tag!r} is not a tag with a digest", "give both, as in 0.1.0@sha256:… (64 hexadecimal digits)"
+        )
+    if name not in PLACES:
+        raise FloeError(f"overlays pin no image {name!r}", f"images: {', '.join(PLACES)}")
+    file, steps = repo.overlay(environment) / "values" / PLACES[name][0], PLACES[name][1]
+    text = file.read_text()
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    for step in steps:
+        entries = node.value if isinstance(node, yaml.MappingNode) else []
+        node = next((value for key, value in entries if key.value == step), None)
+    if not isinstance(node, yaml.ScalarNode):
+        raise FloeError(f"{file} has no {'.'.join(steps)}", "the overlay's values name the image's tag there")
+    console.write(file, text[: node.start_mark.index] + tag + text[node.end_mark.index :])
+    return file
 
 
 def report(builder: Builder, names: Sequence[str], tag: str, adapters: str, *, as_json: bool) -> None:

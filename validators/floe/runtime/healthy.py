@@ -50,9 +50,9 @@ def _answers(port: int) -> bool:
 
 
 def _serves(port: int) -> bool:
-    import grpc  # type: ignore[import-untyped] # these ship no types
-    from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse  # type: ignore[import-untyped]
-    from grpc_health.v1.health_pb2_grpc import HealthStub  # type: ignore[import-untyped]
+    import grpc
+    from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+    from grpc_health.v1.health_pb2_grpc import HealthStub
 
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -1,0 +1,77 @@
+"""What starts in the image and what is pinned in an overlay, without building an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from floe import images, repo
+from floe.errors import FloeError
+from floe.runtime import healthy, start
+
+DIGEST = "sha256:" + "0a" * 32
+
+
+@pytest.mark.parametrize(("name", "steps"), [(name, place[1]) for name, place in images.PLACES.items()])
+def test_pin_changes_one_value_and_no_other_byte(checkout: Path, name: str, steps: tuple[str, ...]) -> None:
+    del checkout
+    for environment in repo.environments():
+        file = repo.overlay(environment) / "values" / images.PLACES[name][0]
+        before = file.read_text()
+        assert images.pin(environment, name, f"9.9.9@{DIGEST}") == file
+        value = yaml.safe_load(file.read_text())
+        for step in steps:
+            value = value[step]
+        assert value == f"9.9.9@{DIGEST}"
+        changed = [(a, b) for a, b in zip(before.splitlines(), file.read_text().splitlines(), strict=True) if a != b]
+        ((old, new),) = changed
+        assert new.partition("tag:")[0] == old.partition("tag:")[0]
+        assert new.partition("#")[2] == old.partition("#")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("dev", "dagster", "0.2.0"), "not a tag with a digest"),
+        (("dev", "dagster", "0.2.0@sha256:12"), "not a tag with a digest"),
+        (("dev", "store", f"0.2.0@{DIGEST}"), "overlays pin no image 'store'"),
+        (("nowhere", "cube", f"0.2.0@{DIGEST}"), "no overlay 'nowhere'"),
+    ],
+)
+def test_pin_refuses_what_it_cannot_write(checkout: Path, arguments: tuple[str, str, str], words: str) -> None:
+    del checkout
+    with pytest.raises(FloeError, match=words):
+        images.pin(*arguments)
+
+
+def test_every_variable_that_dagster_yaml_names_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text(
+        "storage: {postgres: {postgres_db: {password: {env: PG_PASSWORD}, hostname: {env: PG_HOST}}}}\n"
+        "run_launcher: {config: {env_vars: [A=b], other: {env: PG_PASSWORD}}}\n"
+    )
+    home = {"DAGSTER_HOME": str(tmp_path)}
+    with pytest.raises(FloeError, match=r"^PG_PASSWORD, PG_HOST are not set$"):
+        start.check("dagster-webserver", [], home)
+    with pytest.raises(FloeError, match=r"^PG_HOST is not set$"):
+        start.check("dagster-daemon", ["run"], home | {"PG_PASSWORD": "x"})
+    start.check("dagster-daemon", ["run"], home | {"PG_PASSWORD": "x", "PG_HOST": "x"})
+
+
+def test_a_daemon_without_dagster_yaml_would_forget_everything(tmp_path: Path) -> None:
+    with pytest.raises(FloeError, match=r"cannot read .*dagster\.yaml"):
+        start.check("dagster-daemon", ["run"], {"DAGSTER_HOME": str(tmp_path)})
+    start.check("dagster", ["--version"], {"DAGSTER_HOME": str(tmp_path)})
+
+
+def test_a_dagster_yaml_that_is_none_says_so(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("storage: {postgres: [")
+    with pytest.raises(FloeError, match="is not YAML"):
+        start.check("dagster-webserver", [], {"DAGSTER_HOME": str(tmp_path)})
+
+
+def test_health_of_what_does_not_answer() -> None:
+    assert not healthy.healthy(["tini", "--", "/opt/venv/bin/dagster-webserver", "-h", "0.0.0.0", "-p", "9"])  # noqa: S104
+    assert not healthy.healthy(["/opt/venv/bin/dagster", "api", "grpc", "--port", "9"])
+    assert healthy.healthy(["tini", "--", "/opt/venv/bin/dagster", "api", "execute_run", "{}"])
