@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 LOOKALIKES = Path(__file__).parent / "lookalikes"
 STANDIN = ROOT / "tests/cube-native"
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+_STEPS_KEPT = 6 * 3600  # seconds; a change of packages leaves 3 GB
 _SUITE = "bookworm"
 
 
@@ -154,7 +157,21 @@ def build(name: str) -> images.Built:
     else:
         done = _build_lookalike(engine, recipe)
     engine.call("tag", done.reference, _marked(name))
+    _forget(engine, name)
     return done
+
+
+def _forget(engine: images.Builder, name: str) -> None:
+    """Drop what earlier builds of an image left, but for steps that the next build may start from."""
+    mark, current = _marked(name).rpartition(":")[0], _marked(name)
+    for image in json.loads(engine.call("images", "--all", "--json")):
+        names = image["names"] or []
+        outdated = [each for each in names if each.startswith(f"{mark}:") and each != current]
+        if not names and image["created"] < time.time() - _STEPS_KEPT:
+            outdated = [image["id"]]
+        for each in outdated:
+            with suppress(FloeError):  # one that others are made of goes with the last of them
+                engine.call("rmi", each)
 
 
 def store_has(name: str) -> bool:

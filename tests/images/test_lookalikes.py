@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import servers
-from containers import podman
+from containers import podman, readable
 from images.build import ROOT
 
 DATABASES = ROOT / "base/services/postgresql/databases.sh"
@@ -21,9 +21,7 @@ def test_postgres_starts_on_an_empty_volume_and_makes_the_databases(tmp_path: Pa
     for folder in ("data", "run", "init"):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder).chmod(0o777)
-    for folder in tmp_path.parents:
-        if not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o111)
+    readable(tmp_path / "init/databases.sh")
     mounts = {"data": "/var/lib/postgresql/data", "run": "/var/run/postgresql", "init": "/docker-entrypoint-initdb.d"}
     options = [f"--volume={tmp_path / name}:{place}" for name, place in mounts.items()]
     arguments = ["-c", "max_connections=200", "-c", f"port={port}"]

@@ -123,9 +123,13 @@ class Builder:
             steps = [step["created_by"] for step in found["OCIv1"]["history"] if not step.get("empty_layer")]
             layers = [*zip(sizes, steps, strict=False)]
             return sum(sizes), layers
-        lines = self.call("history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", reference)
-        split = [line.partition("\t") for line in lines.splitlines()]
-        layers = [(int(size), step) for size, _, step in reversed(split) if int(size)]
+        if self.engine == "podman":  # its templates show sizes for people alone
+            steps = json.loads(self.call("history", "--no-trunc", "--format=json", reference))
+            made = [(step["size"], step["CreatedBy"]) for step in steps]
+        else:
+            lines = self.call("history", "--no-trunc", "--human=false", "--format={{.Size}}\t{{.CreatedBy}}", reference)
+            made = [(int(size), step) for size, _, step in map(_columns, lines.splitlines())]
+        layers = [(size, step) for size, step in reversed(made) if size]
         return int(self.call("image", "inspect", "--format", "{{.Size}}", reference)), layers
 
     @contextmanager
@@ -224,6 +228,10 @@ def report(builder: Builder, names: Sequence[str], tag: str, adapters: str, *, a
             out.print(f"    {_mb(size):>8}  {package} [dim]{WHY.get(package, '')}[/]")
     if as_json:
         print(json.dumps(built, indent=2))
+
+
+def _columns(line: str) -> tuple[str, str, str]:
+    return line.partition("\t")
 
 
 def _mb(size: int) -> str:
