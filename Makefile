@@ -17,10 +17,10 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test test-cluster test-engines test-images images fuzz schemas lint types format bench lock clean
+.PHONY: help setup demo test test-cluster cluster-up cluster-status cluster-down test-engines test-images images fuzz schemas lint types format bench lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## the locked Python environment, the tools, Cube, the charts
 	@$(BIN)/floe tools --get kustomize helm node npm
@@ -34,9 +34,18 @@ test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" i
 	@$(BIN)/python -m pytest $(ARGS)
 
 # Built here and not by the first test that needs them, so that one sees how far the build is.
-test-cluster: setup ## the overlays against a real Kubernetes API server (ARGS as for test)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver
+test-cluster: setup ## the overlays against a real Kubernetes API server and, as root, as running pods (ARGS as for test)
+	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver kubelet coredns
 	@$(BIN)/python -m pytest -o testpaths=tests/cluster $(ARGS)
+
+cluster-up: setup ## a Kubernetes node with real pods, as root (ARGS=dev runs that overlay on it)
+	@PYTHONPATH=tests $(BIN)/python -m cluster up $(ARGS)
+
+cluster-status: $(STAMP) ## what runs on it
+	@PYTHONPATH=tests $(BIN)/python -m cluster status
+
+cluster-down: $(STAMP) ## end it
+	@PYTHONPATH=tests $(BIN)/python -m cluster down
 
 test-engines: setup ## the pipeline on Trino (ARGS as for test)
 	@$(BIN)/python -m pytest tests/engines $(ARGS)

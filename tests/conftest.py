@@ -14,7 +14,7 @@ from floe import charts, repo
 from rendering import Tree, copy_repository
 
 NO_MIRROR = "no chart mirror: set FLOE_CHART_MIRROR to a folder with the upstream charts"
-CANNOT_BE_HAD = ("no chart mirror", "no API server")
+CANNOT_BE_HAD = ("no chart mirror", "no API server", "no node", "no images")
 """Beginnings of reasons that excuse a skip in CI: a chart repository is not reached from everywhere, and
 kube-apiserver is neither on PATH everywhere nor can it be built without Go."""
 

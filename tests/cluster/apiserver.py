@@ -18,6 +18,8 @@ from floe.demo.processes import answers
 from floe.tools import resolve
 from servers import HOST, free_ports, running
 
+CERTIFICATE = Path("certificates", "apiserver.crt")
+
 
 @contextmanager
 def api_server(folder: Path) -> Iterator[ApiServer]:
@@ -26,37 +28,53 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
     etcd, kubernetes = folder / "etcd", folder / "kubernetes"
     for part in (etcd, kubernetes):
         part.mkdir()
-    certificates = kubernetes / "certificates"
-    server = ApiServer(HOST, port, secrets.token_urlsafe(), certificates / "apiserver.crt", folder / "kubeconfig")
-    _write_private(kubernetes / "tokens.csv", f"{server.token},admin,admin,system:masters\n")
-    _write_private(server.kubeconfig, json.dumps(_kubeconfig(server)))
-
-    store, peer = f"http://{HOST}:{clients}", f"http://{HOST}:{peers}"
-    options = {"listen-client-urls": store, "advertise-client-urls": store, "listen-peer-urls": peer}
-    options |= {"initial-advertise-peer-urls": peer, "initial-cluster": f"default={peer}", "data-dir": str(etcd)}
-    with running(_command("etcd", options), etcd, os.environ.copy(), lambda: answers(f"{store}/version")):
-        key = str(certificates / "apiserver.key")  # the server makes it, and signs tokens of accounts with it as well
-        options = {
-            "etcd-servers": store,
-            "bind-address": HOST,
-            "advertise-address": HOST,
-            "endpoint-reconciler-type": "none",  # an address of loopback is none for other machines
-            "secure-port": str(port),
-            "cert-dir": str(certificates),
-            "service-account-issuer": "https://kubernetes.default.svc",
-            "service-account-key-file": key,
-            "service-account-signing-key-file": key,
-            "service-cluster-ip-range": "10.0.0.0/24",
-            "token-auth-file": str(kubernetes / "tokens.csv"),
-            "authorization-mode": "Node,RBAC",
-            "allow-privileged": "true",  # as every installer sets it: Pod Security is what forbids
-        }
-        with running(_command("kube-apiserver", options), kubernetes, os.environ.copy(), server.ready):
+    server = ApiServer(HOST, port, secrets.token_urlsafe(), kubernetes / CERTIFICATE, folder / "kubeconfig")
+    store = f"http://{HOST}:{clients}"
+    store_command = etcd_command(etcd, clients, peers)
+    with running(store_command, etcd, os.environ.copy(), lambda: answers(f"{store}/version")):
+        # The address of loopback is none for other machines, so the server is not to publish it.
+        options = {"bind-address": HOST, "advertise-address": HOST, "endpoint-reconciler-type": "none"}
+        api_command = server_command(server, kubernetes, store, options)
+        with running(api_command, kubernetes, os.environ.copy(), server.ready):
             server.create([default_service_account("default")])
             yield server
 
 
-def _command(name: str, options: dict[str, str]) -> list[str]:
+def etcd_command(folder: Path, clients: int, peers: int) -> list[str]:
+    """Etcd whose data lie in `folder`, on two ports of loopback."""
+    store, peer = f"http://{HOST}:{clients}", f"http://{HOST}:{peers}"
+    options = {"listen-client-urls": store, "advertise-client-urls": store, "listen-peer-urls": peer}
+    options |= {"initial-advertise-peer-urls": peer, "initial-cluster": f"default={peer}", "data-dir": str(folder)}
+    return command("etcd", options)
+
+
+def server_command(server: ApiServer, folder: Path, store: str, options: dict[str, str]) -> list[str]:
+    """kube-apiserver with what it needs in `folder`, which this writes, and the kubeconfig of who may do everything."""
+    _write_private(folder / "tokens.csv", f"{server.token},admin,admin,system:masters\n")
+    _write_private(server.kubeconfig, json.dumps(_kubeconfig(server)))
+    key = str(signing_key(folder))  # the server makes it, and signs tokens of accounts with it as well
+    options |= {
+        "etcd-servers": store,
+        "secure-port": str(server.port),
+        "cert-dir": str((folder / CERTIFICATE).parent),
+        "service-account-issuer": "https://kubernetes.default.svc",
+        "service-account-key-file": key,
+        "service-account-signing-key-file": key,
+        "service-cluster-ip-range": "10.0.0.0/24",
+        "token-auth-file": str(folder / "tokens.csv"),
+        "authorization-mode": "Node,RBAC",
+        "allow-privileged": "true",  # as every installer sets it: Pod Security is what forbids
+    }
+    return command("kube-apiserver", options)
+
+
+def signing_key(folder: Path) -> Path:
+    """The key that tokens of service accounts are signed with."""
+    return (folder / CERTIFICATE).with_suffix(".key")
+
+
+def command(name: str, options: dict[str, str]) -> list[str]:
+    """A program of the node, as a command."""
     return [str(resolve(name)), *(f"--{option}={value}" for option, value in options.items())]
 
 

@@ -1,17 +1,28 @@
-"""One API server for all tests here, and which charts the overlays are rendered from."""
+"""One API server and one cluster for all tests here, and which charts the overlays are rendered from."""
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
-from cluster import apiserver
+from cluster import apiserver, node
 from cluster.client import ApiServer
+from cluster.deployed import Deployed, environment, proxied
+from cluster.kubectl import Kubectl
 from floe import charts, crds, repo, tools
+from floe.errors import FloeError
+from images.build import archives
 
 _SERVERS = ("kube-apiserver", "etcd")
+_CONTEXT = "FLOE_TEST_CLUSTER"
+"""Names the context of a kubeconfig whose cluster the tests take; without it they make one."""
+_times: list[tuple[str, float]] = []
 
 
 def pytest_report_header() -> str:
@@ -42,3 +53,67 @@ def defined(api_server: ApiServer) -> ApiServer:
     assert all(files.values()), files
     api_server.define(file for found in files.values() for file in found)
     return api_server
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Kubectl]:
+    """A cluster with the images that the overlays name: the one given, else a node of our own."""
+    if context := os.environ.get(_CONTEXT):
+        kubectl = Kubectl(context=context)
+        if context.startswith("kind-"):  # any other has to find them by itself
+            node.load_into_kind(context.removeprefix("kind-"), _archives())
+        yield kubectl
+        return
+    if reason := node.missing():
+        pytest.skip(f"no node: {reason}")
+    images = _archives()
+    with took("s until the node is up"), ExitStack() as held:
+        one = held.enter_context(node.node("test"))
+        kept = held.pop_all()
+    with kept:
+        with took("s until images are loaded"):
+            one.load(images)
+        yield Kubectl(one.kubeconfig)
+
+
+def _archives() -> list[Path]:
+    try:
+        return archives()
+    except FloeError as error:
+        pytest.skip(f"no images: {error.message}; {error.hint}")
+
+
+@pytest.fixture(scope="session", params=["dev", "prod"])
+def live(
+    request: pytest.FixtureRequest, cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    """An environment, applied and ready. It has the cluster for itself: the one before is taken away."""
+    with proxied(cluster) as url:
+        one = environment(request.param, cluster, tmp_path_factory.mktemp(request.param), url)
+        with took(f"{one.environment}: s to apply"):
+            warnings = one.apply()
+        assert not warnings
+        with took(f"{one.environment}: s from applied to all Ready"):
+            one.wait_ready()
+        yield one
+        one.delete()
+
+
+@contextmanager
+def took(what: str) -> Iterator[None]:
+    """Note how long a block takes, for the table at the end."""
+    started = time.monotonic()
+    yield
+    _times.append((what, time.monotonic() - started))
+
+
+@pytest.fixture(scope="session")
+def note() -> Callable[[str, float], None]:
+    """Put a line into the table at the end: what, and its figure with the unit in `what`."""
+    return lambda what, figure: _times.append((what, figure))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured on the way; figures to compare are those of `make bench`."""
+    for what, figure in _times:
+        terminalreporter.write_line(f"{figure:8.1f}  {what}")

@@ -37,6 +37,16 @@ query Status($runId: ID!) {
 }
 """
 
+_RUNS = """
+query Runs($tags: [ExecutionTag!]!) {
+  runsOrError(filter: {tags: $tags}) {
+    __typename
+    ... on Runs { results { runId status tags { key value } } }
+    ... on PythonError { message }
+  }
+}
+"""
+
 _LOCATIONS = """
 query Locations {
   workspaceOrError {
@@ -59,6 +69,15 @@ query Schedules($selector: RepositorySelector!) {
 _REPOSITORY = "__repository__"  # Dagster's name for a code location's only one
 
 FINAL = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, with the tags it carries."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,17 @@ class Dagster:
                 f"Dagster knows nothing of the run {run_id}: {_reason(answer)}", "was its database replaced?"
             )
         return str(answer["status"])
+
+    def runs(self, tags: dict[str, str]) -> list[Run]:
+        """Every run with these tags, the latest first."""
+        listed = [{"key": key, "value": value} for key, value in tags.items()]
+        answer = self._ask(_RUNS, {"tags": listed})["runsOrError"]
+        if answer["__typename"] != "Runs":
+            raise FloeError(f"Dagster lists no runs: {_reason(answer)}", "see the webserver's log")
+        return [
+            Run(one["runId"], one["status"], {tag["key"]: tag["value"] for tag in one["tags"]})
+            for one in answer["results"]
+        ]
 
     def follow(self, run_id: str, seconds: float, tick: Callable[[], None] = lambda: None) -> str:
         """Wait for a run's end, calling `tick` in between; returns its status. Raises FloeError past the deadline."""

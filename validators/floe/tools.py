@@ -331,6 +331,14 @@ TOOLS: dict[str, Tool] = {
             (GoWrapper("etcd", "go.etcd.io/etcd/server/v3", "server"),),
             "install etcd 3.4 or newer, or Go",
         ),
+        Tool(
+            "coredns",
+            "DNS of a Kubernetes node for tests",
+            (1, 11),
+            ("-version",),
+            (GoModule("github.com/coredns/coredns", "v1.13.1"),),
+            "install CoreDNS 1.11 or newer, or Go",
+        ),
         *(
             Tool(
                 name,

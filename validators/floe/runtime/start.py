@@ -6,6 +6,7 @@ a chart calls them by name and past an image's entry point. A process that would
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,11 @@ PROGRAMS = Path("/opt/venv/bin")
 """Where the image has the real programs."""
 
 _INIT = "/usr/bin/tini"
-_NEEDS_INSTANCE = {"dagster-webserver": ("",), "dagster-daemon": ("run",), "dagster": ("execute_run", "execute_step")}
-"""Which programs, with which word among their arguments, end up in files of their own without a dagster.yaml."""
+_NEEDS_INSTANCE = {"dagster-webserver": ("",), "dagster-daemon": ("run",)}
+"""Which programs, with which word among their arguments, end up in files of their own without a dagster.yaml.
+
+A run's pod has none: who launches it hands the instance over, as an argument.
+"""
 
 
 def main() -> None:
@@ -51,6 +55,8 @@ def check(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> Non
 
 def _instance(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
     """Variables that Dagster's dagster.yaml names and that are not set, with where they come from."""
+    if program == "dagster" and {"execute_run", "execute_step"} & set(arguments):
+        return {name: "the launched run reads it" for name in _handed_over(arguments) if not env.get(name)}
     file = Path(env.get("DAGSTER_HOME") or "/") / "dagster.yaml"
     try:
         text = file.read_text()
@@ -66,6 +72,22 @@ def _instance(program: str, arguments: Sequence[str], env: Mapping[str, str]) ->
     except yaml.YAMLError:
         raise FloeError(f"{file} is not YAML", "see the ConfigMap that is mounted there") from None
     return {name: f"{file} reads it" for name in names if not env.get(name)}
+
+
+def _handed_over(arguments: Sequence[str]) -> list[str]:
+    """The variables of the instance that a run gets as JSON, in which every part's configuration is YAML."""
+
+    def parts(node: Any) -> list[str]:
+        if isinstance(node, dict):
+            own = _named(yaml.safe_load(node["config_yaml"])) if isinstance(node.get("config_yaml"), str) else []
+            return own + [name for value in node.values() for name in parts(value)]
+        return []
+
+    try:
+        found = [parts(json.loads(argument)) for argument in arguments if argument.startswith("{")]
+    except (ValueError, yaml.YAMLError):
+        return []  # Dagster says what is wrong with it
+    return list(dict.fromkeys(name for names in found for name in names))
 
 
 def _named(node: Any) -> list[str]:

@@ -1,0 +1,240 @@
+"""An environment on a cluster: what its overlay prints, changed by `tests/cluster/overlay`, applied and looked at."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cluster.kubectl import Kubectl, Object
+from floe import cube, render, repo
+from floe.contract.artifacts import CompiledArtifacts
+from floe.dagster_api import Dagster
+from floe.demo.processes import tied_to_us
+from floe.errors import FloeError
+from floe.tools import resolve
+from floe.yamlio import load_file
+from floe_synthetic import EcommerceGenerator
+
+OVERLAY = Path("tests/cluster/overlay")
+SERVICES = Path("base/services")
+READY_SECONDS = 300
+LOCATION, JOB = "ecommerce", "pipeline"
+BATCH_ID, BATCH_AT = "floe/batch-id", "floe/batch-at"  # tags of ecommerce.raw
+AT = "2026-01-05T12:00:00+00:00"
+"""The moment that batches launched by a test are generated for."""
+_USER = "floe"
+_CUBE = """
+import json, sys
+from floe import cube
+token, query, seconds = sys.argv[1:]
+print(json.dumps(cube.load("http://cube:4000", token, json.loads(query), float(seconds))))
+"""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """An environment, by what applies it and what asks about it."""
+
+    environment: str
+    kubectl: Kubectl  # in its namespace
+    folder: Path  # where it is built
+    url: str = ""  # of a proxy to the cluster's API
+
+    @property
+    def namespace(self) -> str:
+        return self.kubectl.namespace
+
+    @cached_property
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """The Secrets that the overlay names, made up now."""
+        object_store = {"AWS_ACCESS_KEY_ID": _USER, "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe()}
+        catalog = {"FLOE_CATALOG_CLIENT_ID": _USER}  # SeaweedFS has one user for both
+        catalog["FLOE_CATALOG_CLIENT_SECRET"] = object_store["AWS_SECRET_ACCESS_KEY"]
+        services = ("POSTGRES_PASSWORD", "MARQUEZ_PASSWORD", "POLARIS_PASSWORD")
+        return {
+            "floe-postgres": {"postgresql-password": secrets.token_urlsafe()},
+            "floe-object-store": object_store,
+            "floe-catalog": catalog,
+            "floe-cube": {name: secrets.token_urlsafe() for name in ("CUBEJS_API_SECRET", "CUBEJS_SQL_PASSWORD")},
+            "floe-trino": {name: secrets.token_urlsafe() for name in ("FLOE_TRINO_USER", "FLOE_TRINO_PASSWORD")},
+            "floe-auth-proxy": {
+                "OAUTH2_PROXY_CLIENT_ID": _USER,
+                "OAUTH2_PROXY_CLIENT_SECRET": secrets.token_urlsafe(),
+                "OAUTH2_PROXY_COOKIE_SECRET": secrets.token_urlsafe(32),
+            },
+            "postgresql-tls": _certificate(f"postgresql.{self.namespace}.svc.cluster.local"),
+            "floe-services": {name: secrets.token_urlsafe() for name in services},
+        }
+
+    @cached_property
+    def manifests(self) -> bytes:
+        """What is applied: the rendered overlay in the tests' own."""
+        for part in (OVERLAY, SERVICES):
+            shutil.copytree(repo.root() / part, self.folder / part, dirs_exist_ok=True)
+        top = self.folder / OVERLAY / self.environment
+        (top / "rendered.yaml").write_bytes(render.render(self.environment))
+        objects = [
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": content}
+            for name, content in self.secrets.items()
+        ]
+        (self.folder / OVERLAY / "common" / "CompiledArtifacts.json").write_text(self._artifacts().text())
+        (top / "secrets.yaml").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        command = [str(resolve("kustomize")), "build", str(top)]
+        done = subprocess.run(command, check=False, capture_output=True)
+        if done.returncode:
+            raise FloeError(f"kustomize cannot build {OVERLAY / self.environment}: {done.stderr.decode().strip()}")
+        return done.stdout
+
+    def _artifacts(self) -> CompiledArtifacts:
+        """What the overlay holds, with the changes of the tests' platform.yaml.
+
+        A part that is of another kind there takes the other's place; of any other, the fields named.
+        """
+        value = json.loads(repo.artifacts_file(self.environment).read_bytes())
+        platform = value["platform"]
+        changes = load_file(repo.root() / OVERLAY / self.environment / "platform.yaml")
+        for part, fields in changes.items():
+            platform[part] = fields if {"kind", "target"} & set(fields) else platform[part] | fields
+        return CompiledArtifacts.model_validate(value)
+
+    def apply(self) -> str:
+        """Apply it by server-side apply with strict validation; returns what kubectl warns of."""
+        done = self.kubectl.run("apply", "--server-side", "--validate=strict", "-f", "-", stdin=self.manifests)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stderr.decode()
+
+    def delete(self) -> None:
+        """Take it away and wait until all is gone."""
+        # Before their database: Dagster's daemon waits for one that is gone for as long as it is let.
+        self.kubectl("delete", "deployments", "--all", "--cascade=foreground", timeout=READY_SECONDS)
+        self.kubectl("delete", "--wait", "--ignore-not-found", "-f", "-", stdin=self.manifests, timeout=READY_SECONDS)
+
+    def pods(self, selector: str = "") -> list[Object]:
+        """Its pods."""
+        found: list[Object] = self.kubectl.get("pods", f"--selector={selector}")
+        return found
+
+    def unready(self) -> list[str]:
+        """Names of workloads that are not as their manifests say, and of pods of none."""
+        late = []
+        for one in self.kubectl.get("deployments,statefulsets"):
+            status, wanted = one.get("status", {}), one["spec"]["replicas"]
+            current = status.get("observedGeneration") == one["metadata"]["generation"]
+            counts = [status.get(name, 0) for name in ("replicas", "readyReplicas", "updatedReplicas")]
+            if not current or counts != [wanted] * 3:
+                late.append(one["metadata"]["name"])
+        return late
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> float:
+        """Wait until every workload is ready; returns seconds. Raises AssertionError with what is not, and why."""
+        return wait_for(lambda: not self.unready(), seconds, lambda: f"{self.unready()} not ready\n{self.why()}")
+
+    def warnings(self) -> list[str]:
+        """What the cluster complained of: object, reason and message of each."""
+        found = self.kubectl.get("events", "--field-selector=type=Warning")
+        return [
+            f"{one['involvedObject']['kind']}/{one['involvedObject']['name']}: {one['reason']}: {one['message']}"
+            for one in found
+        ]
+
+    def why(self) -> str:
+        """What keeps pods from being ready: a line each, and the last lines of the log of one that ended."""
+        lines = []
+        for pod in self.pods():
+            name, status = pod["metadata"]["name"], pod["status"]
+            lines += [
+                f"{name} is on no node: {one['message']}"
+                for one in status.get("conditions", ())
+                if one["type"] == "PodScheduled" and one["status"] == "False"
+            ]
+            for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+                waiting = container["state"].get("waiting", {})
+                if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+                    lines.append(f"{name}/{container['name']}: {waiting['reason']}: {waiting.get('message', '')}")
+                if container["lastState"]:
+                    log = self.kubectl.run("logs", name, "-c", container["name"], "--previous", "--tail=5")
+                    lines += [f"  {line}" for line in log.stdout.decode(errors="replace").splitlines()]
+        return "\n".join([*lines, *(f"event: {one}" for one in dict.fromkeys(self.warnings()))])
+
+    @property
+    def dagster(self) -> Dagster:
+        """Dagster's API, through its Service."""
+        service = f"api/v1/namespaces/{self.namespace}/services/dagster-webserver:3000"
+        return Dagster(f"{self.url}/{service}/proxy")
+
+    def launch(self, batch: str) -> str:
+        """Launch the pipeline on a batch of that name; returns the run's id."""
+        return self.dagster.launch(LOCATION, JOB, {BATCH_ID: batch, BATCH_AT: AT})
+
+    def orders_in(self, batch: str, at: str = AT) -> int:
+        """How many orders a batch holds, by the generator alone."""
+        synthetic = self._artifacts().apps[LOCATION].app.synthetic
+        assert synthetic
+        generator = EcommerceGenerator(
+            synthetic.seed, synthetic.customers, synthetic.products, synthetic.orders_per_batch
+        )
+        return int(generator.batch(batch, datetime.fromisoformat(at)).tables["orders"].num_rows)
+
+    def worker(self, run: str) -> str:
+        """The name of a run's pod, once there is one."""
+        selector = f"dagster/run-id={run}"
+        wait_for(lambda: self.pods(selector), 60, self.why)
+        return str(self.pods(selector)[0]["metadata"]["name"])
+
+    def orders_by_batch(self, seconds: float = 60) -> dict[str, int]:
+        """How many orders Cube's REST API says that each batch brought, asked from inside with a token."""
+        query = {"measures": ["orders.count"], "dimensions": ["orders.batch_id"]}
+        token = cube.token(self.secrets["floe-cube"]["CUBEJS_API_SECRET"])
+        rows = self.ask(_CUBE, token, json.dumps(query), str(seconds))
+        return {row["orders.batch_id"]: int(row["orders.count"]) for row in rows}
+
+    def ask(self, program: str, *arguments: str) -> Any:
+        """What a Python program prints as JSON, run in the client's pod."""
+        return json.loads(self.kubectl("exec", "client", "--", "python", "-c", program, *arguments))
+
+
+def _certificate(host: str) -> dict[str, str]:
+    """A certificate that signs itself, and its key."""
+    options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={host}"]
+    command = [shutil.which("openssl") or "openssl", "req", *options, "-keyout", "-", "-out", "-"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    key, found, certificate = text.partition("-----BEGIN CERTIFICATE-----")
+    return {"tls.key": key, "tls.crt": found + certificate}
+
+
+def wait_for(done: Callable[[], Any], seconds: float, what: Callable[[], str] = lambda: "") -> float:
+    """Wait until something holds; returns how long that took. Raises AssertionError past the deadline."""
+    started = time.monotonic()
+    while not done():
+        assert time.monotonic() - started < seconds, f"after {seconds:.0f} s: {what()}"
+        time.sleep(0.3)
+    return time.monotonic() - started
+
+
+def environment(name: str, kubectl: Kubectl, folder: Path, url: str = "") -> Deployed:
+    """An environment of this repository on a cluster."""
+    return Deployed(name, replace(kubectl, namespace=f"floe-{name}"), folder, url)
+
+
+@contextmanager
+def proxied(kubectl: Kubectl) -> Iterator[str]:
+    """The URL at which kubectl hands on to the cluster's API, and by it to Services."""
+    command = [*tied_to_us(), *kubectl.command("proxy", "--port=0")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line.startswith("Starting to serve on "), line
+        try:
+            yield f"http://{line.split()[-1]}"
+        finally:
+            process.terminate()

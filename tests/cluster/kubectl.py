@@ -1,0 +1,55 @@
+"""kubectl against one cluster, with answers as objects."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from floe.tools import resolve
+
+Object = dict[str, Any]
+TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl with a kubeconfig, in one of its contexts and in a namespace, where they are named."""
+
+    kubeconfig: Path | None = None
+    context: str = ""
+    namespace: str = ""
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command with what is the same in every call."""
+        options = [f"--{name}={value}" for name, value in vars(self).items() if value]
+        if self.kubeconfig:
+            options.append(f"--cache-dir={self.kubeconfig.parent / 'kubectl-cache'}")
+        return [str(resolve("kubectl")), *options, *arguments]
+
+    def run(
+        self, *arguments: str, stdin: bytes = b"", timeout: float = TIMEOUT_SECONDS
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run it, whatever comes of it."""
+        return subprocess.run(
+            self.command(*arguments),
+            env=os.environ.copy(),
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=timeout,
+        )
+
+    def __call__(self, *arguments: str, stdin: bytes = b"", timeout: float = TIMEOUT_SECONDS) -> str:
+        """What it prints. Raises AssertionError with what it says where it fails."""
+        done = self.run(*arguments, stdin=stdin, timeout=timeout)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr.decode(errors='replace')}"
+        return done.stdout.decode()
+
+    def get(self, *arguments: str) -> Any:
+        """An object, or the items of a list."""
+        found = json.loads(self("get", "--output=json", *arguments))
+        return found.get("items", found)

@@ -1,0 +1,270 @@
+"""A Kubernetes node with real pods on this machine, for tests and, by `cluster.__main__`, for a person.
+
+A keeper process holds a lock on the node's folder for as long as the node is there: the lock, and no process id that
+somebody else may have by now, tells whether it runs. Under it, in namespaces of their own for processes, mounts and
+network, is everything else (`cluster.inside`). When the keeper goes, the kernel ends all of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster import inside
+from cluster.pause import PROGRAM
+from floe import repo, tools
+from floe.console import progress
+from floe.demo.ports import HOST, claim
+from floe.demo.processes import tied_to_us
+from floe.errors import FloeError
+
+BUILT = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "kubectl")
+DEBIAN = {
+    "etcd": "etcd-server",
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    PROGRAM: PROGRAM,
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
+"""Programs that are taken from PATH, and the package that has each on Debian."""
+CNI = "containernetworking-plugins"
+KEPT = ("images", "log", "lock")
+"""What of a node's folder outlives it: images, so that they need not be read anew, and logs."""
+_UP_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node by its name; any number of them may run side by side."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Its state."""
+        return repo.cache_dir() / "nodes" / self.name
+
+    @property
+    def kubeconfig(self) -> Path:
+        """How kubectl reaches it, from anywhere on this machine."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def cgroup(self) -> str:
+        """The one that all of its pods are in."""
+        return f"floe-{self.name}"
+
+    def cgroups(self) -> list[Path]:
+        """Where that lies: once in each hierarchy."""
+        return [path for pattern in ("", "*/") for path in inside.CGROUPS.glob(pattern + self.cgroup)]
+
+    def keeper(self) -> int | None:
+        """The process that holds it, or None where the node does not run."""
+        path = self.folder / "lock"
+        if not path.is_file():
+            return None
+        with path.open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(lock.read() or 0) or None
+        return None
+
+    def start(self, port: int, *, tied: bool) -> subprocess.Popen[str]:
+        """Start it; `tied` ends it with this process, whatever becomes of that. Raises FloeError where it fails."""
+        if reason := missing():
+            raise FloeError(f"no node: {reason}", "install what is missing, or name a cluster with FLOE_TEST_CLUSTER")
+        if self.keeper():
+            raise FloeError(
+                f"the node {self.name} runs already", "make cluster-status shows it, make cluster-down ends it"
+            )
+        if len(str(self.folder)) > 80:
+            raise FloeError(f"{self.folder} is too long a path for sockets", "set XDG_CACHE_HOME to a shorter one")
+        for name in BUILT:
+            tools.resolve(name)
+        port = claim(port, "the node's API", "--port")
+        prefix = tied_to_us() if tied else []
+        command = [*prefix, sys.executable, "-m", "cluster.node", self.name, str(port)]
+        env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        logs = self.folder / "log"
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.mkdir(parents=True)
+        with (logs / "keeper.log").open("wb") as log:
+            keeper = subprocess.Popen(
+                command,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        assert keeper.stdout
+        with progress(f"node {self.name}: etcd, containerd") as say:
+            for line in keeper.stdout:
+                word = line.strip()
+                if word == inside.READY:
+                    return keeper
+                if word.startswith("error: "):
+                    keeper.wait()
+                    raise FloeError(f"the node {self.name} does not come up: {word.removeprefix('error: ')}")
+                say(f"node {self.name}: {word}")
+        raise FloeError(f"the node {self.name} did not come up", f"read the logs in {self.folder / 'log'}")
+
+    def stop(self) -> bool:
+        """End it and wait until it is gone; returns whether there was anything to end."""
+        keeper = self.keeper()
+        if keeper is None:
+            self.clean()
+            return False
+        os.kill(keeper, signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while self.keeper():
+            if time.monotonic() > deadline:
+                raise FloeError(
+                    f"process {keeper}, which keeps the node {self.name}, does not end", f"kill -9 {keeper}"
+                )
+            time.sleep(0.05)
+        return True
+
+    def clean(self) -> None:
+        """Remove what the kernel does not: the folder but for what is kept, and empty control groups."""
+        for group in self.cgroups():
+            for folder, _, _ in os.walk(group, topdown=False):
+                with suppress(OSError):
+                    Path(folder).rmdir()
+        if self.folder.is_dir():
+            for entry in self.folder.iterdir():
+                if entry.name in KEPT:
+                    continue
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
+
+    def load(self, archives: Iterable[Path]) -> None:
+        """Bring images in from docker-archives; those that are there already stay."""
+        with progress(f"node {self.name}: images") as say:
+            for archive in archives:
+                status = archive.stat()
+                mark = self.folder / "images" / f"{archive.stem}.loaded"
+                stamp = f"{status.st_mtime_ns} {status.st_size}"
+                if mark.is_file() and mark.read_text() == stamp:
+                    continue
+                say(f"node {self.name}: {archive.stem}")
+                done = inside.ctr(self.folder, "images", "import", str(archive))
+                if done.returncode:
+                    raise FloeError(f"containerd does not take {archive}: {done.stderr.strip()}")
+                mark.write_text(stamp)
+
+
+def load_into_kind(name: str, archives: Iterable[Path]) -> None:
+    """Bring images into a cluster of kind's. Raises FloeError where kind refuses."""
+    for archive in archives:
+        command = ["kind", "load", "image-archive", str(archive), "--name", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FloeError(f"kind does not take {archive}: {done.stderr.strip()}")
+
+
+@contextmanager
+def node(name: str) -> Iterator[Node]:
+    """A node while the block runs, and no longer even where this process is killed."""
+    one = Node(name)
+    one.stop()
+    keeper = one.start(0, tied=True)
+    try:
+        yield one
+    finally:
+        one.stop()
+        keeper.wait()
+
+
+def packages(programs: Mapping[str, str] = DEBIAN) -> list[str]:
+    """Debian's packages that bring what is not on PATH, sorted."""
+    absent = {package for program, package in programs.items() if shutil.which(program) is None}
+    if not any(Path(folder).is_dir() for folder in inside.CNI_PLUGINS):
+        absent.add(CNI)
+    return sorted(absent)
+
+
+def missing() -> str:
+    """Why no node can run here, in words; empty where one can."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "it needs root on Linux"
+    if absent := packages():
+        return f"apt-get install {' '.join(absent)}"
+    unbuilt = [name for name in BUILT if tools.find(name) is None]
+    if unbuilt and shutil.which("go") is None:
+        return f"{', '.join(unbuilt)} not on PATH, and no Go to build with"
+    return ""
+
+
+def keep(name: str, port: int) -> None:
+    """What the keeper does: hold the lock, start the node, wait for its end or a signal, clean up."""
+    one = Node(name)
+    one.folder.mkdir(parents=True, exist_ok=True)
+    with (one.folder / "lock").open("a+") as lock, socket.socket() as door:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        one.clean()  # what a keeper left that was killed
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind((HOST, port))
+        door.listen(128)
+        # setpriv and --kill-child: the kernel ends process 1 when we are gone, and all under it with that.
+        command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--net", "--mount", "--pid", "--mount-proc"]
+        command += ["--fork", "--kill-child", sys.executable, "-m", "cluster.inside"]
+        command += [str(one.folder), one.cgroup, str(door.fileno())]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=[door.fileno()])
+        door.close()
+        try:
+            assert process.stdout
+            for line in process.stdout:
+                if line.strip() == inside.READY:
+                    _write_kubeconfig(one, port)
+                with suppress(BrokenPipeError):  # who started us has left
+                    print(line, end="", flush=True)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            process.kill()
+            process.wait()
+            _wait_for_end(one)
+            one.clean()
+
+
+def _write_kubeconfig(one: Node, port: int) -> None:
+    """The node's own kubeconfig, with the door's port in place of the API server's."""
+    path = one.kubeconfig
+    path.touch(mode=0o600)
+    own = (one.folder / "inside.kubeconfig").read_text()
+    path.write_text(own.replace(f":{inside.API_PORT}", f":{port}"))
+
+
+def _wait_for_end(one: Node) -> None:
+    """Until no process is left in the node's control group, which are the last to go."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if not any(path.read_text() for group in one.cgroups() for path in group.rglob("cgroup.procs")):
+            return
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    keep(sys.argv[1], int(sys.argv[2]))

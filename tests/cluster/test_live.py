@@ -1,0 +1,174 @@
+"""Every environment as running pods: what its overlay prints, on a cluster with real kubelet and DNS."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cluster.deployed import LOCATION, Deployed, wait_for
+from floe import cube, repo
+
+Note = Callable[[str, float], None]
+
+RUN = "app.kubernetes.io/component=run_worker"
+EXPLAINED = {
+    r"(Startup|Readiness) probe failed": "a probe asks from a container's first second on",
+    r"FailedScheduling: .*(unbound|not found)": "a claim is bound a moment after its pod is looked at",
+    r"FailedGetResourceMetric|FailedComputeMetricsReplicas": "the server of an autoscaler's metrics is not here",
+}
+"""Events of type Warning that are as they should be: what they match, and why."""
+_GET = """
+import json, sys
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+url, headers = sys.argv[1], json.loads(sys.argv[2])
+try:
+    with urlopen(Request(url, headers=headers), timeout=20) as answer:
+        print(json.dumps([answer.status, answer.read().decode()]))
+except HTTPError as error:
+    print(json.dumps([error.code, error.read().decode()]))
+"""
+
+
+def get(live: Deployed, url: str, **headers: str) -> tuple[int, str]:
+    """Status and body of a URL, asked from the client's pod."""
+    status, body = live.ask(_GET, url, json.dumps(headers))
+    return status, body
+
+
+def test_every_pod_is_ready_and_never_restarted(live: Deployed) -> None:
+    assert live.unready() == []
+    pods = live.pods()
+    assert {pod["metadata"]["labels"].get("component") for pod in pods} >= {
+        "dagster-webserver",
+        "dagster-daemon",
+        "user-deployments",
+    }
+    assert {pod["metadata"]["labels"].get("app.kubernetes.io/component") for pod in pods} >= {"api", "worker"}
+    restarts = {
+        f"{pod['metadata']['name']}/{container['name']}": container["restartCount"]
+        for pod in pods
+        for container in pod["status"]["containerStatuses"]
+    }
+    assert not any(restarts.values()), restarts
+
+
+def test_no_event_is_unexplained(live: Deployed) -> None:
+    assert [one for one in live.warnings() if not any(re.search(pattern, one) for pattern in EXPLAINED)] == []
+
+
+def test_the_namespace_refuses_what_is_not_restricted(live: Deployed) -> None:
+    (pod,) = live.pods("floe-runtime.io/cube-client")
+    done = live.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=_like(pod, {"hostNetwork": True}))
+    assert b'violates PodSecurity "restricted' in done.stderr
+    assert live.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=_like(pod, {})).returncode == 0
+
+
+def test_the_quota_counts_and_refuses(live: Deployed) -> None:
+    (quota,) = live.kubectl.get("resourcequotas")
+    status = quota["status"]
+    assert status["hard"] == quota["spec"]["hard"]
+    assert int(status["used"]["pods"]) >= len(live.pods()) - 1  # pods that ended are not counted
+    (pod,) = live.pods("floe-runtime.io/cube-client")
+    (container,) = pod["spec"]["containers"]
+    greedy = {**container, "resources": {"requests": {"cpu": "1m", "memory": "1Ti"}, "limits": {"memory": "1Ti"}}}
+    done = live.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=_like(pod, {"containers": [greedy]}))
+    assert b"exceeded quota: floe" in done.stderr
+
+
+def test_network_policies_are_taken(live: Deployed) -> None:
+    """No more than that: no plugin enforces them on a node of ours."""
+    assert {"default-deny", "dns", "dagster", "cube"} <= {
+        one["metadata"]["name"] for one in live.kubectl.get("networkpolicies")
+    }
+
+
+def test_dagster_answers_through_its_service(live: Deployed) -> None:
+    status, page = get(live, "http://dagster-webserver:3000/")
+    assert (status, "<title>Dagster" in page or 'id="root"' in page) == (200, True)
+    status, info = get(live, "http://dagster-webserver:3000/server_info")
+    assert json.loads(info)["dagster_version"]
+
+
+def test_the_code_location_loads_its_artifacts(live: Deployed) -> None:
+    wait_for(lambda: live.dagster.loaded(LOCATION), 60)
+    assert live.dagster.schedules(LOCATION) == {"ticks": "RUNNING"}
+    pods = live.pods("component=user-deployments")
+    mounted = live.kubectl("exec", pods[0]["metadata"]["name"], "--", "cat", "/etc/floe/CompiledArtifacts.json")
+    committed = json.loads(repo.artifacts_file(live.environment).read_bytes())
+    assert json.loads(mounted)["apps"] == committed["apps"]
+
+
+def test_cube_refuses_who_has_no_token(live: Deployed) -> None:
+    url = "http://cube:4000/cubejs-api/v1/meta"
+    assert get(live, url)[0] == 403
+    assert get(live, url, Authorization=cube.token("another-secret-that-is-long-enough"))[0] == 403
+    status, meta = get(live, url, Authorization=cube.token(live.secrets["floe-cube"]["CUBEJS_API_SECRET"]))
+    assert status == 200
+    assert {"orders", "sales"} <= {one["name"] for one in json.loads(meta)["cubes"]}
+
+
+def test_a_run_is_a_job_and_cube_shows_its_rows(live: Deployed, note: Note) -> None:
+    started = time.monotonic()
+    run = live.launch("by-hand")
+    name = live.worker(run)
+    wait_for(lambda: live.kubectl.run("logs", name).stdout, 60, live.why)
+    note(f"{live.environment}: s from launch to the Job's first log line", time.monotonic() - started)
+    assert live.dagster.follow(run, 180) == "SUCCESS", live.kubectl("logs", name, "--tail=30")
+    note(f"{live.environment}: s from launch to SUCCESS", time.monotonic() - started)
+    (job,) = live.kubectl.get("jobs", f"--selector=dagster/run-id={run}")
+    wait_for(lambda: live.kubectl.get("job", job["metadata"]["name"])["status"].get("succeeded") == 1, 30)
+    shown = live.orders_by_batch
+    wait_for(lambda: shown().get("by-hand") == live.orders_in("by-hand"), 90, lambda: str(shown()))
+    note(f"{live.environment}: s from launch to the rows in Cube's answer", time.monotonic() - started)
+
+
+def test_a_run_gets_no_token_and_writes_nowhere_else(live: Deployed) -> None:
+    """The launcher's settings reach the pod, which inherits nothing from who launched it."""
+    pods = live.pods(RUN)
+    assert pods
+    for pod in pods:
+        (container,) = pod["spec"]["containers"]
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert {mount["mountPath"] for mount in container["volumeMounts"]} == {
+            "/etc/floe",
+            "/opt/dagster/dagster_home",
+            "/tmp",  # noqa: S108 # in the pod
+        }
+
+
+def test_pods_in_idle_stay_below_their_requests(live: Deployed, note: Note) -> None:
+    summaries = [
+        json.loads(live.kubectl("get", "--raw", f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary"))
+        for node in live.kubectl.get("nodes")
+    ]
+    used = {
+        one["podRef"]["name"]: one["memory"]["workingSetBytes"] / 2**20
+        for summary in summaries
+        for one in summary["pods"]
+        if one["podRef"]["namespace"] == live.namespace and "memory" in one
+    }
+    over = {}
+    for pod in live.pods("!job-name"):
+        name = pod["metadata"]["name"]
+        requested = sum(_mib(one["resources"]["requests"]["memory"]) for one in pod["spec"]["containers"])
+        note(f"{live.environment}: MiB in idle of {requested} requested: {name}", used[name])
+        if used[name] > requested:
+            over[name] = used[name]
+    assert not over
+
+
+def _like(pod: dict[str, Any], spec: dict[str, Any]) -> bytes:
+    """A new pod as another one, but for some fields."""
+    metadata = {"name": "another", "namespace": pod["metadata"]["namespace"]}
+    kept = {key: value for key, value in pod["spec"].items() if key not in ("nodeName", "volumes")}
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": kept | spec}).encode()
+
+
+def _mib(quantity: str) -> int:
+    units = {"Mi": 1, "Gi": 1024}
+    return int(quantity[:-2]) * units[quantity[-2:]]

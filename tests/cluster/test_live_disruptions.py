@@ -1,0 +1,204 @@
+"""What happens to a running environment: pods replaced, nodes drained, processes killed, PostgreSQL gone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cluster.deployed import BATCH_ID, LOCATION, Deployed, wait_for
+from floe.errors import FloeError
+
+pytestmark = pytest.mark.parametrize("live", ["dev"], indirect=True)
+
+RUN = "app.kubernetes.io/component=run_worker"
+_ASK_ALL_THE_TIME = """
+import json, sys, threading, time
+from urllib.request import urlopen
+answered, failed = 0, []
+told_to_end = threading.Thread(target=sys.stdin.read, daemon=True)
+told_to_end.start()
+while told_to_end.is_alive():
+    for url in sys.argv[1:]:
+        try:
+            with urlopen(url, timeout=10) as answer:
+                answer.read()
+            answered += 1
+        except Exception as error:
+            failed.append(f"{url}: {error}")
+    time.sleep(0.02)
+print(json.dumps([answered, failed]))
+"""
+
+
+def test_a_rolling_update_loses_no_request(live: Deployed) -> None:
+    urls = ["http://dagster-webserver:3000/server_info", "http://cube:4000/readyz"]
+    command = live.kubectl.command("exec", "--stdin", "client", "--", "python", "-c", _ASK_ALL_THE_TIME, *urls)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asking:
+        before = {pod["metadata"]["uid"] for pod in live.pods()}
+        live.kubectl("rollout", "restart", "deployment/dagster-webserver", "deployment/cube-api")
+        for name in ("dagster-webserver", "cube-api"):
+            live.kubectl("rollout", "status", f"deployment/{name}", "--timeout=55s")
+        wait_for(lambda: not [pod for pod in live.pods() if pod["metadata"].get("deletionTimestamp")], 90)
+        replaced = [pod for pod in live.pods() if pod["metadata"]["uid"] not in before]
+        answer, _ = asking.communicate(timeout=30)
+    answered, failed = json.loads(answer)
+    assert len(replaced) >= 2
+    assert answered > 500
+    assert failed == []
+
+
+def test_a_drain_waits_for_a_run(live: Deployed) -> None:
+    run = live.launch("drained")
+    name = live.worker(run)
+    node = live.pods(f"dagster/run-id={run}")[0]["spec"]["nodeName"]
+    wait_for(lambda: live.dagster.status(run) == "STARTED", 60, live.why)
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": live.namespace}}
+    path = f"/api/v1/namespaces/{live.namespace}/pods/{name}/eviction"
+    refused = live.kubectl.run("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction).encode())
+    assert b"Cannot evict pod as it would violate the pod's disruption budget" in refused.stderr
+    drain = live.kubectl.command("drain", node, f"--pod-selector={RUN}", "--delete-emptydir-data", "--timeout=150s")
+    try:
+        with subprocess.Popen(drain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as draining:
+            assert live.dagster.follow(run, 120) == "SUCCESS"
+            output, _ = draining.communicate(timeout=160)
+        assert draining.returncode == 0, output
+        assert "disruption budget" in output
+    finally:
+        live.kubectl("uncordon", node)
+    wait_for(lambda: live.orders_by_batch().get("drained") == live.orders_in("drained"), 60)
+
+
+def test_a_killed_run_is_retried_once_and_no_row_is_lost_or_doubled(live: Deployed) -> None:
+    run = live.launch("killed")
+    name = live.worker(run)
+    # Killed when the raw tables have the batch and the marts do not.
+    wait_for(lambda: b"rows of batch killed" in live.kubectl.run("logs", name).stdout, 90, live.why)
+    live.kubectl("delete", "pod", name, "--grace-period=0", "--force")
+    assert live.dagster.follow(run, 120) == "FAILURE"
+    wait_for(lambda: len(live.dagster.runs({BATCH_ID: "killed"})) == 2, 60)
+    (retried,) = {one.run_id for one in live.dagster.runs({BATCH_ID: "killed"})} - {run}
+    assert live.dagster.follow(retried, 120) == "SUCCESS"
+    shown = live.orders_by_batch
+    wait_for(lambda: shown().get("killed") == live.orders_in("killed"), 60, lambda: str(shown()))
+    assert len(live.dagster.runs({BATCH_ID: "killed"})) == 2
+
+
+def test_a_wrong_password_is_named_and_healed_by_the_right_one(live: Deployed) -> None:
+    wrong = base64.b64encode(b"not-the-password").decode()
+    right = base64.b64encode(live.secrets["floe-postgres"]["postgresql-password"].encode()).decode()
+    with _secret(live, "floe-postgres", {"postgresql-password": wrong}, {"postgresql-password": right}):
+        daemon = _replaced(live, "component=dagster-daemon")
+        log = _log_of_one_that_ended(live, daemon)
+        assert 'password authentication failed for user "dagster"' in log
+        assert "not-the-password" not in log
+    live.wait_ready(120)
+
+
+def test_postgresql_gone_and_back(live: Deployed) -> None:
+    live.kubectl("scale", "statefulset/postgresql", "--replicas=0")
+    wait_for(lambda: not live.pods("app.kubernetes.io/name=postgresql"), 60)
+    time.sleep(20)  # long enough for every loop of the daemon to meet it
+    logs = live.kubectl("logs", "deployment/dagster-daemon", "--since=25s", "--tail=-1")
+    assert "OperationalError" in logs
+    assert len(logs.splitlines()) < 5000  # it backs off, and does not fill the disk
+    live.kubectl("scale", "statefulset/postgresql", "--replicas=1")
+    live.wait_ready(180)
+    assert live.dagster.follow(_launched(live, "after-postgresql"), 180) == "SUCCESS"
+    wait_for(lambda: live.orders_by_batch().get("after-postgresql") == live.orders_in("after-postgresql"), 60)
+
+
+def test_artifacts_of_another_version_are_named(live: Deployed) -> None:
+    (name,) = [
+        one["metadata"]["name"]
+        for one in live.kubectl.get("configmaps")
+        if one["metadata"]["name"].startswith("floe-compiled-artifacts")
+    ]
+    right = live.kubectl.get("configmap", name)["data"]["CompiledArtifacts.json"]
+    wrong = json.dumps({**json.loads(right), "version": 7})
+    try:
+        live.kubectl("patch", "configmap", name, "-p", json.dumps({"data": {"CompiledArtifacts.json": wrong}}))
+        log = _log_of_one_that_ended(live, _replaced(live, "component=user-deployments"))
+    finally:
+        live.kubectl("patch", "configmap", name, "-p", json.dumps({"data": {"CompiledArtifacts.json": right}}))
+    assert "/etc/floe/CompiledArtifacts.json is not valid:\n  version: " in log
+    assert "Traceback" not in log
+    live.wait_ready(120)
+    wait_for(lambda: _loaded(live), 60)
+
+
+def test_a_tick_survives_its_daemon(live: Deployed) -> None:
+    """The daemon's pod is deleted the moment a tick is due: the tick's batch comes, once."""
+    now = datetime.now(UTC)
+    at = (now + timedelta(minutes=5 - now.minute % 5)).replace(second=0, microsecond=0)
+    time.sleep((at - datetime.now(UTC)).total_seconds())
+    batch = at.isoformat()
+    wait_for(lambda: live.dagster.runs({BATCH_ID: batch}) or datetime.now(UTC) > at + timedelta(seconds=3), 30)
+    (pod,) = live.pods("component=dagster-daemon")
+    live.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+    wait_for(lambda: live.dagster.runs({BATCH_ID: batch}), 120, live.why)
+    for run in live.dagster.runs({BATCH_ID: batch}):
+        assert live.dagster.follow(run.run_id, 180) == "SUCCESS"
+    assert len(live.dagster.runs({BATCH_ID: batch})) == 1
+    wait_for(lambda: live.orders_by_batch().get(batch) == live.orders_in(batch, batch), 60)
+
+
+def test_every_tick_brought_its_batch_once(live: Deployed) -> None:
+    """Through all of the above."""
+    ticks = [run.tags[BATCH_ID] for run in live.dagster.runs({"dagster/schedule_name": "ticks"})]
+    assert ticks
+    shown = live.orders_by_batch()
+    assert {tick: shown.get(tick) for tick in ticks} == {tick: live.orders_in(tick, tick) for tick in ticks}
+
+
+@contextmanager
+def _secret(live: Deployed, name: str, wrong: dict[str, str], right: dict[str, str]) -> Iterator[None]:
+    live.kubectl("patch", "secret", name, "-p", json.dumps({"data": wrong}))
+    try:
+        yield
+    finally:
+        live.kubectl("patch", "secret", name, "-p", json.dumps({"data": right}))
+
+
+def _replaced(live: Deployed, selector: str) -> str:
+    """Delete the only pod of a workload; returns the name of the one that takes its place."""
+    (old,) = live.pods(selector)
+    live.kubectl("delete", "pod", old["metadata"]["name"], "--grace-period=1")
+    wait_for(lambda: len(live.pods(selector)) == 1, 60)
+    return str(live.pods(selector)[0]["metadata"]["name"])
+
+
+def _log_of_one_that_ended(live: Deployed, pod: str) -> str:
+    """The log of a pod's container that ended by itself, and that is started again only after a pause."""
+
+    def ended() -> bool:
+        containers = live.kubectl.get("pod", pod)["status"].get("containerStatuses", [])
+        return any(one["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff" for one in containers)
+
+    wait_for(ended, 120, live.why)
+    return live.kubectl("logs", pod, "--previous")
+
+
+def _loaded(live: Deployed) -> bool:
+    with suppress(FloeError):  # what the webserver knows of it is older than the pod for a moment
+        return live.dagster.loaded(LOCATION)
+    return False
+
+
+def _launched(live: Deployed, batch: str) -> str:
+    """Launch a run as a client does that tries again: while pods come back, Dagster may refuse."""
+    run: list[str] = []
+
+    def launched() -> bool:
+        with suppress(FloeError):
+            run.append(live.launch(batch))
+        return bool(run)
+
+    wait_for(launched, 60, live.why)
+    return run[0]
