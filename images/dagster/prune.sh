@@ -12,8 +12,9 @@ find . -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.a'
 rm -f pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight*
 
 # Languages: dbt's tables format numbers the English way, and the generator makes up names of one country.
+# Providers of Faker that do not know that country speak another English by default.
 find babel/locale-data -type f ! -name 'en*' ! -name 'root*' -delete
-find faker/providers -mindepth 2 -type d -name '??_*' ! -name 'en_US' -prune -exec rm -rf {} +
+find faker/providers -mindepth 2 -type d -name '??_*' ! -name 'en_*' -prune -exec rm -rf {} +
 
 # A catalog that platform.yaml has no kind for.
 rm -rf hive_metastore

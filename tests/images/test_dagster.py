@@ -8,12 +8,14 @@ import secrets
 import shutil
 import tarfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from containers import Podman, podman, readable
 from floe import images, repo
+from floe_synthetic import EcommerceGenerator
 from images.build import RECIPES, ROOT, TAG, archives, builder, tagged
 from servers import free_ports
 
@@ -90,6 +92,14 @@ def test_code_location_on_a_read_only_root(dagster: Podman, env: dict[str, str],
         code, took = location.stop(20)
     print(f"code location healthy after {ready:.1f} s, ended by SIGTERM after {took:.1f} s with {code}")
     assert code in (0, 143)
+
+
+def test_it_makes_up_a_batch(dagster: Podman) -> None:
+    """With what its packages were left of data files and languages."""
+    batch = "EcommerceGenerator(1, 5, 5, 7).batch('a', datetime(2026, 1, 5, tzinfo=UTC)).tables['orders'].num_rows"
+    program = f"from datetime import UTC, datetime; from floe_synthetic import EcommerceGenerator; print({batch})"
+    here = EcommerceGenerator(1, 5, 5, 7).batch("a", datetime(2026, 1, 5, tzinfo=UTC)).tables["orders"].num_rows
+    assert dagster.run(["python", "-c", program], {}).stdout == f"{here}\n"
 
 
 def test_webserver_and_daemon_on_a_read_only_root(dagster: Podman, instance: str) -> None:
