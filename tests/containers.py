@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import debian
 from floe.errors import FloeError
-from images.build import RECIPES, build, builder, store_has, tagged
+from images.build import builder, stored
 
 _LIMITS = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=8192:8192")  # a sandbox may not raise its own
 _CONFINED = ("--read-only", "--user=1000:1000", "--cap-drop=all", "--security-opt=no-new-privileges")
@@ -29,7 +30,7 @@ class Podman:
         """A command's outcome, both outputs in one."""
         program = shutil.which("podman")
         if program is None:
-            raise FloeError("running the images needs podman", "apt-get install --no-install-recommends podman runc")
+            raise FloeError("running the images needs podman", debian.remedy(debian.RUNNER))
         command = [program, *builder().globally, *_ENGINE, *arguments]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300
@@ -91,10 +92,7 @@ class Container:
 
 def podman(name: str) -> Podman:
     """Podman with one of the recipes' images, built if need be."""
-    if not store_has(name):
-        build(name)
-    tagged(name)
-    return Podman(RECIPES[name].names[0])
+    return Podman(stored(name))
 
 
 def readable(path: Path) -> Path:

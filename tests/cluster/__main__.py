@@ -10,20 +10,12 @@ from pathlib import Path
 
 from cluster.deployed import environment
 from cluster.kubectl import Kubectl
-from cluster.node import DEBIAN, Node, packages
+from cluster.node import Node
 from floe import console, repo
 from floe.errors import FloeError
 from images.build import archives
 
 NODE = Node("floe")
-BUILDER = {
-    "buildah": "buildah",
-    "skopeo": "skopeo",
-    "mmdebstrap": "mmdebstrap",
-    "fuse-overlayfs": "fuse-overlayfs",
-    "newuidmap": "uidmap",
-}
-"""What images.build runs, and the package of Debian that brings each."""
 _EXAMPLES = """examples:
   make cluster-up                    an empty node
   make cluster-up ARGS=dev           with the images of this repository and what overlays/dev prints, running
@@ -76,14 +68,11 @@ def main() -> None:
     starting.add_argument("--port", type=int, default=0, help="of its API on loopback (0 picks a free one)")
     commands.add_parser("status", help="show it")
     commands.add_parser("down", help="end it")
-    commands.add_parser("packages", help="Debian's packages that it and the images' builder lack, for CI")
     chosen = parser.parse_args()
     if chosen.command == "up":
         up(chosen.environment, chosen.port)
     elif chosen.command == "status":
         sys.exit(status())
-    elif chosen.command == "packages":
-        print(*packages(DEBIAN | BUILDER))
     else:
         ended = NODE.stop()
         console.out().print("[green]✓[/] node ended, nothing is left of it" if ended else "no node runs")

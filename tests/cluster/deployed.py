@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -139,6 +139,26 @@ class Deployed:
         """Wait until every workload is ready; returns seconds. Raises AssertionError with what is not, and why."""
         return wait_for(lambda: not self.unready(), seconds, lambda: f"{self.unready()} not ready\n{self.why()}")
 
+    def memory(self) -> dict[str, tuple[float, int]]:
+        """MiB that each pod uses and that it asks for; without pods of Jobs and what is not measured yet."""
+        nodes = [node["metadata"]["name"] for node in self.kubectl.get("nodes")]
+        summaries = [
+            json.loads(self.kubectl("get", "--raw", f"/api/v1/nodes/{name}/proxy/stats/summary")) for name in nodes
+        ]
+        used = {
+            (one["podRef"]["namespace"], one["podRef"]["name"]): one["memory"]["workingSetBytes"] / 2**20
+            for summary in summaries
+            for one in summary["pods"]
+            if "memory" in one
+        }
+        found = {}
+        for pod in self.pods("!job-name"):
+            name, containers = pod["metadata"]["name"], pod["spec"]["containers"]
+            if (self.namespace, name) in used:
+                requested = sum(_mib(one["resources"]["requests"]["memory"]) for one in containers)
+                found[name] = (used[self.namespace, name], requested)
+        return found
+
     def warnings(self) -> list[str]:
         """What the cluster complained of: object, reason and message of each."""
         found = self.kubectl.get("events", "--field-selector=type=Warning")
@@ -172,6 +192,12 @@ class Deployed:
         service = f"api/v1/namespaces/{self.namespace}/services/dagster-webserver:3000"
         return Dagster(f"{self.url}/{service}/proxy")
 
+    def loaded(self) -> bool:
+        """Whether Dagster has the code location; for a moment it may know only that the one before has gone."""
+        with suppress(FloeError):
+            return self.dagster.loaded(LOCATION)
+        return False
+
     def launch(self, batch: str) -> str:
         """Launch the pipeline on a batch of that name; returns the run's id."""
         return self.dagster.launch(LOCATION, JOB, {BATCH_ID: batch, BATCH_AT: AT})
@@ -201,6 +227,11 @@ class Deployed:
     def ask(self, program: str, *arguments: str) -> Any:
         """What a Python program prints as JSON, run in the client's pod."""
         return json.loads(self.kubectl("exec", "client", "--", "python", "-c", program, *arguments))
+
+
+def _mib(quantity: str) -> int:
+    units = {"Mi": 1, "Gi": 1024}
+    return int(quantity[:-2]) * units[quantity[-2:]]
 
 
 def _certificate(host: str) -> dict[str, str]:

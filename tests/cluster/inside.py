@@ -27,6 +27,7 @@ import yaml
 from cluster import apiserver
 from cluster.client import ApiServer
 from cluster.pause import PAUSE, archive
+from debian import CNI_PLUGINS
 from floe.demo.processes import answers
 from floe.errors import FloeError
 from floe.tools import resolve
@@ -38,7 +39,6 @@ BRIDGE = "floe0"
 API_PORT, ETCD_PORT, ETCD_PEERS = 6443, 2379, 2380
 VOLUMES = Path("/mnt")  # in the node's own view of the file system; what lies there on the machine is not touched
 VOLUME_COUNT = 12
-CNI_PLUGINS = ("/usr/lib/cni", "/opt/cni/bin")
 CGROUPS = Path("/sys/fs/cgroup")
 HIDDEN = ("/run/netns", "/var/lib/cni", "/var/log/containers", "/var/log/pods")
 """Folders that kubelet, containerd and the network's plugins write to whatever one tells them."""

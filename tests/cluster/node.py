@@ -15,13 +15,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import debian
 from cluster import inside
-from cluster.pause import PROGRAM
 from floe import repo, tools
 from floe.console import progress
 from floe.demo.ports import HOST, claim
@@ -29,19 +29,6 @@ from floe.demo.processes import tied_to_us
 from floe.errors import FloeError
 
 BUILT = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "kubectl")
-DEBIAN = {
-    "etcd": "etcd-server",
-    "containerd": "containerd",
-    "ctr": "containerd",
-    "runc": "runc",
-    "iptables": "iptables",
-    "ip": "iproute2",
-    PROGRAM: PROGRAM,
-    "unshare": "util-linux",
-    "setpriv": "util-linux",
-}
-"""Programs that are taken from PATH, and the package that has each on Debian."""
-CNI = "containernetworking-plugins"
 KEPT = ("images", "log", "lock")
 """What of a node's folder outlives it: images, so that they need not be read anew, and logs."""
 _UP_SECONDS = 120
@@ -194,20 +181,12 @@ def node(name: str) -> Iterator[Node]:
         keeper.wait()
 
 
-def packages(programs: Mapping[str, str] = DEBIAN) -> list[str]:
-    """Debian's packages that bring what is not on PATH, sorted."""
-    absent = {package for program, package in programs.items() if shutil.which(program) is None}
-    if not any(Path(folder).is_dir() for folder in inside.CNI_PLUGINS):
-        absent.add(CNI)
-    return sorted(absent)
-
-
 def missing() -> str:
     """Why no node can run here, in words; empty where one can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "it needs root on Linux"
-    if absent := packages():
-        return f"apt-get install {' '.join(absent)}"
+    if debian.absent(debian.NODE):
+        return debian.remedy(debian.NODE)
     unbuilt = [name for name in BUILT if tools.find(name) is None]
     if unbuilt and shutil.which("go") is None:
         return f"{', '.join(unbuilt)} not on PATH, and no Go to build with"

@@ -94,7 +94,7 @@ def test_dagster_answers_through_its_service(live: Deployed) -> None:
 
 
 def test_the_code_location_loads_its_artifacts(live: Deployed) -> None:
-    wait_for(lambda: live.dagster.loaded(LOCATION), 60)
+    wait_for(live.loaded, 60, live.why)
     assert live.dagster.schedules(LOCATION) == {"ticks": "RUNNING"}
     pods = live.pods("component=user-deployments")
     mounted = live.kubectl("exec", pods[0]["metadata"]["name"], "--", "cat", "/etc/floe/CompiledArtifacts.json")
@@ -142,23 +142,12 @@ def test_a_run_gets_no_token_and_writes_nowhere_else(live: Deployed) -> None:
 
 
 def test_pods_in_idle_stay_below_their_requests(live: Deployed, note: Note) -> None:
-    summaries = [
-        json.loads(live.kubectl("get", "--raw", f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary"))
-        for node in live.kubectl.get("nodes")
-    ]
-    used = {
-        one["podRef"]["name"]: one["memory"]["workingSetBytes"] / 2**20
-        for summary in summaries
-        for one in summary["pods"]
-        if one["podRef"]["namespace"] == live.namespace and "memory" in one
-    }
+    wait_for(lambda: len(live.memory()) == len(live.pods("!job-name")), 60)
     over = {}
-    for pod in live.pods("!job-name"):
-        name = pod["metadata"]["name"]
-        requested = sum(_mib(one["resources"]["requests"]["memory"]) for one in pod["spec"]["containers"])
-        note(f"{live.environment}: MiB in idle of {requested} requested: {name}", used[name])
-        if used[name] > requested:
-            over[name] = used[name]
+    for name, (used, requested) in live.memory().items():
+        note(f"{live.environment}: MiB in idle of {requested} requested: {name}", used)
+        if used > requested:
+            over[name] = used
     assert not over
 
 
@@ -167,8 +156,3 @@ def _like(pod: dict[str, Any], spec: dict[str, Any]) -> bytes:
     metadata = {"name": "another", "namespace": pod["metadata"]["namespace"]}
     kept = {key: value for key, value in pod["spec"].items() if key not in ("nodeName", "volumes")}
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": kept | spec}).encode()
-
-
-def _mib(quantity: str) -> int:
-    units = {"Mi": 1, "Gi": 1024}
-    return int(quantity[:-2]) * units[quantity[-2:]]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cluster.deployed import BATCH_ID, LOCATION, Deployed, wait_for
+from cluster.deployed import BATCH_ID, Deployed, wait_for
 from floe.errors import FloeError
 
 pytestmark = pytest.mark.parametrize("live", ["dev"], indirect=True)
@@ -130,7 +130,7 @@ def test_artifacts_of_another_version_are_named(live: Deployed) -> None:
     assert "/etc/floe/CompiledArtifacts.json is not valid:\n  version: " in log
     assert "Traceback" not in log
     live.wait_ready(120)
-    wait_for(lambda: _loaded(live), 60)
+    wait_for(live.loaded, 60)
 
 
 def test_a_tick_survives_its_daemon(live: Deployed) -> None:
@@ -183,12 +183,6 @@ def _log_of_one_that_ended(live: Deployed, pod: str) -> str:
 
     wait_for(ended, 120, live.why)
     return live.kubectl("logs", pod, "--previous")
-
-
-def _loaded(live: Deployed) -> bool:
-    with suppress(FloeError):  # what the webserver knows of it is older than the pod for a moment
-        return live.dagster.loaded(LOCATION)
-    return False
 
 
 def _launched(live: Deployed, batch: str) -> str:

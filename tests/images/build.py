@@ -15,11 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import debian
 from floe import images, repo
 from floe.console import err, run
 from floe.errors import FloeError
@@ -78,11 +79,27 @@ ON_THE_NODE = ("dagster", "cube", "postgres", "busybox", "seaweedfs", "oauth2-pr
 
 def archives(names: Sequence[str] = ON_THE_NODE) -> list[Path]:
     """Archives of the named images, made now where they are not there yet: minutes the first time, then seconds."""
+    with _alone() as folder:
+        return [_archive(folder, name) for name in names]
+
+
+def stored(name: str) -> str:
+    """The name of an image in the builder's store, made now where it is not there yet."""
+    with _alone():
+        if not store_has(name):
+            build(name)
+        tagged(name)
+    return RECIPES[name].names[0]
+
+
+@contextmanager
+def _alone() -> Iterator[Path]:
+    """The folder of archives and of the store, where a second process that builds waits for the first."""
     folder = repo.cache_dir() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for the first
-        return [_archive(folder, name) for name in names]
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
 
 
 def _archive(folder: Path, name: str) -> Path:
@@ -128,11 +145,8 @@ def digest(name: str) -> str:
 def builder() -> images.Builder:
     """Buildah with a store of its own in the cache folder, so that nothing is left among the machine's images."""
     program = shutil.which("buildah")
-    if program is None or shutil.which("skopeo") is None or shutil.which("mmdebstrap") is None:
-        raise FloeError(
-            "building images here needs buildah, skopeo and mmdebstrap",
-            "apt-get install --no-install-recommends buildah skopeo mmdebstrap runc fuse-overlayfs uidmap netavark",
-        )
+    if program is None or debian.absent(debian.BUILDER):
+        raise FloeError("building images takes programs that are not here", debian.remedy(debian.BUILDER))
     globally = ("--root", str(_store("root")), "--runroot", str(_store("run")), "--storage-driver", "overlay")
     building = ["--isolation=chroot", "--network=host", "--pull-never", f"--volume={STANDIN}:/mnt:ro"]
     if _AUTHORITIES.is_file():  # the machine's own, mounted, never copied

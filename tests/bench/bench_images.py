@@ -1,0 +1,61 @@
+"""What the production images weigh, and how long one takes to build again after a line of code has changed.
+
+Sizes need no peer; the time's peer is a build in which nothing has changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from floe import images, repo
+from images.build import RECIPES, archives, builder
+
+PRODUCTION = ("dagster", "dagster-small", "cube")
+MB = 1_000_000
+
+
+def run() -> dict[str, object]:
+    """Megabytes of every image, of its layers and largest packages; seconds of a build again."""
+    archives(PRODUCTION)
+    engine = builder()
+    figures: dict[str, object] = {}
+    for name in PRODUCTION:
+        size, layers = engine.weigh(RECIPES[name].names[0])
+        figures[f"{name}, MB"] = round(size / MB)
+        figures[f"{name}, MB of its layers"] = ", ".join(f"{layer / MB:.0f}" for layer, _ in layers if layer > MB)
+    for size, package in engine.packages(RECIPES["dagster"].names[0])[:5]:
+        figures[f"dagster, MB of {package}"] = f"{size / MB:.0f} ({images.WHY[package]})"
+    return figures | _rebuilt(engine)
+
+
+def _rebuilt(engine: images.Builder) -> dict[str, object]:
+    """Seconds to build dagster from a copy of the repository: as it is, and after a change of code."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for part in ("base", "overlays", "validators", "synthetic", "apps", "images"):
+            shutil.copytree(repo.root() / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", "charts"))
+        for file in ("pyproject.toml", "requirements.lock", ".dockerignore"):
+            shutil.copy2(repo.root() / file, copy / file)
+        os.environ["FLOE_ROOT"] = str(copy)
+        repo.root.cache_clear()
+        try:
+            unchanged = _build(engine)
+            with (copy / "apps/ecommerce/definitions.py").open("a") as code:
+                code.write(f"# {time.time()}\n")
+            changed = _build(engine)
+        finally:
+            del os.environ["FLOE_ROOT"]
+            repo.root.cache_clear()
+    return {"build again, nothing changed, s": round(unchanged, 1), "build again, code changed, s": round(changed, 1)}
+
+
+def _build(engine: images.Builder) -> float:
+    reference = "localhost/floe-bench/dagster:1"
+    try:
+        return engine.build(images.IMAGES["dagster"], "1", {}, reference).seconds
+    finally:
+        engine.call("rmi", "--force", reference)
