@@ -44,6 +44,8 @@ def up(environment_name: str | None, port: int) -> None:
                     raise FloeError(f"{one.namespace} is not ready: {error}", "make cluster-status") from None
         console.out().print(f"[green]✓[/] {one.namespace} ready in {seconds:.0f} s")
     console.out().print(f"  next: export KUBECONFIG={NODE.kubeconfig}; kubectl get pods -A; make cluster-down")
+    if environment_name:
+        console.out().print(f"  Dagster: kubectl port-forward -n {one.namespace} service/dagster-webserver 3000")
 
 
 def status() -> int:
