@@ -170,9 +170,12 @@ def load_into_kind(name: str, archives: Iterable[Path]) -> None:
 
 @contextmanager
 def node(name: str) -> Iterator[Node]:
-    """A node while the block runs, and no longer even where this process is killed."""
+    """A node while the block runs, and no longer even where this process is killed; waits for one that runs."""
     one = Node(name)
-    one.stop()
+    with progress(f"node {name}: waiting for another process to be done with it"):
+        while one.keeper():
+            time.sleep(1)
+    one.clean()
     keeper = one.start(0, tied=True)
     try:
         yield one
