@@ -175,7 +175,6 @@ def node(name: str) -> Iterator[Node]:
     with progress(f"node {name}: waiting for another process to be done with it"):
         while one.keeper():
             time.sleep(1)
-    one.clean()
     keeper = one.start(0, tied=True)
     try:
         yield one
