@@ -11,6 +11,7 @@ import typer
 
 from floe import console
 from floe.cli_charts import app as charts_app
+from floe.cli_gitops import app as gitops_app
 from floe.errors import FloeError
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(charts_app, name="charts")
+app.add_typer(gitops_app)
 
 Environment = Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")]
 OptionalEnvironment = Annotated[

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,13 @@ def fail(error: FloeError) -> int:
     if error.hint:
         console.print(f"  [dim]next:[/] {escape(error.hint)}")
     return error.exit_code
+
+
+@contextmanager
+def to_stderr() -> Iterator[None]:
+    """Let what is printed while the block runs be a message, not a result."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 @contextmanager

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from rich.markup import escape
 
-from floe import console, repo
+from floe import console, repo, yamledit
 from floe.errors import FloeError
 
 Engine = Literal["docker", "podman", "buildah"]
@@ -191,15 +190,8 @@ def pin(environment: str, name: str, tag: str) -> Path:
         )
     if name not in PLACES:
         raise FloeError(f"overlays pin no image {name!r}", f"images: {', '.join(PLACES)}")
-    file, steps = repo.overlay(environment) / "values" / PLACES[name][0], PLACES[name][1]
-    text = file.read_text()
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    for step in steps:
-        entries = node.value if isinstance(node, yaml.MappingNode) else []
-        node = next((value for key, value in entries if key.value == step), None)
-    if not isinstance(node, yaml.ScalarNode):
-        raise FloeError(f"{file} has no {'.'.join(steps)}", "the overlay's values name the image's tag there")
-    console.write(file, text[: node.start_mark.index] + tag + text[node.end_mark.index :])
+    file, place = repo.overlay(environment) / "values" / PLACES[name][0], ".".join(PLACES[name][1])
+    console.write(file, yamledit.replace(file.read_text(), {place: tag}, str(file)))
     return file
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +34,24 @@ def root() -> Path:
         f"{candidates[0]} is not inside a floe repository (no overlays/ and base/ there or above)",
         "change into your fork, or name it with FLOE_ROOT=/path/to/it",
     )
+
+
+@contextmanager
+def working_in(folder: Path, **env: str) -> Iterator[None]:
+    """Let another checkout be `root()` while the block runs, with more variables of the process set."""
+    wanted = {"FLOE_ROOT": str(folder), **env}
+    kept = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    root.cache_clear()
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        root.cache_clear()
 
 
 def environments(checkout: Path | None = None) -> list[str]:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from floe import charts, console, repo, yamlio
 from floe.diff.compare import compare
-from floe.diff.git import open_repository
 from floe.diff.model import Comparison, Report
 from floe.errors import FloeError
+from floe.git import open_repository
 from floe.render import started
 from floe.validate.objects import Object, objects
 
@@ -32,9 +32,9 @@ def report(environments: Sequence[str], base: str = "HEAD") -> Report:
     """
     repository = open_repository(repo.root())
     commit = repository.commit(base)
-    with _temporary_folder() as temporary, ThreadPoolExecutor(1) as aside:
+    with temporary_folder() as temporary, ThreadPoolExecutor(1) as aside:
         status = aside.submit(repository.uncommitted)
-        exported = cache(lambda: repository.export(commit, temporary / "base"))
+        exported = cache(lambda: repository.export(commit, temporary / "base").folder)
         names = list(dict.fromkeys(environments)) or sorted({*repo.environments(), *repo.environments(exported())})
         found = []
         for name in names:
@@ -63,20 +63,21 @@ def _render(environment: str, exported: Callable[[], Path], base: str) -> tuple[
         before = exported()
         if environment in repo.environments(before):
             with _on(f"the base {base}", before):
-                _provide_charts(environment, before)
-                old = _objects(running.enter_context(started(environment, root=before))())
+                provide_charts(environment, before)
+                old = objects_of(running.enter_context(started(environment, root=before))())
         elif head is None:
             repo.overlay(environment)  # says which ones exist
         with _on("the working tree", repo.root()):
-            return old, _objects(head()) if head else []
+            return old, objects_of(head()) if head else []
 
 
-def _objects(stream: bytes) -> list[Object]:
+def objects_of(stream: bytes) -> list[Object]:
+    """What kustomize printed, object by object."""
     return list(objects(yamlio.documents(stream, "what kustomize rendered"), "kustomize"))
 
 
-def _provide_charts(environment: str, before: Path) -> None:
-    """Put the base's charts in place: those that any overlay of this checkout has, else from where all come."""
+def provide_charts(environment: str, before: Path) -> None:
+    """Put the charts of another checkout in place: those that an overlay of this one has, else from where all come."""
     missing = False
     for chart in charts.pinned(environment, root=before):
         if here := _pulled_here(chart):
@@ -118,7 +119,7 @@ def _on(side: str, root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     """A folder that goes with the block, also where we are told to end."""
 
     def end(number: int, _: object) -> None:

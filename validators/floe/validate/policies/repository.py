@@ -135,7 +135,7 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
         _refuse_shallow()
         images = ", ".join(sorted({value for place, value in pinned.items() if place != "version"}))
         words = f"Dagster's chart {chart} and images {images} never ran together in {before}"
-        yield Hit(_of_chart(stream, _DAGSTER), words, file=path)
+        yield Hit(_of_environment(stream), words, file=path)
 
 
 def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
@@ -153,12 +153,18 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
     _refuse_shallow()
     for name, place, value in sorted(missing):
         path = f"overlays/{environment}/values/{name}"
-        yield Hit(_of_chart(stream, name), f"{path}: {place} {value} never stood in overlays/{before}", file=path)
+        words = f"{path}: {place} {value} never stood in overlays/{before}"
+        yield Hit(_of_environment(stream), words, file=path)
 
 
 def _refuse_shallow() -> None:
     if pins.is_shallow():
         raise LeftOut("this clone lacks the older history: git fetch --unshallow")
+
+
+def _of_environment(stream: Stream) -> Object:
+    """The namespace, on which a waiver for the whole environment stands, else the first object."""
+    return next(iter(stream.of("Namespace")), stream.objects[0])
 
 
 def _of_chart(stream: Stream, values_file: str) -> Object:

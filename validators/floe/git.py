@@ -1,10 +1,11 @@
-"""What a revision holds, and whether the working tree holds more. Nothing in .git changes."""
+"""What a revision holds, whether the working tree holds more, and a commit beside it that leaves the tree alone."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,22 @@ from floe.errors import FloeError
 
 _OURS_ALONE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 """Set by Git for its hooks, in one of which we may run: they would make Git look at an index that is not ours."""
+
+_PLAIN = ("-c", "core.hooksPath=/dev/null", "-c", "core.sparseCheckout=false")
+_HINTS = {
+    "commit-tree": "git config user.name and user.email say who commits; a key that signs must be at hand",
+    "update-ref": "name another branch: --branch NAME",
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A commit's files in a folder of their own."""
+
+    commit: str
+    folder: Path  # where in it ours is
+    env: dict[str, str]
+    """By which Git sees the folder as its working tree, with an index of its own."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +47,7 @@ class Repository:
             if done.returncode == 0:
                 return done.stdout.strip()
         if _git(["rev-parse", "--verify", "--quiet", "HEAD"], self.folder).returncode:
-            raise FloeError("the repository has no commit yet, so there is nothing to compare with", "git commit")
+            raise FloeError("the repository has no commit yet", "git commit what is there first")
         if self.shallow:
             raise FloeError(
                 f"the base {revision!r} is not in this shallow clone",
@@ -48,30 +65,66 @@ class Repository:
         done = _git(["--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "--", "."], self.folder)
         return len(_checked(done).splitlines())
 
-    def export(self, commit: str, target: Path) -> Path:
-        """Write a commit's files to a new folder as a checkout would; returns where in it ours is."""
+    def unmerged(self) -> list[str]:
+        """Files that a merge or rebase left with conflicts."""
+        done = _git(["--no-optional-locks", "diff", "--name-only", "--diff-filter=U"], self.folder)
+        return _checked(done).splitlines()
+
+    def branch(self) -> str | None:
+        """The branch that is checked out; None where HEAD is detached."""
+        return _git(["symbolic-ref", "--quiet", "--short", "HEAD"], self.folder).stdout.strip() or None
+
+    def refuse_branch(self, name: str) -> None:
+        """Raise FloeError for what is no name of a branch, and for one that exists."""
+        if _git(["check-ref-format", "--branch", name], self.folder).returncode or name.startswith("-"):
+            raise FloeError(f"{name!r} is no name of a branch", "--branch NAME, as in promote/staging")
+        parts = name.split("/")
+        for count in range(1, len(parts) + 1):  # a branch a/b cannot be beside a branch a
+            taken = "/".join(parts[:count])
+            if not _git(["show-ref", "--verify", "--quiet", f"refs/heads/{taken}"], self.folder).returncode:
+                raise FloeError(f"there is a branch {taken!r} already", "name another one: --branch NAME")
+
+    def commit_beside(self, exported: Exported, files: Sequence[str], message: str, branch: str) -> str:
+        """Commit files of an export on top of what was exported, as a new branch; returns the commit's hash.
+
+        Neither the working tree nor its index nor its branch changes. Raises FloeError with Git's own reason.
+        """
+
+        def call(*arguments: str) -> str:
+            done = _git([*_PLAIN, *arguments], exported.folder, exported.env)
+            if done.returncode:
+                raise FloeError(f"git {arguments[0]} failed: {_last_line(done)}", _HINTS.get(arguments[0], "git fsck"))
+            return done.stdout.strip()
+
+        call("add", "--", *files)
+        signed = ["-S"] if call("config", "--type=bool", "--default=false", "commit.gpgsign") == "true" else []
+        commit = call("commit-tree", *signed, "-p", exported.commit, "-m", message, call("write-tree"))
+        call("update-ref", "-m", "floe promote", f"refs/heads/{branch}", commit, "0" * len(commit))
+        return commit
+
+    def export(self, commit: str, target: Path) -> Exported:
+        """Write a commit's files to a new folder as a checkout would."""
         target.mkdir()
         env = {
             "GIT_DIR": str(self.git_dir),
             "GIT_WORK_TREE": str(target),
             "GIT_INDEX_FILE": str(target.with_name(f"{target.name}.index")),
         }
-        quiet = ["-c", "core.hooksPath=/dev/null", "-c", "core.sparseCheckout=false"]
         for command in (["read-tree", commit], ["checkout-index", "--all"]):
-            _checked(_git([*quiet, *command], target, env))
-        return target / self.prefix
+            _checked(_git([*_PLAIN, *command], target, env))
+        return Exported(commit, target / self.prefix, env)
 
 
 def open_repository(folder: Path) -> Repository:
     """The Git repository around a folder. Raises FloeError where there is none, or no Git."""
     if shutil.which("git") is None:
-        raise FloeError("git is not on PATH, and the base is read from Git", "install git")
+        raise FloeError("git is not on PATH", "install git")
     question = ["rev-parse", "--absolute-git-dir", "--is-shallow-repository", "--show-prefix"]
     done = _git(question, folder)
     if done.returncode:
         raise FloeError(
             f"{folder} is not in a Git repository that can be read: {_last_line(done)}",
-            "floe diff compares with a commit; run it in a clone of your fork",
+            "run it in a clone of your fork",
         )
     git_dir, shallow, *prefix = done.stdout.splitlines()
     return Repository(folder, Path(git_dir), prefix[0] if prefix else "", shallow == "true")

@@ -1,0 +1,54 @@
+"""`floe promote`, `floe status` and `floe secrets`: what moves between environments, and what they run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from floe.errors import FloeError
+
+app = typer.Typer()
+
+
+@app.command()
+def promote(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="overlay whose versions are carried")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="the overlay that comes next")],
+    apps: Annotated[
+        list[str] | None, typer.Option("--app", help="carry the specification of this app alone; may be repeated")
+    ] = None,
+    branch: Annotated[str | None, typer.Option(help="branch of the commit; promote/FROM-to-TO-… without")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be; commit nothing")] = False,
+    allow_unproven: Annotated[
+        bool, typer.Option("--allow-unproven", help="skip an environment, or promote what has findings")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="why, for --allow-unproven; it goes into commit and overlay")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="machine format")] = False,
+) -> None:
+    """Carry chart versions, images and the apps' specifications from an overlay to the next, as a commit on a branch.
+
+    Only values change: comments and all else in the files stay. The commit is made beside the working tree, which is
+    left alone. What FROM runs must be committed and valid, and what TO becomes must be valid too.
+
+    Exit codes: 0 ok, 1 refused for its findings, 2 cannot run.
+
+    \b
+    Examples:
+      floe promote dev staging --dry-run
+      floe promote staging prod --branch release/2027-01
+      floe promote dev staging --app ecommerce
+      floe promote dev prod --allow-unproven --reason "fixes the outage of 3 May, staging is down"
+    """
+    from floe.promote import run
+
+    if allow_unproven != bool(reason and len(reason.strip()) >= 10):
+        raise FloeError(
+            "--allow-unproven and --reason go together, and a reason has at least ten characters",
+            '--allow-unproven --reason "what happened, and why it cannot wait"',
+        )
+    wish = run.Wish(source, target, run.names(apps), branch, dry_run, " ".join(reason.split()) if reason else None)
+    promotion = run.promote(wish)
+    (run.as_json if as_json else run.show)(promotion)
