@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -52,3 +53,33 @@ def promote(
     wish = run.Wish(source, target, run.names(apps), branch, dry_run, " ".join(reason.split()) if reason else None)
     promotion = run.promote(wish)
     (run.as_json if as_json else run.show)(promotion)
+
+
+secrets = typer.Typer(help="Keep Secrets in Git, encrypted.", no_args_is_help=True)
+app.add_typer(secrets, name="secrets")
+
+
+@secrets.callback()
+def _secrets() -> None:
+    """A group, though it has one command: `floe secrets init`."""
+
+
+@secrets.command("init")
+def secrets_init(
+    environment: Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")] = "dev",
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the age key, outside of Git; ~/.config/floe/ENV.agekey without")
+    ] = None,
+) -> None:
+    """Make an age key outside of Git and tell SOPS to encrypt an environment's Secrets for it.
+
+    Writes the key, the recipient in .sops.yaml, and overlays/ENV/secrets; what is there already stays as it is.
+
+    \b
+    Examples:
+      floe secrets init
+      floe secrets init prod --key /media/vault/prod.agekey
+    """
+    from floe import secrets as sops
+
+    sops.show(sops.init(environment, key))

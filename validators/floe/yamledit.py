@@ -55,6 +55,6 @@ def _written(value: str, style: str | None) -> str:
 def _is_plain(value: str) -> bool:
     """Whether YAML reads the value as this very text without quotes around it."""
     try:
-        return resolve(value) == value and yaml.safe_load(f"a: {value} # b") == {"a": value}
+        return bool(resolve(value) == value and yaml.safe_load(f"a: {value} # b") == {"a": value})
     except (ValueError, yaml.YAMLError):
         return False

@@ -45,7 +45,7 @@ def shortened(value: str) -> str:
 
 
 def held(environment: str) -> Held:
-    """Chart versions, images and specifications of an overlay. Raises FloeError where there is none, or it is broken."""
+    """Chart versions, images and specifications of an overlay. Raises FloeError where there is none or it is broken."""
     overlay = repo.overlay(environment)
     found: Held = {f"values/{name}": places for name, places in pins.current(environment).items()}
     objects = overlay / _OBJECTS

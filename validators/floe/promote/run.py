@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from floe import console, repo
@@ -127,7 +128,7 @@ def _check_order(wish: Wish) -> None:
     skipped = repo.PROMOTION[first + 1 : last]
     if skipped and not wish.reason:
         steps = repo.PROMOTION[first : last + 1]
-        way = ", then ".join(f"floe promote {a} {b}" for a, b in zip(steps, steps[1:], strict=False))
+        way = ", then ".join(f"floe promote {a} {b}" for a, b in pairwise(steps))
         raise FloeError(
             f"{source} to {target} would skip {', '.join(skipped)}, where nobody has seen it run",
             f"{way}; in an emergency: --allow-unproven --reason …",

@@ -10,6 +10,8 @@ from floe import yamlio
 
 ENVIRONMENT = "floe-runtime.io/environment"
 """The annotation by which an overlay stamps its objects."""
+SOPS = "ENC[AES256_GCM,"
+"""How a value begins that SOPS encrypted."""
 
 
 class Object:

@@ -14,7 +14,7 @@ from floe.errors import FloeError
 from floe.kubernetes import RELEASE
 from floe.schemas.catalog import Catalog, Kind, Lifecycle, number
 from floe.validate import rules
-from floe.validate.objects import Object
+from floe.validate.objects import SOPS, Object, text
 
 _TOO_MANY = 20  # errors of one object that are worth reading
 
@@ -71,17 +71,17 @@ class Schemas:
         if id(item) in self._accepted:
             return True
         kind = self.kind(item)
-        return kind is not None and bool(self._validator(kind).is_valid(item.value))
+        return kind is not None and bool(self._validator(kind).is_valid(_applied(item)))
 
     def errors(self, item: Object) -> Iterator[str]:
         """What the schema has against an object of a known kind, values left out, since one may be a secret."""
         kind = self.kind(item)
         assert kind is not None
-        validator = self._validator(kind)
-        if validator.is_valid(item.value):
+        validator, value = self._validator(kind), _applied(item)
+        if validator.is_valid(value):
             self._accepted[id(item)] = item
             return
-        for count, error in enumerate(validator.iter_errors(item.value)):
+        for count, error in enumerate(validator.iter_errors(value)):
             if count == _TOO_MANY:
                 yield "and more in the same object"
                 return
@@ -112,6 +112,17 @@ class Schemas:
             raise FloeError(f"the schema of {kind.type} is no schema: {error}", "mend its definition") from None
         self._validators[kind.type] = validator
         return validator
+
+
+def _applied(item: Object) -> dict[str, Any]:
+    """The object as it reaches the API server: a Secret that SOPS encrypted is decrypted on the way there."""
+    if item.kind != "Secret" or not isinstance(item.value.get("sops"), dict):
+        return item.value
+    opened = {name: value for name, value in item.value.items() if name != "sops"}
+    for group in ("data", "stringData"):
+        if isinstance(opened.get(group), dict):
+            opened[group] = {key: "" if text(value).startswith(SOPS) else value for key, value in opened[group].items()}
+    return opened
 
 
 _QUANTITY = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?")

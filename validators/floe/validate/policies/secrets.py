@@ -7,14 +7,13 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 from floe.validate import credentials, helm
-from floe.validate.objects import Object, mapping, mappings, text
+from floe.validate.objects import SOPS, Object, mapping, mappings, text
 from floe.validate.pods import Pod
 from floe.validate.policies.policy import Hit
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
-_SOPS = "ENC[AES256_GCM,"
 
 _Place = tuple[str, str, Any]
 """Where a value stands, the name it stands under, and the value."""
@@ -26,7 +25,7 @@ def plaintext(stream: Stream, _: Schemas) -> Iterator[Hit]:
         if item.api_version == "v1":
             for group in ("data", "stringData"):
                 for key, value in mapping(item.value.get(group)).items():
-                    if not text(value).startswith(_SOPS):
+                    if not text(value).startswith(SOPS):
                         message = f"{group}.{key} is readable by everyone who reads this stream"
                         yield Hit(item, message, waivable=False)
     for pod in stream.pods:

@@ -1,0 +1,197 @@
+"""Secrets in Git, encrypted with SOPS for an age key that lies outside of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from floe import console, repo, tools, yamlio
+from floe.contract.model import load
+from floe.contract.platform import Platform
+from floe.errors import FloeError
+from floe.validate.objects import mappings, text
+
+_RECIPIENT = re.compile(r"age1[0-9a-z]{58}")
+_RULES = "creation_rules:\n"
+_HEAD = f"""\
+# For whom SOPS encrypts what: one rule an environment, which `floe secrets init` adds.
+{_RULES}"""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What an environment's Secrets need to be kept in Git."""
+
+    environment: str
+    key: Path
+    recipient: str
+    namespace: str
+    wanted: tuple[str, ...]
+    """Secrets that platform.yaml names."""
+    written: tuple[Path, ...]
+    """Files that were written: none where everything was there."""
+
+    @property
+    def folder(self) -> Path:
+        return repo.overlay(self.environment) / "secrets"
+
+
+def init(environment: str, key: Path | None = None) -> Prepared:
+    """Make an environment's key unless it is there, and tell SOPS and kustomize about it. What is there stays.
+
+    Raises FloeError for a key inside of a Git repository, and where Git already says another recipient.
+    """
+    overlay = repo.overlay(environment)
+    place = (key or _default_key(environment)).expanduser().absolute()
+    if around := _git_around(place):
+        raise FloeError(f"{place} is inside of the Git repository {around}", "name a place outside of any: --key FILE")
+    known = _known(environment)
+    namespace = yamlio.load_file(overlay / "objects" / "namespace.yaml")["metadata"]["name"]
+    wanted = tuple(sorted(load(Platform, repo.platform_file(environment)).secret_names()))
+    written = []
+    if not place.is_file():
+        if known:
+            raise FloeError(
+                f".sops.yaml has the recipient {known[0]} of {environment}, but its key is not at {place}",
+                "put that key there, or name it with --key; if it is lost: take the rule out of .sops.yaml and write "
+                "the Secrets anew",
+            )
+        written.append(_make_key(place))
+    recipient = _recipient(place)
+    if known and recipient not in known:
+        raise FloeError(
+            f"the key at {place} is not the one that .sops.yaml names for {environment}",
+            f"name the key of {known[0]}: --key FILE",
+        )
+    config = repo.root() / ".sops.yaml"
+    for file, content in {
+        config: None if known else _with_rule(config, environment, recipient),
+        overlay / "secrets" / "kustomization.yaml": _KUSTOMIZATION.format(environment=environment),
+        overlay / "secrets" / "namespace.yaml": _NAMESPACE.format(environment=environment, namespace=namespace),
+    }.items():
+        if content is not None and (file == config or not file.exists()):
+            console.write(file, content)
+            written.append(file)
+    return Prepared(environment, place, recipient, namespace, wanted, tuple(written))
+
+
+def _default_key(environment: str) -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "floe" / f"{environment}.agekey"
+
+
+def _git_around(path: Path) -> Path | None:
+    """The Git repository that a place is in, symbolic links followed."""
+    return next((folder for folder in path.resolve().parents if (folder / ".git").exists()), None)
+
+
+def _known(environment: str) -> list[str]:
+    """Recipients that .sops.yaml has for an environment."""
+    config = repo.root() / ".sops.yaml"
+    if not config.is_file():
+        return []
+    rules = mappings(yamlio.load_file(config).get("creation_rules"))
+    return [one for rule in rules if text(rule.get("path_regex")) == _pattern(environment) for one in _recipients(rule)]
+
+
+def _recipients(rule: dict[str, object]) -> list[str]:
+    found = rule.get("age")
+    return _RECIPIENT.findall(" ".join(map(str, found)) if isinstance(found, list) else text(found))
+
+
+def _pattern(environment: str) -> str:
+    return rf"^overlays/{re.escape(environment)}/secrets/.+\.yaml$"
+
+
+def _with_rule(config: Path, environment: str, recipient: str) -> str:
+    """The file's text with one rule more, in front of the others: the first that fits is the one that counts."""
+    before = config.read_text() if config.is_file() else _HEAD
+    if _RULES not in before:
+        raise FloeError(f"{config.name} has no line {_RULES.strip()!r} to add a rule below", "write it in block form")
+    rule = (
+        f"  - path_regex: {_pattern(environment)}\n"
+        "    encrypted_regex: ^(data|stringData)$\n"
+        "    mac_only_encrypted: true # kustomize may add labels to what is encrypted\n"
+        f"    age: {recipient}\n"
+    )
+    return before.replace(_RULES, _RULES + rule, 1)
+
+
+def _make_key(place: Path) -> Path:
+    """A new key that nobody but its owner can read; an existing file is never written to."""
+    made = _run("age-keygen")
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise FloeError(f"cannot write {place}: {error.strerror}", "name another place: --key FILE") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(made)
+    return place
+
+
+def _recipient(place: Path) -> str:
+    found = _RECIPIENT.search(_run("age-keygen", "-y", str(place)))
+    if found is None:
+        raise FloeError(f"{place} holds no age key", "name the right file: --key FILE")
+    return found[0]
+
+
+def _run(tool: str, *arguments: str) -> str:
+    """What a tool prints. Its reason for failing is told, never what it read."""
+    command = [str(tools.resolve(tool)), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[0]
+        raise FloeError(f"{tool} failed: {reason}", "name another file: --key FILE")
+    return done.stdout
+
+
+def show(prepared: Prepared) -> None:
+    """Print what was written and what a person does next."""
+    out, root = console.out(), repo.root()
+    for file in prepared.written:
+        out.print(f"[green]✓[/] written: {file.relative_to(root) if file.is_relative_to(root) else file}")
+    if not prepared.written:
+        out.print("[green]✓[/] everything was there")
+    folder = prepared.folder.relative_to(root)
+    out.print(f"key        {prepared.key}", markup=False)
+    out.print(f"recipient  {prepared.recipient}", markup=False)
+    example = next((name for name in prepared.wanted), "NAME")
+    out.print(
+        f"""
+Keep the key where you keep passwords: whoever has it reads the Secrets, and without it nobody does.
+
+1. Each Secret of {", ".join(prepared.wanted)}, encrypted before it touches the disk:
+   kubectl create secret generic {example} --namespace {prepared.namespace} --from-file=KEY=/dev/stdin \\
+     --dry-run=client --output=yaml | sops encrypt --filename-override {folder}/{example}.yaml > {folder}/{example}.yaml
+   and a line for it under resources in {folder}/kustomization.yaml
+2. The key in the cluster, once:
+   kubectl create secret generic sops-age --namespace flux-system --from-file={prepared.key}
+3. Commit {folder} and .sops.yaml. docs/11-gitops.md says the rest, Argo CD's way included.""",
+        markup=False,
+    )
+
+
+_KUSTOMIZATION = """\
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+# Secrets, encrypted with SOPS; `floe secrets init {environment}` says how. A folder of its own, which Flux applies first, so
+# that all else renders without a key. Without any here the Secrets of platform.yaml come from elsewhere.
+resources:
+  - namespace.yaml
+"""
+_NAMESPACE = """\
+# Only so that Secrets have a place to go to: ../objects/namespace.yaml says all else, and takes it over.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {namespace}
+  annotations:
+    floe-runtime.io/environment: {environment}
+    kustomize.toolkit.fluxcd.io/ssa: IfNotPresent
+    kustomize.toolkit.fluxcd.io/prune: disabled
+"""
