@@ -55,6 +55,39 @@ def promote(
     (run.as_json if as_json else run.show)(promotion)
 
 
+@app.command()
+def status(
+    cluster: Annotated[bool, typer.Option("--cluster", help="ask the cluster too")] = False,
+    context: Annotated[str | None, typer.Option(help="context of the kubeconfig; its current one without")] = None,
+    timeout: Annotated[float, typer.Option(min=1, max=300, help="seconds that the cluster may take to answer")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="machine format")] = False,
+) -> None:
+    """Show what each environment runs, and how far it is behind the one before.
+
+    With --cluster also what Flux or Argo CD say, whether pods run the overlay's images, and why a pod does not start.
+    Exit codes: 0 ok, 1 something in the cluster failed, 2 cannot run (the cluster does not answer).
+
+    \b
+    Examples:
+      floe status
+      floe status --json | jq .prod.behind
+      floe status --cluster --context prod
+    """
+    from floe import console
+    from floe.promote import status as overlays
+
+    found = overlays.status()
+    live = None
+    if cluster or context:
+        from floe.promote.cluster import everywhere
+
+        with console.progress("asking the cluster"):
+            live = everywhere(context, timeout)
+    (overlays.as_json if as_json else overlays.show)(found, live)
+    if live and not all(one.ok for one in live.values()):
+        raise typer.Exit(1)
+
+
 secrets = typer.Typer(help="Keep Secrets in Git, encrypted.", no_args_is_help=True)
 app.add_typer(secrets, name="secrets")
 

@@ -179,7 +179,7 @@ Keep the key where you keep passwords: whoever has it reads the Secrets, and wit
 _KUSTOMIZATION = """\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
-# Secrets, encrypted with SOPS; `floe secrets init {environment}` says how. A folder of its own, which Flux applies first, so
+# Secrets, encrypted with SOPS; see `floe secrets init --help`. A folder of its own, which Flux applies first, so
 # that all else renders without a key. Without any here the Secrets of platform.yaml come from elsewhere.
 resources:
   - namespace.yaml

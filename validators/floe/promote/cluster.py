@@ -1,0 +1,234 @@
+"""What a cluster says of an environment: Flux's and Argo CD's own conditions, workloads, pods that do not start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from floe import images, repo, tools, yamlio
+from floe.errors import FloeError
+from floe.promote import carried
+from floe.validate.objects import ENVIRONMENT, mapping, mappings, text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Values = dict[str, Any]
+
+_FLUX = {
+    "GitRepository": "/apis/source.toolkit.fluxcd.io/v1/gitrepositories",
+    "HelmRepository": "/apis/source.toolkit.fluxcd.io/v1/helmrepositories",
+    "Kustomization": "/apis/kustomize.toolkit.fluxcd.io/v1/kustomizations",
+    "HelmRelease": "/apis/helm.toolkit.fluxcd.io/v2/helmreleases",
+}
+_ARGO = {"Application": "/apis/argoproj.io/v1alpha1/applications"}
+_WORKLOADS = {kind: f"/apis/apps/v1/namespaces/{{namespace}}/{kind.lower()}s" for kind in ("Deployment", "StatefulSet")}
+_PODS = {"Pod": "/api/v1/namespaces/{namespace}/pods"}
+_LONGEST = 300  # characters of a message
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one object says of itself."""
+
+    object: str
+    ok: bool | None  # None: it is on its way
+    message: str
+
+
+@dataclass(frozen=True)
+class Live:
+    """One environment in the cluster. `lines` is empty where the cluster has nothing of it."""
+
+    lines: tuple[Line, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(line.ok is not False for line in self.lines)
+
+    def show(self, out: Console) -> None:
+        from rich.markup import escape
+
+        if not self.lines:
+            out.print("    [dim]not in this cluster[/]")
+        for line in self.lines:
+            mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]…[/]"}[line.ok]
+            out.print(f"    {mark} {escape(line.object)}  {escape(line.message)}")
+
+    def as_dict(self) -> Values:
+        return {"ok": self.ok, "objects": [asdict(line) for line in self.lines]}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of a kubeconfig, by its context, and for how many seconds it may keep us waiting."""
+
+    context: str | None = None
+    timeout: float = 10
+
+    def look(self, environments: Sequence[str]) -> dict[str, Live]:
+        """What the cluster says of each environment. Raises FloeError where it does not answer in time, or refuses."""
+        self._list("/version")  # so that one that is not there is told once
+        namespaces = {name: _namespace(name) for name in environments}
+        paths = {**_FLUX, **_ARGO}
+        inside = {
+            (namespace, kind): path.format(namespace=namespace)
+            for namespace in namespaces.values()
+            for kind, path in (_WORKLOADS | _PODS).items()
+        }
+        with ThreadPoolExecutor(8) as threads:
+            managed = dict(zip(paths, threads.map(self._list, paths.values()), strict=True))
+            found = dict(zip(inside, threads.map(self._list, inside.values()), strict=True))
+        return {
+            name: Live(
+                (
+                    *_managed(name, namespace, managed),
+                    *_workloads(name, found[namespace, "Deployment"] + found[namespace, "StatefulSet"]),
+                    *_pods(found[namespace, "Pod"]),
+                )
+            )
+            for name, namespace in namespaces.items()
+        }
+
+    def _list(self, path: str) -> list[Values]:
+        """The objects of a list; none where the cluster does not know the kind."""
+        command = [str(tools.resolve("kubectl")), "get", "--raw", path, f"--request-timeout={self.timeout:g}s"]
+        command += [f"--context={self.context}"] if self.context else []
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                timeout=self.timeout + 2,
+            )
+        except subprocess.TimeoutExpired:
+            raise FloeError(
+                f"the cluster does not answer within {self.timeout:g} s", f"{_ask(self.context)} version; or --timeout"
+            ) from None
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
+            if "NotFound" in reason or "could not find the requested resource" in reason:
+                return []
+            raise FloeError(f"the cluster does not answer: {reason}", f"{_ask(self.context)} get --raw {path}")
+        try:
+            return list(mappings(mapping(json.loads(done.stdout)).get("items")))
+        except ValueError:
+            raise FloeError(f"the cluster answers {path} with no JSON", f"{_ask(self.context)} version") from None
+
+
+def _ask(context: str | None) -> str:
+    return f"kubectl --context={context}" if context else "kubectl"
+
+
+def _namespace(environment: str) -> str:
+    return str(yamlio.load_file(carried.namespace_file(environment))["metadata"]["name"])
+
+
+def _managed(environment: str, namespace: str, found: dict[str, list[Values]]) -> Iterator[Line]:
+    """What Flux and Argo CD say of the objects that are the environment's: by their annotation, or their namespace."""
+    for kind, items in found.items():
+        for item in items:
+            metadata = mapping(item.get("metadata"))
+            whose = mapping(metadata.get("annotations")).get(ENVIRONMENT)
+            if whose == environment or (whose is None and metadata.get("namespace") == namespace):
+                name = f"{kind} {text(metadata.get('namespace'))}/{text(metadata.get('name'))}"
+                yield _argo(name, item) if kind in _ARGO else _flux(name, item)
+
+
+def _flux(name: str, item: Values) -> Line:
+    status, spec = mapping(item.get("status")), mapping(item.get("spec"))
+    if spec.get("suspend") is True:
+        return Line(name, None, "suspended")
+    if spec.get("type") == "oci" and not status:
+        return Line(name, True, "a registry, which each release asks by itself")
+    ready = next((one for one in mappings(status.get("conditions")) if one.get("type") == "Ready"), {})
+    revision = text(status.get("lastAppliedRevision")) or text(mapping(status.get("artifact")).get("revision"))
+    said = {"True": True, "False": False}.get(text(ready.get("status")))
+    words = [text(ready.get("reason")), text(ready.get("message"))]
+    return Line(name, said, _short(f"{revision}  {': '.join(filter(None, words)) or 'no word yet'}".strip()))
+
+
+_ARGO_OK = {("Synced", "Healthy"): True}
+
+
+def _argo(name: str, item: Values) -> Line:
+    status = mapping(item.get("status"))
+    sync, health = mapping(status.get("sync")), mapping(status.get("health"))
+    said = (text(sync.get("status")), text(health.get("status")))
+    operation = mapping(status.get("operationState"))
+    failed = text(operation.get("phase")) in ("Failed", "Error")
+    errors = [
+        text(one.get("message")) for one in mappings(status.get("conditions")) if "Error" in text(one.get("type"))
+    ]
+    ok = False if failed or errors or said[1] in ("Degraded", "Missing") else _ARGO_OK.get(said)
+    words = [", ".join(filter(None, said)) or "no word yet", text(sync.get("revision"))[:12], *errors]
+    return Line(name, ok, _short("  ".join(filter(None, [*words, text(operation.get("message")) if failed else ""]))))
+
+
+def _workloads(environment: str, items: list[Values]) -> Iterator[Line]:
+    """How many replicas are ready, and where an image of ours is not the one that the overlay names."""
+    runs = carried.held(environment)
+    tags = {
+        images.IMAGES[name].name: runs.get(f"values/{file}", {}).get(".".join(steps), "")
+        for name, (file, steps) in images.PLACES.items()
+    }
+    for item in items:
+        spec, status = mapping(item.get("spec")), mapping(item.get("status"))
+        wanted, ready = spec.get("replicas", 1), status.get("readyReplicas", 0)
+        updated = status.get("updatedReplicas", 0)
+        pod = mapping(mapping(spec.get("template")).get("spec"))
+        strange = [
+            f"runs {carried.shortened(tag)}, the overlay says {carried.shortened(tags[repository])}"
+            for repository, tag in map(_image, mappings(pod.get("containers")))
+            if tags.get(repository, tag) != tag
+        ]
+        words = f"{ready} of {wanted} ready" + (f", {updated} updated" if updated != wanted else "")
+        late = [
+            text(one.get("message"))
+            for one in mappings(status.get("conditions"))
+            if one.get("type") == "Progressing" and one.get("status") == "False"
+        ]
+        done = ready == wanted == updated and not strange
+        name = f"{text(item.get('kind')) or 'workload'} {text(mapping(item.get('metadata')).get('name'))}"
+        yield Line(name, True if done else False if late else None, _short("; ".join([words, *strange, *late])))
+
+
+def _image(container: Values) -> tuple[str, str]:
+    """Name without its registry, and tag with digest."""
+    reference = text(container.get("image"))
+    repository, _, tag = reference.rpartition("/")[2].partition(":")
+    return repository, tag
+
+
+_STARTING = frozenset({"ContainerCreating", "PodInitializing"})
+
+
+def _pods(items: list[Values]) -> Iterator[Line]:
+    """Pods whose containers do not start, and why; runs that ended are no news."""
+    for item in items:
+        status = mapping(item.get("status"))
+        every = (mappings(status.get(f"{which}ontainerStatuses")) for which in ("initC", "c"))
+        for one in chain.from_iterable(every):
+            waiting = mapping(mapping(one.get("state")).get("waiting"))
+            reason = text(waiting.get("reason"))
+            if reason and reason not in _STARTING:
+                name = f"Pod {text(mapping(item.get('metadata')).get('name'))}"
+                yield Line(name, False, _short(f"{reason}: {text(waiting.get('message'))}"))
+                break
+
+
+def _short(words: str) -> str:
+    words = " ".join(words.split())
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+
+
+def everywhere(context: str | None, timeout: float) -> dict[str, Live]:
+    """What a cluster says of every environment that the repository has."""
+    return Cluster(context, timeout).look(repo.environments())

@@ -1,0 +1,152 @@
+"""What each environment runs by its overlay, how far it is behind the one before, and what its cluster says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from rich.markup import escape
+
+from floe import console, repo
+from floe.promote import carried
+from floe.promote.cluster import Live
+from floe.validate import pins
+from floe.validate.stream import LeftOut
+
+
+@dataclass(frozen=True)
+class Behind:
+    """One value that the environment before has otherwise.
+
+    `versions`: how many it has had since it had this one; None where it never had it, or that cannot be told.
+    """
+
+    file: str
+    place: str
+    here: str
+    there: str
+    versions: int | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """One environment."""
+
+    environment: str
+    follows: str | None
+    runs: carried.Held
+    behind: tuple[Behind, ...]
+
+
+def status() -> list[Status]:
+    """Every environment, in the order of promotion, those that stand apart last."""
+    there = repo.environments()
+    order = [name for name in repo.PROMOTION if name in there]
+    held = {name: carried.held(name) for name in [*order, *(name for name in there if name not in order)]}
+    found = []
+    for name, runs in held.items():
+        before = repo.predecessor(name)
+        follows = before if before in held else None
+        found.append(Status(name, follows, runs, _behind(follows, held[follows], runs) if follows else ()))
+    return found
+
+
+def _behind(before: str, theirs: carried.Held, ours: carried.Held) -> tuple[Behind, ...]:
+    differs = [
+        (file, place, ours[file][place], there)
+        for file, places in theirs.items()
+        for place, there in places.items()
+        if place in ours.get(file, {}) and ours[file][place] != there
+    ]
+    counts = _versions(before, [(file, place, here) for file, place, here, _ in differs]) if differs else {}
+    return tuple(Behind(file, place, here, there, counts.get((file, place))) for file, place, here, there in differs)
+
+
+def _versions(before: str, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str], int]:
+    """How many values a place has had in an overlay since it had the one that is wanted, where it ever did."""
+    newer: dict[tuple[str, str], set[str]] = {(file, place): set() for file, place, _ in wanted}
+    found: dict[tuple[str, str], int] = {}
+    try:
+        for name, old in pins.history(before):
+            for file, place, here in wanted:
+                key = (file, place)
+                if file != f"values/{name}" or key in found or place not in old:
+                    continue
+                if old[place] == here:
+                    found[key] = len(newer[key])
+                else:
+                    newer[key].add(old[place])
+            if len(found) == len(wanted):
+                break
+    except LeftOut:
+        return {}  # outside of a Git repository
+    return found
+
+
+def show(found: Sequence[Status], live: dict[str, Live] | None = None) -> None:
+    """Print what runs where as a table, then a line an environment, then what clusters say."""
+    out = console.out()
+    for line in _table(found):
+        out.print(line)
+    out.print()
+    for one in found:
+        out.print(_line(one))
+        for item in one.behind:
+            age = "" if item.versions is None else f" ({item.versions} version{'s' * (item.versions != 1)} behind)"
+            change = f"{carried.shortened(item.here)} → {carried.shortened(item.there)}{age}"
+            out.print(f"    {escape(_label(item.file, item.place))}  {escape(change)}")
+        if live and one.environment in live:
+            live[one.environment].show(out)
+
+
+def _table(found: Sequence[Status]) -> Iterator[str]:
+    """A line a value that an environment of the order holds, a column an environment; late ones are yellow."""
+    ordered = [one for one in found if one.environment in repo.PROMOTION]
+    rows = dict.fromkeys((file, place) for one in ordered for file, places in one.runs.items() for place in places)
+    cells = [["", *(one.environment for one in found)]]
+    cells += [
+        [_label(*row), *(carried.shortened(one.runs.get(row[0], {}).get(row[1], "")) for one in found)] for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    late = {(one.environment, item.file, item.place) for one in found for item in one.behind}
+    for row, line in zip([("", ""), *rows], cells, strict=True):
+        padded = [escape(cell.ljust(width)) for cell, width in zip(line, widths, strict=True)]
+        for number, one in enumerate(found, 1):
+            if (one.environment, *row) in late:
+                padded[number] = f"[yellow]{padded[number]}[/]"
+        yield "  ".join(padded).rstrip()
+
+
+def _line(one: Status) -> str:
+    if one.follows is None:
+        first = one.environment in repo.PROMOTION
+        return f"[green]✓[/] {one.environment}: {'the first in order' if first else 'stands apart'}"
+    if not one.behind:
+        return f"[green]✓[/] {one.environment}: runs what {one.follows} does"
+    count = len(one.behind)
+    next_ = f"floe promote {one.follows} {one.environment} --dry-run"
+    return (
+        f"[yellow]-[/] {one.environment}: {count} value{'s' * (count != 1)} differ{'s' * (count == 1)} from "
+        f"{one.follows}  [dim]{next_}[/]"
+    )
+
+
+def _label(file: str, place: str) -> str:
+    """`values/dagster.yaml`, `valuesInline.dagsterWebserver.image.tag` → `dagster  dagsterWebserver.image.tag`."""
+    if file == carried.ARTIFACTS:
+        return f"app  {place.removeprefix('apps.')}"
+    if file.startswith("values/"):
+        return f"{file.removeprefix('values/').removesuffix('.yaml')}  {place.removeprefix('valuesInline.')}"
+    name, _, field = place.removeprefix("images[").partition("].")
+    return f"image  {name.rpartition('/')[2]} {field}"
+
+
+def as_json(found: Sequence[Status], live: dict[str, Live] | None = None) -> None:
+    """Print the same for a program."""
+    document = {
+        one.environment: asdict(one) | ({"cluster": live[one.environment].as_dict()} if live else {}) for one in found
+    }
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+    print()
