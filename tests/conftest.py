@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 import servers
 from floe import charts, repo
-from rendering import Tree, copy_repository
+from forks import commit, git
+from rendering import ROOT, Tree, copy_repository
 
 NO_MIRROR = "no chart mirror: set FLOE_CHART_MIRROR to a folder with the upstream charts"
 CANNOT_BE_HAD = ("no chart mirror", "no API server", "no node", "no images")
@@ -31,6 +33,16 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     repo.root.cache_clear()
     yield folder
     repo.root.cache_clear()
+
+
+@pytest.fixture
+def fork(checkout: Path) -> Path:
+    """A Git repository with one commit and the stand-in charts in place."""
+    shutil.copy(ROOT / ".gitignore", checkout)
+    list(charts.pull(repo.environments(), stand_ins=True))
+    git(checkout, "init", "--quiet", "--initial-branch", "main")
+    commit(checkout, "as it is")
+    return checkout
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,39 +18,10 @@ import pytest
 from floe import charts, repo, tools
 from floe.diff.formats import markdown
 from floe.diff.model import MASK, MASK_CHANGED, Comparison, ObjectChange, Report
+from forks import FLOE, commit, edit, floe, git
 
-FLOE = Path(sys.executable).with_name("floe")
 ROOT = Path(__file__).parents[2]
 FORMATS = ("text", "markdown", "json")
-
-
-def git(folder: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com", "-c", "commit.gpgsign=false"]
-    command = [shutil.which("git") or "git", *identity, *arguments]
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit(folder: Path, message: str = "a change") -> str:
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", message)
-    return git(folder, "rev-parse", "HEAD")
-
-
-@pytest.fixture
-def fork(checkout: Path) -> Path:
-    """A Git repository with one commit and the stand-in charts in place."""
-    shutil.copy(ROOT / ".gitignore", checkout)
-    list(charts.pull(repo.environments(), stand_ins=True))
-    git(checkout, "init", "--quiet", "--initial-branch", "main")
-    commit(checkout, "as it is")
-    return checkout
-
-
-def floe(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [FLOE, *arguments], cwd=folder, env=os.environ | env, capture_output=True, check=False, timeout=120
-    )
 
 
 def diff(folder: Path, *arguments: str, **env: str) -> Comparison:
@@ -60,12 +30,6 @@ def diff(folder: Path, *arguments: str, **env: str) -> Comparison:
     assert done.returncode == 0, done.stderr.decode()
     (comparison,) = Report.model_validate_json(done.stdout).environments
     return comparison
-
-
-def edit(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text, f"{file.name} has no longer what this test edits"
-    file.write_text(text.replace(old, new, 1))
 
 
 def add_object(fork: Path, name: str, manifest: str, environment: str = "prod") -> Path:

@@ -45,16 +45,14 @@ def _scalars(node: yaml.Node | None, place: str) -> Iterator[tuple[str, yaml.Sca
 
 
 def _written(value: str, style: str | None) -> str:
-    if style == "'" and "'" not in value:
-        return f"'{value}'"
-    if style == '"' or not _is_plain(value):
-        return json.dumps(value)
-    return value
+    if style == "'" and value.isprintable():
+        return "'" + value.replace("'", "''") + "'"
+    return json.dumps(value) if style == '"' or not _is_plain(value) else value
 
 
 def _is_plain(value: str) -> bool:
-    """Whether YAML reads the value as this very text without quotes around it."""
+    """Whether YAML reads the value as this very text without quotes around it, in a flow collection too."""
     try:
-        return bool(resolve(value) == value and yaml.safe_load(f"a: {value} # b") == {"a": value})
+        return bool(resolve(value) == value and yaml.safe_load(f"a: [{value}] # b") == {"a": [value]})
     except (ValueError, yaml.YAMLError):
         return False

@@ -80,13 +80,13 @@ def promote(wish: Wish) -> Promotion:
         proof = running.enter_context(started(wish.source))
         before = running.enter_context(started(wish.target))
         exported = repository.export(head, temporary / "target")
-        provide_charts(wish.target, exported.folder)
         written = {path.relative_to(repo.root()): content for path, content in files.items()}
         namespace = carried.namespace_file(wish.target).relative_to(repo.root())
         content = (exported.folder / namespace).read_text()
         if (clean := carried.waived(content, {}, str(namespace))) != content:
             written[namespace] = clean
         _write(exported.folder, written)
+        provide_charts(wish.target, exported.folder)  # those of the versions that it will have
         after = running.enter_context(started(wish.target, root=exported.folder))
         say(f"{name}: validating {wish.source}")
         _refuse(validate(proof(), f"overlays/{wish.source}", schemas), wish, "is not fit to be promoted")

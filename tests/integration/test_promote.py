@@ -1,0 +1,292 @@
+"""`floe promote` and `floe status` in real Git repositories, by the commands that people and CI run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from floe import images, repo, yamlio
+from floe.contract import artifacts
+from forks import commit, edit, floe, git
+from rendering import ROOT
+
+DIGEST = "sha256:" + "ab" * 32
+TAG = f"0.2.0@{DIGEST}"
+REASON = "mends the outage of Monday"
+
+
+@pytest.fixture
+def newer(fork: Path) -> Path:
+    """A fork whose dev runs another image of Dagster, committed."""
+    identify(fork)
+    images.pin("dev", "dagster", TAG)
+    commit(fork, "dev runs 0.2.0")
+    return fork
+
+
+def identify(folder: Path) -> None:
+    git(folder, "config", "user.name", "Somebody")
+    git(folder, "config", "user.email", "somebody@example.com")
+    git(folder, "config", "commit.gpgsign", "false")
+
+
+def state(folder: Path) -> tuple[str, ...]:
+    """All that a command which refuses must leave as it is."""
+    asked = (["status", "--porcelain", "--branch"], ["for-each-ref"], ["stash", "list"], ["worktree", "list"])
+    return (*(git(folder, *one) for one in asked), (folder / ".git" / "index").read_bytes().hex())
+
+
+def promoted(folder: Path, *arguments: str) -> dict[str, Any]:
+    """What `floe promote --json` prints, the working tree untouched."""
+    before = git(folder, "status", "--porcelain", "--branch")
+    done = floe(folder, "promote", *arguments, "--json")
+    assert done.returncode == 0, done.stderr.decode()
+    assert git(folder, "status", "--porcelain", "--branch") == before
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def status(folder: Path) -> dict[str, Any]:
+    done = floe(folder, "status", "--json")
+    assert done.returncode == 0, done.stderr.decode()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def changed_lines(folder: Path, commit: str) -> list[str]:
+    patch = git(folder, "show", "--format=", "--unified=0", commit)
+    return [line for line in patch.splitlines() if re.match(r"[+-](?![+-])", line)]
+
+
+def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
+    dry = promoted(newer, "dev", "staging", "--dry-run")
+    assert dry["commit"] is None
+    assert git(newer, "branch", "--list") == "* main"
+    done = promoted(newer, "dev", "staging")
+    head = git(newer, "rev-parse", "HEAD")
+    assert done["branch"] == f"promote/dev-to-staging-{head[:7]}"
+    assert git(newer, "rev-parse", f"{done['commit']}^") == head
+    assert done["changes"] == dry["changes"] == [
+        {
+            "file": "values/dagster.yaml",
+            "place": "valuesInline.dagsterWebserver.image.tag",
+            "old": "0.1.0",
+            "new": TAG,
+        }
+    ]  # fmt: skip
+    (environment,) = done["diff"]["environments"]
+    assert {one["kind"] for one in environment["objects"]} >= {"Deployment", "ConfigMap"}
+    comment = "# for all of Dagster: base/charts/transformers/dagster.yaml copies it"
+    assert changed_lines(newer, done["commit"]) == [f"-      tag: 0.1.0 {comment}", f"+      tag: {TAG} {comment}"]
+    assert f"Promoted-From: dev {head}" in git(newer, "show", "--format=%B", "--no-patch", done["commit"])
+    assert [one["versions"] for one in status(newer)["staging"]["behind"]] == [1]
+
+    git(newer, "merge", "--quiet", "--ff-only", done["branch"])
+    found = status(newer)
+    assert found["staging"]["behind"] == []
+    assert [one["there"] for one in found["prod"]["behind"]] == [TAG]
+    again = floe(newer, "promote", "dev", "staging")
+    assert again.stdout.decode() == "✓ staging runs what dev does: nothing to promote\n"
+    done = promoted(newer, "staging", "prod", "--branch", "release/1")
+    assert done["branch"] == "release/1"
+    git(newer, "merge", "--quiet", "--ff-only", "release/1")
+    assert not any(one["behind"] for one in status(newer).values())
+
+
+def test_chart_versions_and_images_of_components_go_too(fork: Path) -> None:
+    identify(fork)
+    for environment in ("dev", "staging"):
+        edit(fork / "overlays" / environment / "values" / "cubestore.yaml", 'tag: "1.28"', 'tag: "1.29"')
+    edit(fork / "overlays" / "staging" / "objects" / "kustomization.yaml", "newTag: v7.15.3", "newTag: v7.16.0")
+    for chart in ("cubestore-1.2.0", "cubestore-1.3.0"):
+        source = ROOT / "tests" / "charts" / "cubestore"
+        shutil.copytree(source, fork / "overlays" / "dev" / "charts" / chart / "cubestore", dirs_exist_ok=True)
+        shutil.copytree(source, fork / "overlays" / "staging" / "charts" / chart / "cubestore", dirs_exist_ok=True)
+    for environment in ("dev", "staging"):
+        edit(fork / "overlays" / environment / "values" / "cubestore.yaml", "version: 1.2.0", "version: 1.3.0")
+    commit(fork)
+    done = promoted(fork, "staging", "prod")
+    assert changed_lines(fork, done["commit"]) == [
+        "-    newTag: v7.15.3",
+        "+    newTag: v7.16.0",
+        "-version: 1.2.0",
+        "+version: 1.3.0",
+        '-        tag: "1.28"',
+        '+        tag: "1.29"',
+    ]
+
+
+def test_an_app_goes_as_it_was_compiled_not_as_it_is_written(fork: Path) -> None:
+    identify(fork)
+    floe_yaml = fork / "apps" / "ecommerce" / "floe.yaml"
+    edit(floe_yaml, "orders_per_batch: 120", "orders_per_batch: 130")
+    assert floe(fork, "compile", "dev").returncode == 0
+    images.pin("dev", "dagster", TAG)
+    commit(fork, "dev has more orders")
+    wanted = artifacts.read(repo.artifacts_file("dev")).apps["ecommerce"]
+    done = promoted(fork, "dev", "staging", "--app", "ecommerce")
+    assert [(one["file"], one["place"]) for one in done["changes"]] == [
+        ("compiled/CompiledArtifacts.json", "apps.ecommerce")
+    ]
+    assert len(changed_lines(fork, done["commit"])) == 4  # the number and the digest of all
+    git(fork, "checkout", "--quiet", done["branch"])
+    staging = artifacts.read(repo.artifacts_file("staging"))
+    assert (staging.environment, staging.apps["ecommerce"]) == ("staging", wanted)
+    assert artifacts.read(repo.artifacts_file("prod")).apps["ecommerce"] != wanted
+    assert floe(fork, "compile", "--check", "staging").returncode == 0
+
+
+REFUSED: dict[str, tuple[list[str], str]] = {
+    "skips": (["dev", "prod"], "would skip staging"),
+    "backwards": (["prod", "dev"], "prod comes after dev"),
+    "itself": (["dev", "dev"], "cannot be promoted to itself"),
+    "apart": (["dev", "demo"], "demo stands apart"),
+    "unknown source": (["nowhere", "prod"], "there is no overlay 'nowhere'"),
+    "unknown target": (["dev", "../prod"], "there is no overlay '../prod'"),
+    "unknown app": (["dev", "staging", "--app", "saas"], "does not run the app 'saas'"),
+    "no branch": (["dev", "staging", "--branch", "a..b"], "is no name of a branch"),
+    "option as branch": (["dev", "staging", "--branch=-f"], "is no name of a branch"),
+    "taken branch": (["dev", "staging", "--branch", "main"], "there is a branch 'main' already"),
+    "branch below a branch": (["dev", "staging", "--branch", "main/x"], "there is a branch 'main' already"),
+    "no reason": (["dev", "prod", "--allow-unproven"], "--allow-unproven and --reason go together"),
+    "short reason": (["dev", "prod", "--allow-unproven", "--reason", "because"], "at least ten characters"),
+    "reason alone": (["dev", "prod", "--reason", REASON], "--allow-unproven and --reason go together"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "says"), REFUSED.values(), ids=REFUSED)
+def test_bad_wishes(newer: Path, arguments: list[str], says: str) -> None:
+    refused(newer, arguments, says)
+
+
+def refused(folder: Path, arguments: list[str], says: str, code: int = 2, **env: str) -> str:
+    before = state(folder)
+    done = floe(folder, "promote", *arguments, **env)
+    words = done.stderr.decode()
+    assert done.returncode == code, words
+    assert says in words
+    assert "next:" in words
+    assert "Traceback" not in words
+    assert not done.stdout
+    assert state(folder) == before
+    return words
+
+
+def test_a_dirty_tree(newer: Path) -> None:
+    edit(newer / "overlays" / "prod" / "values" / "cube.yaml", "0.1.0", "0.1.1")
+    refused(newer, ["dev", "staging", "--dry-run"], "uncommitted changes (1 file)")
+    git(newer, "checkout", "--quiet", ".")
+    (newer / "overlays" / "dev" / "new.yaml").write_text("a: b\n")
+    refused(newer, ["dev", "staging"], "uncommitted changes (1 file)")
+
+
+def test_a_conflict(newer: Path) -> None:
+    git(newer, "checkout", "--quiet", "-b", "other", "HEAD~1")
+    images.pin("dev", "dagster", f"0.3.0@{DIGEST}")
+    commit(newer)
+    with pytest.raises(subprocess.CalledProcessError):
+        git(newer, "merge", "main")
+    refused(newer, ["dev", "staging"], "a merge left conflicts in overlays/dev/values/dagster.yaml")
+
+
+def test_a_detached_head(newer: Path) -> None:
+    git(newer, "checkout", "--quiet", "--detach")
+    refused(newer, ["dev", "staging"], "HEAD is detached")
+
+
+def test_no_commit(checkout: Path) -> None:
+    git(checkout, "init", "--quiet")
+    done = floe(checkout, "promote", "dev", "staging")
+    assert done.returncode == 2
+    assert "no commit yet" in done.stderr.decode()
+
+
+def test_no_repository(checkout: Path) -> None:
+    done = floe(checkout, "promote", "dev", "staging", GIT_CEILING_DIRECTORIES=str(checkout.parent))
+    assert done.returncode == 2
+    assert "is not in a Git repository" in done.stderr.decode()
+
+
+def test_nobody_to_commit_as(newer: Path, tmp_path: Path) -> None:
+    for key in ("user.name", "user.email"):
+        git(newer, "config", "--unset", key)
+    nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "HOME": str(tmp_path)}
+    nobody |= {"GIT_AUTHOR_NAME": "", "GIT_COMMITTER_NAME": "", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_EMAIL": "a@b"}
+    refused(newer, ["dev", "staging"], "git commit-tree failed", **nobody)
+
+
+def test_a_value_that_the_target_has_no_place_for(newer: Path) -> None:
+    edit(newer / "overlays" / "dev" / "values" / "cube.yaml", "    tag: 0.1.0\n", "    tag: 0.1.0\n    digest: 'x'\n")
+    commit(newer)
+    refused(newer, ["dev", "staging"], "for which overlays/staging/values/cube.yaml has no place")
+
+
+def test_findings_of_the_source_refuse(newer: Path) -> None:
+    for environment in ("dev", "staging"):
+        edit(newer / "overlays" / environment / "values" / "dagster.yaml", "14.6", "latest")
+    commit(newer)
+    words = refused(newer, ["dev", "staging"], "dev is not fit to be promoted", code=1)
+    assert "FLOE010" in words
+    # In need it goes, but what it makes of the target must be valid all the same.
+    refused(newer, ["dev", "staging", "--allow-unproven", "--reason", REASON], "staging would not be valid", code=1)
+
+
+def test_findings_of_the_target_refuse(newer: Path) -> None:
+    edit(newer / "overlays" / "staging" / "platform.yaml", "port: 8443", "port: 8444")
+    commit(newer)
+    words = refused(newer, ["dev", "staging"], "staging would not be valid", code=1)
+    assert "FLOE021" in words
+
+
+def test_what_is_unproven_goes_with_a_reason_that_stays(newer: Path) -> None:
+    done = promoted(newer, "dev", "prod", "--allow-unproven", "--reason", REASON)
+    assert done["waived"] == ["FLOE023", "FLOE024"]
+    assert f"Unproven: {REASON}" in git(newer, "show", "--format=%B", "--no-patch", done["commit"])
+    git(newer, "merge", "--quiet", "--ff-only", done["branch"])
+    namespace = yamlio.load_file(newer / "overlays" / "prod" / "objects" / "namespace.yaml")
+    assert namespace["metadata"]["annotations"]["floe-runtime.io/waive.FLOE024"].endswith(f": {REASON}")
+    assert floe(newer, "status").returncode == 0
+    # Once it came the usual way nothing is left to waive.
+    git(newer, "merge", "--quiet", promoted(newer, "dev", "staging")["branch"])
+    images.pin("staging", "cube", TAG)
+    images.pin("dev", "cube", TAG)
+    commit(newer)
+    done = promoted(newer, "staging", "prod")
+    git(newer, "merge", "--quiet", "--ff-only", done["branch"])
+    assert "waive" not in (newer / "overlays" / "prod" / "objects" / "namespace.yaml").read_text()
+
+
+def test_people_see_what_they_need(newer: Path) -> None:
+    lines = floe(newer, "promote", "dev", "staging", "--dry-run").stdout.decode().splitlines()
+    assert lines[0] == "overlays/staging/values/dagster.yaml"
+    assert lines[1].strip() == "valuesInline.dagsterWebserver.image.tag: 0.1.0 → 0.2.0@sha256:abababababab"
+    assert any(line.startswith("staging: ") and " changed, 0 added, 0 removed" in line for line in lines)
+    assert lines[-1] == "a dry run: nothing is committed"
+    shown = floe(newer, "status").stdout.decode()
+    assert re.search(r"dagster  dagsterWebserver.image.tag +0.2.0@sha256:abababababab +0.1.0 +0.1.0", shown)
+    assert "staging: 1 value differs from dev" in shown
+    assert "(1 version behind)" in shown
+
+
+def test_a_cluster_that_does_not_answer(newer: Path, tmp_path: Path) -> None:
+    cluster = {"server": "https://127.0.0.1:9"}
+    config = {
+        "clusters": [{"name": "a", "cluster": cluster}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "users": [{"name": "a", "user": {}}],
+        "current-context": "a",
+    }
+    (tmp_path / "config").write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **config}))
+    done = floe(newer, "status", "--cluster", "--timeout", "2", KUBECONFIG=str(tmp_path / "config"))
+    assert done.returncode == 2
+    assert "the cluster does not answer" in done.stderr.decode()
+    done = floe(newer, "status", "--context", "nowhere", KUBECONFIG=str(tmp_path / "config"))
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr.decode()
