@@ -122,32 +122,30 @@ def _with_rule(config: Path, environment: str, recipient: str) -> str:
 
 def _make_key(place: Path) -> Path:
     """A new key that nobody but its owner can read; an existing file is never written to."""
-    made = _run("age-keygen")
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = _age_keygen()
+    if made.returncode:
+        raise FloeError(f"age-keygen failed: {made.stderr.strip()}", "floe tools age-keygen says which one it is")
     try:
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise FloeError(f"cannot write {place}: {error.strerror}", "name another place: --key FILE") from None
     with os.fdopen(descriptor, "w") as file:
-        file.write(made)
+        file.write(made.stdout)
     return place
 
 
 def _recipient(place: Path) -> str:
-    found = _RECIPIENT.search(_run("age-keygen", "-y", str(place)))
-    if found is None:
-        raise FloeError(f"{place} holds no age key", "name the right file: --key FILE")
+    done = _age_keygen("-y", str(place))  # what it says of a file that it cannot read may quote it
+    found = _RECIPIENT.search(done.stdout)
+    if done.returncode or found is None:
+        raise FloeError(f"{place} holds no age key that can be read", "name the right file: --key FILE")
     return found[0]
 
 
-def _run(tool: str, *arguments: str) -> str:
-    """What a tool prints. Its reason for failing is told, never what it read."""
-    command = [str(tools.resolve(tool)), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[0]
-        raise FloeError(f"{tool} failed: {reason}", "name another file: --key FILE")
-    return done.stdout
+def _age_keygen(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(tools.resolve("age-keygen")), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
 
 
 def show(prepared: Prepared) -> None:
