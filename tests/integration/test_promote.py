@@ -166,9 +166,9 @@ def test_bad_wishes(newer: Path, arguments: list[str], says: str) -> None:
     refused(newer, arguments, says)
 
 
-def refused(folder: Path, arguments: list[str], says: str, code: int = 2, **env: str) -> str:
+def refused(folder: Path, arguments: list[str], says: str, code: int = 2, env: dict[str, str] | None = None) -> str:
     before = state(folder)
-    done = floe(folder, "promote", *arguments, **env)
+    done = floe(folder, "promote", *arguments, **(env or {}))
     words = done.stderr.decode()
     assert done.returncode == code, words
     assert says in words
@@ -219,7 +219,7 @@ def test_nobody_to_commit_as(newer: Path, tmp_path: Path) -> None:
         git(newer, "config", "--unset", key)
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "HOME": str(tmp_path)}
     nobody |= {"GIT_AUTHOR_NAME": "", "GIT_COMMITTER_NAME": "", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_EMAIL": "a@b"}
-    refused(newer, ["dev", "staging"], "git commit-tree failed", **nobody)
+    refused(newer, ["dev", "staging"], "git commit-tree failed", env=nobody)
 
 
 def test_a_value_that_the_target_has_no_place_for(newer: Path) -> None:

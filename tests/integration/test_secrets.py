@@ -30,7 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def encrypt(folder: Path, environment: str, value: str) -> Path:
     """What the command tells people to do: from a pipe to an encrypted file."""
     file = folder / "overlays" / environment / "secrets" / f"{NAME}.yaml"
-    create = [tools.resolve("kubectl"), "create", "secret", "generic", NAME, "--namespace", f"floe-{environment}"]
+    create = [str(tools.resolve("kubectl")), "create", "secret", "generic", NAME, "--namespace", f"floe-{environment}"]
     create += ["--from-file=postgresql-password=/dev/stdin", "--dry-run=client", "--output=yaml"]
     plain = subprocess.run(create, input=value.encode(), check=True, capture_output=True).stdout
     where = ["encrypt", "--filename-override", str(file.relative_to(folder))]
