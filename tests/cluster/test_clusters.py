@@ -1,0 +1,213 @@
+"""The last word on clusters/: a real API server with the controllers' own definitions takes what they are given.
+
+Flux's notification kinds are left out: their definitions cannot be had.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.client import ApiServer
+from cluster.test_overlays import all_clear, unexplained
+from floe import repo, tools, yamlio
+from floe.promote.cluster import Cluster, Live
+from floe.validate.objects import objects
+from forks import FLOE, floe
+from rendering import ROOT
+
+Object = dict[str, Any]
+
+FOLDERS = sorted(
+    file.parent
+    for file in (ROOT / "clusters").glob("*/*/kustomization.yaml")
+    if file.parts[-3] != "base" and file.parts[-2] != "environment"
+)
+SYSTEM = ("flux-system", "argocd")
+
+
+def build(folder: Path) -> bytes:
+    return subprocess.run([tools.resolve("kustomize"), "build", folder], check=True, capture_output=True).stdout
+
+
+def parse(stream: bytes) -> list[Object]:
+    return [one.value for one in objects(yamlio.documents(stream, "x"), "x")]
+
+
+def namespace(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+@pytest.fixture(scope="module")
+def server(defined: ApiServer) -> Iterator[ApiServer]:
+    """The server with the namespaces that installing the controllers makes."""
+    with defined.holding(map(namespace, SYSTEM)):
+        yield defined
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda one: str(one.relative_to(ROOT)))
+def test_every_object_is_accepted(server: ApiServer, folder: Path) -> None:
+    stream = build(folder)
+    found = parse(stream)
+    for one, verdict in zip(found, server.dry_run(found, create_namespaces=False), strict=True):
+        all_clear(f"{one['kind']} {one['metadata']['name']}", [verdict])
+    done = server.apply_dry_run(stream)
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(done.stdout.splitlines()) == len(found)
+    assert not unexplained(done.stderr.decode().splitlines())
+
+
+def sops(*arguments: str, given: Object, folder: Path) -> bytes:
+    command = [str(tools.resolve("sops")), *arguments, "/dev/stdin"]
+    done = subprocess.run(command, input=json.dumps(given).encode(), capture_output=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_a_secret_of_git_reaches_the_server_as_it_was(
+    server: ApiServer, fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What kustomize-controller does about it: build, decrypt, apply."""
+    key = tmp_path / "dev.agekey"
+    assert floe(fork, "secrets", "init", "dev", "--key", str(key)).returncode == 0
+    value = secrets.token_urlsafe()
+    folder = fork / "overlays" / "dev" / "secrets"
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "floe-postgres", "namespace": "floe-dev"},
+        "stringData": {"postgresql-password": value},
+    }
+    where = "overlays/dev/secrets/floe-postgres.yaml"
+    encrypted = sops("encrypt", "--input-type=json", f"--filename-override={where}", given=secret, folder=fork)
+    (fork / where).write_bytes(encrypted)
+    kustomization = folder / "kustomization.yaml"
+    kustomization.write_text(kustomization.read_text() + "  - floe-postgres.yaml\n")
+    built = {one["kind"]: one for one in parse(build(folder))}
+    with server.holding([built["Namespace"]]) as verdicts:
+        all_clear("Namespace", verdicts)
+        (refused,) = server.dry_run([built["Secret"]], create_namespaces=False)
+        assert not refused.accepted  # encrypted it is none
+        monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(key))
+        decrypted = sops("decrypt", "--input-type=json", "--output-type=json", given=built["Secret"], folder=fork)
+        with server.holding([json.loads(decrypted)]) as applied:
+            all_clear("Secret", applied)
+            stored = server.kubectl("get", "secret", "floe-postgres", "--namespace=floe-dev", "--output=json")
+            data = json.loads(stored.stdout)["data"]
+            assert base64.b64decode(data["postgresql-password"]).decode() == value
+
+
+@contextmanager
+def said(server: ApiServer, folder: str, status: dict[str, Object]) -> Iterator[None]:
+    """Objects of a bootstrap with what their controllers would say of them, by name."""
+    found = parse(build(ROOT / folder))
+    with server.holding(found) as verdicts:
+        all_clear(folder, verdicts)
+        for one in found:
+            if (name := one["metadata"]["name"]) in status and one["kind"] in ("Kustomization", "Application"):
+                patch = json.dumps({"status": status[name]})
+                kind, place = one["kind"], f"--namespace={one['metadata']['namespace']}"
+                group = one["apiVersion"].partition("/")[0]
+                options = ["--type=merge", f"--patch={patch}"]
+                options += ["--subresource=status"] if kind == "Kustomization" else []
+                done = server.kubectl("patch", f"{kind}.{group}", name, place, *options)
+                assert done.returncode == 0, done.stderr.decode()
+        yield
+
+
+def ready(status: str, reason: str, message: str) -> Object:
+    condition = {"type": "Ready", "status": status, "reason": reason, "message": message}
+    return {"conditions": [{**condition, "lastTransitionTime": "2027-01-01T00:00:00Z"}]}
+
+
+def look(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Live]:
+    monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
+    return Cluster().look(repo.environments())
+
+
+def test_status_says_what_flux_says(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = "HelmRelease/floe-dev/dagster: context deadline exceeded"
+    status = {
+        "floe-dev": {**ready("False", "HealthCheckFailed", failed), "lastAppliedRevision": "main@sha1:abc"},
+        "floe-cluster-dev": ready("True", "ReconciliationSucceeded", "Applied revision: main@sha1:abc"),
+    }
+    with said(server, "clusters/dev/flux", status):
+        live = look(server, monkeypatch)
+        found = {one.object: one for one in live["dev"].lines}
+        broken = found["Kustomization flux-system/floe-dev"]
+        assert (broken.ok, broken.message) == (False, f"main@sha1:abc HealthCheckFailed: {failed}")
+        assert found["Kustomization flux-system/floe-cluster-dev"].ok is True
+        assert found["GitRepository flux-system/floe-dev"].ok is None
+        assert not live["dev"].ok
+        assert live["staging"].lines == ()
+        env = os.environ | {"KUBECONFIG": str(server.kubeconfig)}
+        done = subprocess.run([FLOE, "status", "--cluster"], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert failed in done.stdout
+        assert "not in this cluster" in done.stdout
+
+
+def test_status_says_what_argocd_says(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = {
+        "floe-cluster": {
+            "sync": {"status": "OutOfSync", "revision": "0123456789abcdef"},
+            "health": {"status": "Healthy"},
+            "operationState": {
+                "operation": {},
+                "phase": "Failed",
+                "startedAt": "2027-01-01T00:00:00Z",
+                "message": "one or more objects failed to apply",
+            },
+        }
+    }
+    with said(server, "clusters/prod/argocd", status):
+        live = look(server, monkeypatch)
+        (application,) = live["prod"].lines
+        assert application.ok is False
+        assert application.message == "OutOfSync, Healthy 0123456789ab one or more objects failed to apply"
+
+
+def test_status_says_what_runs_and_what_does_not_start(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = {"app": "cube"}
+    container = {"name": "cube", "image": "ghcr.io/floe-runtime/floe-cube:0.0.9"}
+    metadata = {"name": "cube-api", "namespace": "floe-dev"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template},
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata | {"name": "cube-api-1"}, "spec": template["spec"]}
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
+    started = {
+        "name": "cube",
+        "ready": False,
+        "restartCount": 0,
+        "image": "x",
+        "imageID": "",
+        "state": {"waiting": waiting},
+    }
+    with server.holding([namespace("floe-dev"), deployment, pod]) as verdicts:
+        all_clear("workload", verdicts)
+        for kind, name, status in (
+            ("deployment", "cube-api", {"replicas": 2, "readyReplicas": 1, "updatedReplicas": 1}),
+            ("pod", "cube-api-1", {"containerStatuses": [started]}),
+        ):
+            patch = f"--patch={json.dumps({'status': status})}"
+            options = ["--namespace=floe-dev", "--subresource=status", "--type=merge", patch]
+            done = server.kubectl("patch", kind, name, *options)
+            assert done.returncode == 0, done.stderr.decode()
+        live = look(server, monkeypatch)["dev"]
+        workload, stuck = live.lines
+        assert workload.message == "1 of 2 ready, 1 updated; runs 0.0.9, the overlay says 0.1.0"
+        assert (stuck.ok, stuck.message) == (False, "ImagePullBackOff: Back-off pulling image")
