@@ -1,8 +1,9 @@
-"""`floe render` and `floe diff` against bare `kustomize build --enable-helm`: whole processes, the same binaries.
+"""`floe render`, `diff` and `promote` against bare `kustomize build --enable-helm`: whole processes, the same binaries.
 
 They take turns after a warm-up. Rendering: every overlay once by each, one process an overlay. Comparing: one value
-changed in a copy of the repository, against the two builds that a comparison is made of, one after the other. Each
-turn gives a ratio, whose median stands here: what else the machine does then weighs on both alike.
+changed in a copy of the repository, against the two builds that a comparison is made of, one after the other.
+Promoting, up to the commit: against the three builds that it is made of. Each turn gives a ratio, whose median stands
+here: what else the machine does then weighs on both alike.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from statistics import median
 
 from floe import repo
 from floe.tools import resolve
+from forks import commit, git
 
 ROUNDS = 9
 FLOE = str(Path(sys.executable).with_name("floe"))
@@ -38,15 +40,21 @@ def copy(target: Path) -> None:
     for part in ("base", "overlays", "apps", "tests/charts"):
         shutil.copytree(repo.root() / part, target / part)
     (target / ".gitignore").write_text("overlays/*/charts/\n")
-    git = ["git", "-C", str(target), "-c", "user.name=bench", "-c", "user.email=bench@example.com"]
-    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "as it is"]):
-        subprocess.run([*git, *arguments], check=True)
+    git(target, "init", "--quiet", "--initial-branch", "main")
+    commit(target)
     values = target / "overlays" / "prod" / "values" / "dagster.yaml"
     text = values.read_text()
     changed = text.replace("maxConcurrentRuns: 10", "maxConcurrentRuns: 11")
     if changed == text:
         raise SystemExit(f"{values.name} has no longer the value that this benchmark changes")
     values.write_text(changed)
+
+
+def newer(target: Path) -> None:
+    """Let dev run another image than staging does, and commit all."""
+    values = target / "overlays" / "dev" / "values" / "cube.yaml"
+    values.write_text(values.read_text().replace("tag: 0.1.0", "tag: 0.1.1"))
+    commit(target)
 
 
 def run() -> dict[str, float]:
@@ -65,8 +73,14 @@ def run() -> dict[str, float]:
                 [[*build, str(overlays / name)] for name in environments],
             ),
             "diff": ([[FLOE, "diff", "prod"]], [[*build, str(overlays / "prod")]] * 2),
+            "promote": (
+                [[FLOE, "promote", "dev", "staging", "--dry-run"]],
+                [[*build, str(overlays / name)] for name in ("dev", "staging", "staging")],
+            ),
         }
         for name, (ours, theirs) in pairs.items():
+            if name == "promote":
+                newer(root)
             seconds(ours, env), seconds(theirs, env)
             turns = [(seconds(ours, env), seconds(theirs, env)) for _ in range(ROUNDS)]
             figures |= {
