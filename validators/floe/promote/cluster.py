@@ -226,7 +226,9 @@ def _pods(items: list[Values]) -> Iterator[Line]:
 
 def _short(words: str) -> str:
     words = " ".join(words.split())
-    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+    if len(words) <= _LONGEST:
+        return words
+    return f"{words[: _LONGEST // 3]} … {words[-2 * _LONGEST // 3 :]}"  # the cause stands at the end
 
 
 def everywhere(context: str | None, timeout: float) -> dict[str, Live]:
