@@ -122,7 +122,7 @@ def test_webserver_and_daemon_on_a_read_only_root(dagster: Podman, instance: str
         "--entrypoint=",
         instance,
     ) as daemon:
-        ready = daemon.until(lambda: daemon.exec("healthy").returncode == 0, 90)
+        ready = daemon.until(lambda: daemon.exec("healthy").returncode == 0, 240)
         code, took = daemon.stop(30)
     print(f"daemon healthy after {ready:.1f} s, ended by SIGTERM after {took:.1f} s with {code}")
     assert code in (0, 143)
