@@ -18,7 +18,8 @@ from rendering import ROOT, Tree, copy_repository
 NO_MIRROR = "no chart mirror: set FLOE_CHART_MIRROR to a folder with the upstream charts"
 CANNOT_BE_HAD = ("no chart mirror", "no API server", "no node", "no images")
 """Beginnings of reasons that excuse a skip in CI: a chart repository is not reached from everywhere, and
-kube-apiserver is neither on PATH everywhere nor can it be built without Go."""
+kube-apiserver is neither on PATH everywhere nor can it be built without Go. A node needs root on Linux, and images need
+a builder's programs where nothing can be pulled."""
 
 # A shell starts what runs in its background with SIGINT ignored, and so would be every command that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
