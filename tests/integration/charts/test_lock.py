@@ -1,0 +1,153 @@
+"""charts.lock: what is locked is what is pulled, and only a person who says so changes it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chart_repository import (
+    FLOE,
+    NAMES,
+    Upstream,
+    leftovers,
+    lock,
+    run,
+    sources,
+)
+from floe import charts, repo
+from floe.charts import archives, lockfile
+from floe.charts.audit import rows, verify
+from floe.errors import FloeError
+from rendering import ROOT
+
+
+@pytest.mark.usefixtures("upstream")
+def test_locked_archives_are_pulled_and_verified(checkout: Path) -> None:
+    assert set(lock().values()) == {"locked"}
+    assert set(lock().values()) == {"unchanged"}
+    notes = {pulled.note for pulled in charts.pull(repo.environments())}
+    assert notes == {"sha256 as in charts.lock"}
+    done = run(FLOE, "charts", "verify", cwd=checkout)
+    assert done.returncode == 0, done.stdout
+    assert {(row.name, bool(row.locked), *row.overlays.values()) for row in rows()} == {
+        (name, True, *["repository"] * len(repo.environments())) for name in NAMES
+    }
+
+
+def test_the_committed_lock_has_what_overlays_pin() -> None:
+    pins = charts.chart.places(repo.environments())
+    locked = lockfile.digests(ROOT)
+    assert lockfile.file(ROOT).read_text() == lockfile.text({key: locked.get(key) for key in pins})
+
+
+def test_a_lock_reads_as_it_was_written(tmp_path: Path) -> None:
+    digests = ["0" * 64, "1" * 63 + "e", "12e" + "4" * 61, "1" * 31 + "e" + "2" * 32, "f" * 64, None]
+    versions = ["1.2.3", "1.20", "7", "v1.0.0-rc.1+build"]
+    repositories = ["oci://r.example:5000/x", "https://r.example/?a=b: c # d"]
+    locked = {
+        (f"chart-{number}", version, repository): digest
+        for number, (digest, version, repository) in enumerate(product(digests, versions, repositories))
+    }
+    lockfile.file(tmp_path).write_text(lockfile.text(locked))
+    assert lockfile.digests(tmp_path) == locked
+    yamllint = Path(sys.executable).with_name("yamllint")
+    linted = run(yamllint, "--strict", "-c", ROOT / ".yamllint.yaml", "charts.lock", cwd=tmp_path)
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_another_archive_than_the_locked_one_is_refused(checkout: Path, upstream: Upstream) -> None:
+    lock()
+    before = lockfile.file(checkout).read_text()
+    old = archives.sha256(upstream.archive("cube"))
+    upstream.change("cube")
+    new = archives.sha256(upstream.archive("cube"))
+
+    done = run(FLOE, "charts", "lock", cwd=checkout)
+    assert done.returncode == 1
+    assert old in done.stdout
+    assert new in done.stdout
+    assert lockfile.file(checkout).read_text() == before
+
+    shutil.rmtree(repo.cache_dir() / "charts")
+    for stand_ins in (False, True):  # a stand-in is for what cannot be had, not for what must not be had
+        with pytest.raises(FloeError) as error:
+            list(charts.pull(["dev"], stand_ins=stand_ins))
+        assert old in error.value.message
+        assert new in error.value.message
+        assert "floe charts lock --update cube" in error.value.hint
+        assert leftovers(checkout) == []
+
+    assert lock(update=["cube"]) == {"cube": "updated", "cubestore": "unchanged", "dagster": "unchanged"}
+    assert sources() == {"cache", "repository"}
+    with pytest.raises(FloeError, match="no overlay pins a chart kube"):
+        lock(update=["kube"])
+
+
+def test_a_chart_that_is_locked_anew_is_pulled_anew(upstream: Upstream) -> None:
+    lock()
+    assert sources() == {"cache"}
+    upstream.change("cube")
+    lock(update=["cube"])
+    problems = {finding.chart: finding.message for finding in verify("dev")}
+    assert set(problems) == {"cube 3.3.0"}
+    assert "charts.lock says" in problems["cube 3.3.0"]
+    assert sources() == {"cache", "present"}
+    assert verify("dev") == []
+
+
+def test_what_cannot_be_locked_keeps_its_entry(checkout: Path, upstream: Upstream) -> None:
+    lock()
+    first = lockfile.digests(checkout)
+    upstream.archive("cube").unlink()
+    upstream.change("dagster")
+    done = run(FLOE, "charts", "lock", "--update", "dagster", cwd=checkout)
+    assert done.returncode == 2
+    assert "failed    cube 3.3.0: cannot pull" in done.stdout
+    second = lockfile.digests(checkout)
+    changed = {name for (name, _, _), digest in second.items() if digest not in first.values()}
+    assert changed == {"dagster"}
+
+
+def test_entries_that_nothing_pins_go(checkout: Path, upstream: Upstream) -> None:
+    stale = ("old", "1.0.0", upstream.url)
+    lockfile.file(checkout).write_text(lockfile.text({stale: "0" * 64}))
+    lock()
+    assert {name for name, _, _ in lockfile.digests(checkout)} == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("charts: [{name: cube, version: 1.0.0, repository: x, sha256: abc}]", "charts.0.sha256"),
+        ("charts: [{name: cube, version: 1.0.0, repository: x}, {name: cube, version: 1.0.0, repository: x}]", "twice"),
+        ("<<<<<<< ours", "charts.lock"),
+    ],
+)
+def test_a_broken_lock_is_a_sentence(checkout: Path, content: str, words: str) -> None:
+    lockfile.file(checkout).write_text(content)
+    done = run(FLOE, "charts", "pull", cwd=checkout)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert lockfile.file(checkout).read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("version", "^3.0.0", "no exact version of the chart cube in overlays/dev/values/cube.yaml"),
+        ("version", "../../x", "no exact version of the chart cube"),
+        ("version", 3, "no exact version of the chart cube"),
+    ],
+)
+def test_a_version_must_be_exact(checkout: Path, field: str, value: Any, words: str) -> None:
+    pin = checkout / "overlays" / "dev" / "values" / "cube.yaml"
+    pin.write_text(yaml.safe_dump({**yaml.safe_load(pin.read_text()), field: value}))
+    with pytest.raises(FloeError, match=words):
+        charts.pinned("dev")
