@@ -82,7 +82,7 @@ lock: $(BIN)/uv ## write the locks anew; the image's comes first, and a checkout
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet validators/floe/tools.in --output-file validators/floe/tools.lock
 
 clean: ## forget the embedded default's state and the pulled charts
-	@rm -rf .floe overlays/*/charts
+	@rm -rf .floe overlays/*/charts charts/*/charts
 
 # uv itself comes from the lock, by the pip that Python brings.
 $(BIN)/uv: requirements.lock

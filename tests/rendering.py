@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from floe import charts, render, repo, tools, yamlio
+from floe.charts import packaged
 from floe.validate.objects import Object, objects
 
 Values = dict[str, Any]
@@ -27,6 +28,7 @@ PARTS = (
     "base",
     "overlays",
     "apps",
+    "charts",
     "images",
     "tests/charts",
     "tests/cube-native",
@@ -40,7 +42,7 @@ def copy_repository(folder: Path) -> None:
     """What rendering and validating read, without pulled charts."""
     made = ["target", "logs", "__pycache__"]
     for part in PARTS:
-        ignored = shutil.ignore_patterns(*made, *(["charts"] if part == "overlays" else []))
+        ignored = shutil.ignore_patterns(*made, *(["charts"] if part in ("overlays", "charts") else []))
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=ignored)
         else:
@@ -60,6 +62,7 @@ class Tree:
             else:
                 for chart in (chart for environment in repo.environments() for chart in charts.pinned(environment)):
                     shutil.copytree(ROOT / "tests" / "charts" / chart.name, chart.path)
+            list(packaged.fill())
 
     @contextmanager
     def as_repository(self) -> Iterator[None]:

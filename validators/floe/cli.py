@@ -215,6 +215,12 @@ def compile_(
 @app.command()
 def preflight(
     environment: OptionalEnvironment = None,
+    mounted: Annotated[
+        bool,
+        typer.Option(
+            "--mounted", help="of the file that FLOE_COMPILED_ARTIFACTS names, as in a pod, without a checkout"
+        ),
+    ] = False,
     check_postgres: Annotated[
         bool,
         typer.Option(
@@ -234,7 +240,9 @@ def preflight(
     """
     from floe.preflight.report import run
 
-    raise typer.Exit(run(environment, check_postgres=check_postgres, as_json=as_json))
+    if environment and mounted:
+        raise FloeError("name an environment or --mounted, one of the two", "floe preflight --help")
+    raise typer.Exit(run(environment, mounted=mounted, check_postgres=check_postgres, as_json=as_json))
 
 
 @app.command()

@@ -33,7 +33,7 @@ def pull(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="fetch anew what is there already")] = False,
 ) -> None:
-    """Put the pinned charts where kustomize looks for them, checked against charts.lock.
+    """Put the pinned charts where kustomize looks for them, checked against charts.lock; and into charts/*/charts.
 
     A mirror's folder holds NAME-VERSION.tgz, or the unpacked chart as NAME/ (which no sha256 can be checked of). A
     registry on this machine is spoken to without TLS. Archives are kept in the cache, so that another checkout needs
@@ -49,12 +49,15 @@ def pull(
     from rich.markup import escape
 
     from floe import charts, repo
+    from floe.charts import packaged
 
     err = console.err()
     for chart in charts.pull(environments or repo.environments(), mirror, stand_ins=stand_ins, force=force):
         if chart.source != "present" or chart.note:
             note = f" [dim]({escape(chart.note)})[/]" if chart.note else ""
             err.print(f"charts: {chart.chart} ({', '.join(chart.environments)}): {_SOURCES[chart.source]}{note}")
+    for put in packaged.fill():
+        err.print(f"charts: {put}")
 
 
 _SOURCES = {
@@ -159,3 +162,37 @@ def verify(environments: Environments = None, as_json: AsJson = False) -> None:
         out.print(f"{', '.join(names)}: {f'{len(findings)} findings' if findings else '[green]ok[/]'}")
     if findings:
         raise typer.Exit(1)
+
+
+@app.command()
+def sync(
+    check: Annotated[
+        bool, typer.Option("--check", help="write nothing; print the diff and exit 1 where there is one")
+    ] = (False),
+) -> None:
+    """Write what charts/ has from base/ and overlays/: versions, values files, and the README's table of values.
+
+    \b
+    Examples:
+      floe charts sync
+      floe charts sync --check
+    """
+    from floe.charts import packaging
+
+    found = list(packaging.changes())
+    err = console.err()
+    if check:
+        for change in found:
+            print(change.diff())
+        if found:
+            err.print(
+                f"[red]charts/ is not what base/ and overlays/ say: {len(found)} files[/]\n  next: floe charts sync"
+            )
+            raise typer.Exit(1)
+        err.print("charts/: [green]as base/ and overlays/ say[/]")
+        return
+    packaging.write(found)
+    for change in found:
+        err.print(f"{change.path}: {'removed' if change.new is None else 'written'}")
+    if not found:
+        err.print("charts/: unchanged")

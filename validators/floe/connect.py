@@ -13,7 +13,6 @@ from floe.contract.settings import number, secret, value
 
 if TYPE_CHECKING:
     import duckdb
-    import psycopg
     import trino.dbapi
     from pyiceberg.catalog import Catalog
 
@@ -120,12 +119,21 @@ def open_catalog(platform: Platform, env: Env = os.environ) -> Catalog:
     return load_catalog("floe", **catalog_properties(platform, env))
 
 
-def postgres_connection(postgres: Postgres, env: Env = os.environ) -> psycopg.Connection:
-    """A connection to Dagster's database. Raises psycopg.Error, and Missing where a variable is not set."""
-    import psycopg
+def postgres_driver() -> Any:
+    """Psycopg or, in the production image, the psycopg2 that Dagster brings: what is asked of either is DB-API 2."""
+    try:
+        import psycopg
+    except ImportError:
+        import psycopg2
 
+        return psycopg2
+    return psycopg
+
+
+def postgres_connection(postgres: Postgres, env: Env = os.environ) -> Any:
+    """A connection to Dagster's database. Raises the driver's Error, and Missing where a variable is not set."""
     known = postgres.password.secret or env.get(postgres.password.env)
-    return psycopg.connect(
+    return postgres_driver().connect(
         host=value(postgres.host, env),
         port=number(postgres.port, env),
         dbname=value(postgres.database, env),

@@ -107,6 +107,12 @@ def render(environment: str, form: str = "manifests") -> bytes:
         return output()
 
 
+def build(folder: Path) -> bytes:
+    """What `kustomize build` of a folder prints. Raises FloeError where kustomize refuses."""
+    with _running(_kustomize(folder), str(folder.relative_to(repo.root()))) as output:
+        return output()
+
+
 def print_manifests(environment: str, form: str = "manifests") -> None:
     """The rendered manifests to stdout, byte for byte."""
     sys.stdout.buffer.write(render(environment, form))

@@ -241,6 +241,14 @@ TOOLS: dict[str, Tool] = {
             "install Helm 3.14 or newer, or Go",
         ),
         Tool(
+            "helm3",
+            "the Helm before 4, for tests of charts/",
+            (3, 14),
+            ("version", "--template", "{{.Version}}"),
+            (GoModule("helm.sh/helm/v3/cmd/helm", "v3.22.0"),),
+            "install Helm 3 as helm3, or Go",
+        ),
+        Tool(
             "node",
             "runs Cube",
             (22,),  # what Cube's packages ask for

@@ -47,10 +47,10 @@ def _scalars(node: yaml.Node | None, place: str) -> Iterator[tuple[str, yaml.Sca
 def _written(value: str, style: str | None) -> str:
     if style == "'" and value.isprintable():
         return "'" + value.replace("'", "''") + "'"
-    return json.dumps(value) if style == '"' or not _is_plain(value) else value
+    return json.dumps(value) if style == '"' or not is_plain(value) else value
 
 
-def _is_plain(value: str) -> bool:
+def is_plain(value: str) -> bool:
     """Whether YAML reads the value as this very text without quotes around it, in a flow collection too."""
     try:
         return bool(resolve(value) == value and yaml.safe_load(f"a: [{value}] # b") == {"a": [value]})

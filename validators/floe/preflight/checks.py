@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from floe import connect
@@ -162,20 +163,18 @@ def _rest_catalog(platform: Platform, env: Env) -> str:
 
 
 def _postgres(platform: Platform, env: Env) -> str:
-    import psycopg
-
+    driver = connect.postgres_driver()
     # Asked for by a person where platform.yaml keeps the metadata elsewhere: then the defaults' variables say where.
     postgres = platform.metadata if isinstance(platform.metadata, Postgres) else Postgres(kind="postgres")
     where = f"{value(postgres.host, env)}:{value(postgres.port, env)}/{value(postgres.database, env)}"
     try:
-        with connect.postgres_connection(postgres, env) as connection:
-            row = connection.execute(
-                "select current_setting('server_version'), has_schema_privilege(current_schema(), 'CREATE')"
-            ).fetchone()
-    except psycopg.OperationalError as error:
+        with closing(connect.postgres_connection(postgres, env)) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute("select current_setting('server_version'), has_schema_privilege(current_schema(), 'CREATE')")
+            row = cursor.fetchone()
+    except driver.OperationalError as error:
         step, remedy = _postgres_remedy(str(error), where)
         raise CheckFailed(step, f"{where}: {_first_line(error)}", remedy) from None
-    except psycopg.Error as error:
+    except driver.Error as error:
         raise CheckFailed("query", f"{where}: {_first_line(error)}", "look into the server's log") from None
     version, may_create = row or ("?", False)
     if not may_create:

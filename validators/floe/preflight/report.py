@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 from floe import console, repo
+from floe.contract import artifacts
 from floe.contract.model import load
 from floe.contract.platform import Platform
 from floe.preflight import runner
@@ -14,12 +15,19 @@ from floe.preflight.checks import POSTGRES
 _MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "unchecked": "[yellow]-[/]"}
 
 
-def run(environment: str | None, *, check_postgres: bool = False, as_json: bool = False) -> int:
-    """Check an environment and print the outcomes; returns the exit code: 0, or 1 where a check failed."""
+def run(environment: str | None, *, mounted: bool = False, check_postgres: bool = False, as_json: bool = False) -> int:
+    """Check an environment and print the outcomes; returns the exit code: 0, or 1 where a check failed.
+
+    `mounted`: the environment of the CompiledArtifacts that this process is given, as in a pod.
+    """
     from rich.markup import escape
 
-    name = environment or repo.EMBEDDED
-    platform = load(Platform, repo.platform_file(name))
+    if mounted:
+        compiled = artifacts.mounted()
+        name, platform = compiled.environment, compiled.platform
+    else:
+        name = environment or repo.EMBEDDED
+        platform = load(Platform, repo.platform_file(name))
     out = console.out()
     outcomes = []
     checks = runner.run(platform, frozenset({POSTGRES}) if check_postgres else frozenset())

@@ -1,3 +1,14 @@
+{{- /* How the objects' names begin: as upstream, after the release, where nothing else is given. */}}
+{{- define "standin.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride }}
+{{- else if contains .Chart.Name .Release.Name }}
+{{- .Release.Name }}
+{{- else }}
+{{- .Release.Name }}-{{ .Chart.Name }}
+{{- end }}
+{{- end }}
+
 {{- /* Metadata of an object. Arguments: root, name; component where the object belongs to one. */}}
 {{- define "standin.metadata" -}}
 metadata:

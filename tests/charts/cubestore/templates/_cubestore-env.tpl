@@ -10,7 +10,7 @@
 {{- end }}
 {{- $addresses := list }}
 {{- range until (int .Values.workers.workersCount) }}
-{{- $addresses = append $addresses (printf "%s-workers-%d.%s-headless:%v" $.Release.Name . $.Release.Name $.Values.workers.port) }}
+{{- $addresses = append $addresses (printf "%s-workers-%d.%s-headless:%v" (include "standin.fullname" $) . (include "standin.fullname" $) $.Values.workers.port) }}
 {{- end }}
 {{- include "standin.env" (dict
   "plain" (dict

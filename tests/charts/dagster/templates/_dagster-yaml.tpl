@@ -1,5 +1,5 @@
 {{- /* dagster.yaml: what Dagster's instance is made of. */}}
-{{- define "standin.dagster-yaml" -}}
+{{- define "standin-dagster.dagster-yaml" -}}
 scheduler:
   module: dagster.core.scheduler
   class: DagsterDaemonScheduler
@@ -27,8 +27,8 @@ run_launcher:
   config:
     load_incluster_config: true
     job_namespace: {{ .Release.Namespace }}
-    service_account_name: {{ .Values.global.serviceAccountName | default .Release.Name }}
-    instance_config_map: {{ .Release.Name }}-instance
+    service_account_name: {{ .Values.global.serviceAccountName | default (include "standin-dagster.fullname" .) }}
+    instance_config_map: {{ include "standin-dagster.fullname" . }}-instance
     dagster_home: {{ .Values.global.dagsterHome }}
     postgres_password_secret: {{ .Values.global.postgresqlSecretName }}
     {{- with .Values.runLauncher.config.k8sRunLauncher }}

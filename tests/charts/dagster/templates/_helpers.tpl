@@ -1,17 +1,22 @@
+{{- /* How most objects' names begin: as upstream, after the release. */}}
+{{- define "standin-dagster.fullname" -}}
+{{ .Release.Name }}{{ if not (contains "dagster" .Release.Name) }}-dagster{{ end }}
+{{- end }}
+
 {{- /* Metadata of an object. Arguments: root, name, part (dagster or dagster-user-deployments), labels. */}}
-{{- define "standin.metadata" -}}
+{{- define "standin-dagster.metadata" -}}
 metadata:
   name: {{ .name }}
   annotations:
     floe-runtime.io/stand-in-chart: {{ .root.Chart.Name }}
   labels:
-    {{- include "standin.selector" . | nindent 4 }}
+    {{- include "standin-dagster.selector" . | nindent 4 }}
     app.kubernetes.io/managed-by: {{ .root.Release.Service }}
     app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
     helm.sh/chart: {{ .part }}-{{ .root.Chart.Version }}
 {{- end }}
 
-{{- define "standin.selector" -}}
+{{- define "standin-dagster.selector" -}}
 app.kubernetes.io/name: {{ .part }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- with .labels }}
@@ -20,7 +25,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end }}
 
 {{- /* The same, for ConfigMaps and roles, which upstream labels in an older fashion. */}}
-{{- define "standin.plain-metadata" -}}
+{{- define "standin-dagster.plain-metadata" -}}
 metadata:
   name: {{ .name }}
   annotations:
@@ -32,11 +37,11 @@ metadata:
     heritage: {{ .root.Release.Service }}
 {{- end }}
 
-{{- define "standin.image" -}}
+{{- define "standin-dagster.image" -}}
 {{- .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end }}
 {{- end }}
 
-{{- define "standin.pg-password" -}}
+{{- define "standin-dagster.pg-password" -}}
 - name: DAGSTER_PG_PASSWORD
   valueFrom:
     secretKeyRef:
@@ -45,7 +50,7 @@ metadata:
 {{- end }}
 
 {{- /* ConfigMaps and Secrets whose every key is a variable. Arguments: own (names of ConfigMaps), values. */}}
-{{- define "standin.env-from" -}}
+{{- define "standin-dagster.env-from" -}}
 {{- range .own }}
 - configMapRef:
     name: {{ . }}
@@ -58,12 +63,12 @@ metadata:
 {{- end }}
 {{- end }}
 
-{{- define "standin.user-deployments" -}}
-{{ .Release.Name }}-dagster-user-deployments
+{{- define "standin-dagster.user-deployments" -}}
+{{ .Release.Name }}{{ if not (contains "dagster-user-deployments" .Release.Name) }}-dagster-user-deployments{{ end }}
 {{- end }}
 
 {{- /* Refuses what would change what is rendered in ways that this chart does not follow. */}}
-{{- define "standin.refuse" -}}
+{{- define "standin-dagster.refuse" -}}
 {{- $users := index .Values "dagster-user-deployments" }}
 {{- if ne .Values.runLauncher.type "K8sRunLauncher" }}
 {{- fail "this stand-in knows the K8sRunLauncher alone" }}

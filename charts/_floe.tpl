@@ -1,0 +1,151 @@
+{{- /* What floe's charts share. Written by hand in charts/_floe.tpl; `floe charts sync` copies it into each of them. */}}
+
+{{- /* Metadata of one of floe's own objects. Arguments: root, name; labels where it has some. */}}
+{{- define "floe.metadata" -}}
+metadata:
+  name: {{ .name }}
+  annotations:
+    floe-runtime.io/environment: {{ .root.Values.floe.environment | quote }}
+  {{- with .labels }}
+  labels: {{ toJson . }}
+  {{- end }}
+{{- end }}
+
+{{- /* The name of a ConfigMap with the hash that kustomize gives it. Arguments: name, data. */}}
+{{- define "floe.hashed" -}}
+{{- $sum := dict "data" .data "kind" "ConfigMap" "name" .name | toJson | sha256sum | trunc 10 }}
+{{- range $from, $to := dict "0" "g" "1" "h" "3" "k" "a" "m" "e" "t" }}
+{{- $sum = $sum | replace $from $to }}
+{{- end }}
+{{- .name }}-{{ $sum }}
+{{- end }}
+
+{{- /* Ports of a NetworkPolicy. */}}
+{{- define "floe.ports" -}}
+{{- range . }}
+- {protocol: TCP, port: {{ . }}}
+{{- end }}
+{{- end }}
+
+{{- /* What one overlay alone adds to its objects, as it stands there. */}}
+{{- define "floe.objects" -}}
+{{- range $path, $_ := .Files.Glob (printf "objects/%s/*.yaml" .Values.floe.environment) }}
+---
+{{ $.Files.Get $path }}
+{{- end }}
+{{- end }}
+
+{{- /* What concerns the namespace as a whole. */}}
+{{- define "floe.namespace" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+{{ include "floe.metadata" (dict "root" . "name" "default-deny") }}
+spec:
+  podSelector: {}
+  policyTypes: [Ingress, Egress]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+{{ include "floe.metadata" (dict "root" . "name" "dns") }}
+spec:
+  podSelector: {}
+  policyTypes: [Egress]
+  egress:
+    - to:
+        - namespaceSelector:
+            matchLabels:
+              kubernetes.io/metadata.name: kube-system
+      ports:
+        - {protocol: UDP, port: 53}
+        - {protocol: TCP, port: 53}
+{{- with .Values.floe.namespace.quota }}
+---
+apiVersion: v1
+kind: ResourceQuota
+{{ include "floe.metadata" (dict "root" $ "name" "floe") }}
+spec:
+  hard: {{ toJson . }}
+{{- end }}
+{{- end }}
+
+{{- /* What is refused before anything is rendered. Arguments: root, marker: a PodDisruptionBudget that every release has. */}}
+{{- define "floe.checks" -}}
+{{- $floe := .root.Values.floe }}
+{{- $release := .root.Release }}
+{{- $chart := .root.Chart.Name }}
+{{- if not $floe.environment }}
+{{- fail (printf "%s: name the environment: add --values charts/%s/values-dev.yaml, or another environment's file" $chart $chart) }}
+{{- end }}
+{{- $there := lookup "policy/v1" "PodDisruptionBudget" $release.Namespace .marker }}
+{{- if $there }}
+{{- $owner := dig "metadata" "annotations" "meta.helm.sh/release-name" "" $there }}
+{{- if not $owner }}
+{{- fail (printf "%s: the namespace %s has floe already, and not by Helm: install into another with --namespace, or take that one away first" $chart $release.Namespace) }}
+{{- else if ne $owner $release.Name }}
+{{- fail (printf "%s: the namespace %s has floe already, by the release %s: helm upgrade %s, or install %s into another with --namespace" $chart $release.Namespace $owner $owner $release.Name) }}
+{{- end }}
+{{- end }}
+{{- if and $floe.checkSecrets (lookup "v1" "Namespace" "" $release.Namespace) }}
+{{- $missing := list }}
+{{- range $name, $keys := $floe.secrets }}
+{{- $secret := lookup "v1" "Secret" $release.Namespace $name }}
+{{- range $key := $keys }}
+{{- if not (hasKey (($secret).data | default dict) $key) }}
+{{- $missing = append $missing (printf "%s (key %s)" $name $key) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if $missing }}
+{{- fail (printf "%s: the namespace %s lacks Secrets that pods would wait for: %s. Make them (docs/10-helm.md, Secrets), or set floe.checkSecrets=false where somebody makes them later" $chart $release.Namespace (join ", " $missing)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The Secrets of a release, for NOTES. */}}
+{{- define "floe.secrets" -}}
+{{- range $name, $keys := .Values.floe.secrets }}
+  {{ $name }}: {{ join ", " $keys }}
+{{- end }}
+{{- end }}
+
+{{- /* What a pod of `helm test` has. Arguments: root, image, and env, envFrom, args as a pod has them. */}}
+{{- define "floe.test" -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ .root.Release.Name }}-test-{{ .name }}
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+    floe-runtime.io/environment: {{ .root.Values.floe.environment | quote }}
+  labels:
+    app.kubernetes.io/name: floe-test
+    floe-runtime.io/cube-client: "true"
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  activeDeadlineSeconds: 300
+  securityContext: {runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: test
+      image: {{ .image.repository }}:{{ .image.tag }}
+      imagePullPolicy: IfNotPresent
+      command: {{ toJson .command }}
+      {{- with .env }}
+      env: {{ toJson . }}
+      {{- end }}
+      securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+      resources:
+        requests: {cpu: 50m, memory: 128Mi}
+        limits: {cpu: "1", memory: 1Gi}
+      volumeMounts:
+        - {name: tmp, mountPath: /tmp}
+        {{- with .artifacts }}
+        - {name: compiled-artifacts, mountPath: /etc/floe, readOnly: true}
+        {{- end }}
+  volumes:
+    - {name: tmp, emptyDir: {sizeLimit: 64Mi}}
+    {{- with .artifacts }}
+    - {name: compiled-artifacts, configMap: {name: {{ . }}}}
+    {{- end }}
+{{- end }}

@@ -1,0 +1,213 @@
+"""What `floe charts sync` writes into charts/: all that base/, overlays and the charts' schemas say already."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from floe import console, repo, yamledit, yamlio
+from floe.charts import overlay_values
+from floe.charts.chart import pinned
+from floe.charts.commented import Comment, Comments, dump
+from floe.charts.overlay_values import Environment, Values
+from floe.charts.packaged import UMBRELLA, UPSTREAM, folder
+from floe.errors import FloeError
+
+README = Path("charts", "README.md")
+_TABLE = ("<!-- written by floe charts sync -->", "<!-- until here -->")
+_WRITTEN = "Written by `floe charts sync` from"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file of charts/ that is not what it is to be."""
+
+    path: Path
+    old: str | None  # None: it is not there
+    new: str | None  # None: it is not to be there
+
+    def diff(self) -> str:
+        """In the unified format."""
+        name = self.path.as_posix()
+        old, new = ((text or "").splitlines() for text in (self.old, self.new))
+        return "\n".join(difflib.unified_diff(old, new, name, f"{name} (floe charts sync)", lineterm=""))
+
+
+def changes() -> Iterator[Change]:
+    """What `sync` would change, by path. Raises FloeError where an overlay cannot be read."""
+    root = repo.root()
+    if not (root / "charts").is_dir():
+        raise FloeError(f"there is no folder charts/ in {root}", "take it from the repository this was forked from")
+    with console.progress("charts: reading the overlays"):
+        wanted = _files()
+    there = {path.relative_to(root) for chart in UPSTREAM for path in (folder(chart) / "objects").rglob("*.yaml")}
+    there |= {path.relative_to(root) for path in (root / "charts" / "post-renderer" / "hardening").glob("*.yaml")}
+    there |= {path.relative_to(root) for chart in (*UPSTREAM, UMBRELLA) for path in folder(chart).glob("values-*.yaml")}
+    for path in sorted(there | wanted.keys()):
+        file = root / path
+        old, new = file.read_text() if file.is_file() else None, wanted.get(path)
+        if old != new:
+            yield Change(path, old, new)
+
+
+def write(found: list[Change]) -> None:
+    """Make the changes."""
+    for change in found:
+        file = repo.root() / change.path
+        if change.new is None:
+            file.unlink()
+        else:
+            console.write(file, change.new)
+
+
+def _files() -> dict[Path, str]:
+    """Every file that is written, relative to the repository."""
+    root = repo.root()
+    environments = [overlay_values.environment(name) for name in _order()]
+    files: dict[Path, str] = {}
+    for chart in UPSTREAM:
+        files |= {Path("charts", chart, name): text for name, text in _chart(chart, environments).items()}
+    files |= {Path("charts", UMBRELLA, name): text for name, text in _umbrella(environments).items()}
+    for patch in sorted((root / "base" / "hardening").glob("*.yaml")):
+        files[Path("charts", "post-renderer", "hardening", patch.name)] = patch.read_text()
+    files[README] = _readme((root / README).read_text(), files)
+    return files
+
+
+def _order() -> list[str]:
+    """Environments in the order in which a version reaches them, the others after."""
+    return sorted(repo.environments(), key=lambda name: (*repo.PROMOTION, name).index(name))
+
+
+def _base(chart: str, environments: list[Environment]) -> Values:
+    """values.yaml of a chart: what its schema presumes, and what all overlays agree on."""
+    defaults = {"floe": _defaults(_schema(chart)["properties"]["floe"])}
+    return overlay_values.merged(defaults, overlay_values.shared([one.values[chart] for one in environments]))
+
+
+def _chart(chart: str, environments: list[Environment]) -> dict[str, str]:
+    base = _base(chart, environments)
+    said = [one.comments[chart] for one in environments]
+    agreed = {path: text for path, text in said[0].items() if all(other.get(path) == text for other in said)}
+    documented = _documented(_schema(chart)["properties"]["floe"], ("floe",))
+    header = f"{_WRITTEN} base/ and what all overlays agree on, floe's part from values.schema.json: edit there."
+    files = {
+        "Chart.yaml": _with_versions(chart),
+        "templates/_floe.tpl": (repo.root() / "charts" / "_floe.tpl").read_text(),
+        "values.yaml": dump(base, _placed(base, documented | agreed), header),
+    }
+    for one in environments:
+        values = overlay_values.beyond(one.values[chart], base)
+        header = f"{_WRITTEN} overlays/{one.name}: edit there. Goes on top of values.yaml."
+        files[f"values-{one.name}.yaml"] = dump(values, _placed(values, one.comments[chart]), header)
+        for item in one.objects[chart]:
+            name = f"objects/{one.name}/{item.kind.lower()}-{item.name}.yaml"
+            files[name] = dump(
+                overlay_values.stamped(item, one.name), {}, f"{_WRITTEN} overlays/{one.name}/objects: edit there."
+            )
+    return files
+
+
+def _umbrella(environments: list[Environment]) -> dict[str, str]:
+    charts = {chart: {"enabled": True} for chart in UPSTREAM}
+    about: dict[Any, Comment] = {
+        (chart, "enabled"): Comment(beside=f"the values of charts/{chart} go here, and its values.yaml counts")
+        for chart in UPSTREAM
+    }
+    files = {
+        "Chart.yaml": _with_versions(UMBRELLA),
+        "values.yaml": dump(charts, about, "Written by `floe charts sync`. A chart that is not enabled is left out."),
+    }
+    bases = {chart: _base(chart, environments) for chart in UPSTREAM}
+    for one in environments:
+        values: Values = {}
+        comments: dict[Any, Comment] = {}
+        for chart, base in bases.items():
+            values[chart] = overlay_values.beyond(one.values[chart], base)
+            comments |= {(chart, *path): text for path, text in one.comments[chart].items()}
+        header = f"{_WRITTEN} overlays/{one.name}: edit there."
+        files[f"values-{one.name}.yaml"] = dump(values, _placed(values, comments), header)
+    return files
+
+
+def _with_versions(chart: str) -> str:
+    """Chart.yaml with the versions that are next to be released: those of the first environment, and floe's own."""
+    file = folder(chart) / "Chart.yaml"
+    if chart == UMBRELLA:
+        versions = {name: str(yamlio.load_file(folder(name) / "Chart.yaml")["version"]) for name in UPSTREAM}
+        places = {f"dependencies[{name}].version": version for name, version in versions.items()}
+    else:
+        places = {}
+        for one in pinned(_order()[0]):
+            if one.name in UPSTREAM[chart]:
+                places[f"dependencies[{one.name}].version"] = one.version
+                places[f"dependencies[{one.name}].repository"] = one.repository
+    return yamledit.replace(file.read_text(), places, str(file.relative_to(repo.root())))
+
+
+def _schema(chart: str) -> Values:
+    schema: Values = json.loads((folder(chart) / "values.schema.json").read_text())
+    return schema
+
+
+def _defaults(schema: Values) -> Any:
+    if "default" in schema:
+        return schema["default"]
+    return {key: _defaults(part) for key, part in schema["properties"].items()}
+
+
+def _documented(schema: Values, path: tuple[str, ...]) -> dict[Any, Comment]:
+    about: dict[Any, Comment] = {}
+    for key, part in schema.get("properties", {}).items():
+        if "default" in part or "properties" in part:
+            about[*path, key] = Comment(above=(part["description"],)) if "description" in part else Comment()
+            about |= _documented(part, (*path, key)) if "default" not in part else {}
+    return about
+
+
+def _placed(values: Values, about: Comments) -> dict[Any, Comment]:
+    """Comments on ports at the places these have in their lists."""
+    placed = dict(about)
+    for name, ports in ((key, found) for node in _egress(values) for key, found in node[1].items()):
+        path = next(node[0] for node in _egress(values) if name in node[1])
+        said = {port: placed.pop((*path, name, port), None) for port in ports}
+        placed |= {(*path, name, number): text for number, port in enumerate(ports) if (text := said[port])}
+    return placed
+
+
+def _egress(values: Values, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Values]]:
+    for key, value in values.items():
+        if key == "egress" and isinstance(value, dict):
+            yield (*path, key), value
+        elif isinstance(value, dict) and (key == "floe" or key in UPSTREAM):
+            yield from _egress(value, (*path, key))
+
+
+def _readme(text: str, files: dict[Path, str]) -> str:
+    """The README with its tables of floe's part of the values."""
+    before, start, rest = text.partition(_TABLE[0])
+    _, end, after = rest.partition(_TABLE[1])
+    if not end:
+        raise FloeError(
+            f"{README} has no place for its table", f"write {_TABLE[0]} and {_TABLE[1]} where it is to stand"
+        )
+    lines: list[str] = []
+    for chart in UPSTREAM:
+        values = next(yamlio.documents(files[Path("charts", chart, "values.yaml")], chart)).value
+        lines += ["", f"**{chart}**", "", "| value | without values of an environment | what it is |", "|---|---|---|"]
+        lines += [
+            f"| {' | '.join(row)} |" for row in _rows(_schema(chart)["properties"]["floe"], values["floe"], "floe")
+        ]
+    return f"{before}{start}\n" + "\n".join(lines).strip("\n") + f"\n\n{end}{after}"
+
+
+def _rows(schema: Values, values: Values, path: str) -> Iterator[tuple[str, str, str]]:
+    for key, part in schema["properties"].items():
+        if "default" in part:
+            yield f"`{path}.{key}`", f"`{json.dumps(values[key])}`", part["description"]
+        else:
+            yield from _rows(part, values[key], f"{path}.{key}")
