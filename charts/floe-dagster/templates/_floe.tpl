@@ -13,7 +13,7 @@ metadata:
 
 {{- /* The name of a ConfigMap with the hash that kustomize gives it. Arguments: name, data. */}}
 {{- define "floe.hashed" -}}
-{{- $sum := dict "data" .data "kind" "ConfigMap" "name" .name | toJson | sha256sum | trunc 10 }}
+{{- $sum := dict "data" .data "kind" "ConfigMap" "name" "" | toJson | sha256sum | trunc 10 }}
 {{- range $from, $to := dict "0" "g" "1" "h" "3" "k" "a" "m" "e" "t" }}
 {{- $sum = $sum | replace $from $to }}
 {{- end }}

@@ -1,0 +1,44 @@
+"""What Helm makes of floe's charts is what kustomize makes of the overlays, and so Flux: test_flux_parity.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from helm import DIFFERENCES, FORMS, HARDENING, Form, Helm, comparable
+from rendering import Identity, Tree, Values, differences
+
+NAMES = ("kustomize", "Helm")
+
+
+@pytest.fixture(scope="module")
+def inflated(tree: Tree, environment: str) -> dict[Identity, Values]:
+    """By `kustomize build --enable-helm overlays/ENV`."""
+    return comparable(tree.render(environment), f"floe-{environment}")
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_helm_renders_what_kustomize_renders(
+    helm: Helm, tree: Tree, environment: str, form: Form, inflated: dict[Identity, Values]
+) -> None:
+    """With the post-renderer nothing differs; without, only what base/hardening patches."""
+    charts, namespace = tree.folder / "charts", f"floe-{environment}"
+    rendered = form.render(helm, charts, environment, *helm.hardened(charts))
+    hardened = comparable(rendered, namespace)
+    assert not (found := differences(inflated, hardened, NAMES)), found
+    plain = comparable(form.render(helm, charts, environment), namespace)
+    assert plain.keys() == inflated.keys()
+    patched = {key for key in plain if plain[key] != inflated[key]}
+    assert {kind for _, kind, _, _ in patched} == HARDENING
+    print(
+        f"parity: {environment}, {form}, Helm {helm.major}: {len(hardened)} objects as kustomize renders them; "
+        f"differences: {'; '.join(DIFFERENCES)}; without the post-renderer {len(patched)} that base/hardening patches"
+    )
+
+
+def test_stand_ins_name_objects_as_upstream_does(helm: Helm, stand_ins: Tree, upstream: Tree) -> None:
+    """Under the name of a release that is none of the charts'."""
+    form = Form("umbrella", {"another": "floe-runtime"})
+    ours, theirs = (
+        comparable(form.render(helm, tree.folder / "charts", "prod"), "x").keys() for tree in (stand_ins, upstream)
+    )
+    assert ours == theirs
