@@ -16,7 +16,7 @@ from floe.validate.run import validate
 from floe.validate.schema import Schemas
 from forks import floe
 from helm import CHARTS, HOOK, KUBERNETES, Helm, values_of, written
-from rendering import Tree, Values
+from rendering import ROOT, Tree, Values, kustomize
 
 VERSION_7 = json.dumps({"version": 7, "environment": "dev"})
 
@@ -254,3 +254,23 @@ def test_dumped_values_are_the_same_values() -> None:
         {"z": [{"name": "n", "v": [1, 2]}, {"b": {"c": 1}, "name": "m"}], "k": "a: b", "l": [[1], ["#"]], "on": True},
     ):
         assert yaml.safe_load(dump(values, {})) == values
+
+
+def test_a_release_waits_for_the_suites() -> None:
+    """And for a node: what is skipped for want of one fails them."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "charts.yml").read_text())["jobs"]
+    assert jobs["release"]["needs"] == ["drift", "suites"]
+    assert "always" not in jobs["release"]["if"]
+    assert jobs["suites"]["if"] == jobs["release"]["if"]
+    (run,) = [step for step in jobs["suites"]["steps"] if ".ci/run" in step.get("run", "")]
+    assert run["env"] == {"FLOE_REQUIRED": "true"}
+    assert not any("continue-on-error" in part for part in (jobs["suites"], *jobs["suites"]["steps"]))
+
+
+def test_flux_finds_the_chart_and_its_values() -> None:
+    """What clusters/dev/flux-chart names is there, and in the range."""
+    (release,) = [one.value["spec"] for one in kustomize(ROOT / "clusters/dev/flux-chart") if one.kind == "HelmRelease"]
+    chart = ROOT / "charts" / release["chart"]["spec"]["chart"]
+    assert all((chart / name).is_file() for name in release["chart"]["spec"]["valuesFiles"])
+    assert release["chart"]["spec"]["version"] == ">=0.1.0 <1.0.0"
+    assert yaml.safe_load((chart / "Chart.yaml").read_text())["version"] == "0.1.0"

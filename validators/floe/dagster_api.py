@@ -66,6 +66,8 @@ query Schedules($selector: RepositorySelector!) {
 }
 """
 
+_ASSETS = "query Assets { assetNodes { assetKey { path } } }"
+
 _REPOSITORY = "__repository__"  # Dagster's name for a code location's only one
 
 FINAL = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
@@ -146,6 +148,10 @@ class Dagster:
         if answer["__typename"] != "Schedules":
             raise FloeError(f"Dagster lists no schedules of {location}: {_reason(answer)}", "is it loaded?")
         return {schedule["name"]: schedule["scheduleState"]["status"] for schedule in answer["results"]}
+
+    def assets(self) -> list[list[str]]:
+        """The path of each asset's key, of every code location."""
+        return [node["assetKey"]["path"] for node in self._ask(_ASSETS, {})["assetNodes"]]
 
     def _ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()

@@ -14,4 +14,6 @@ charts/post-renderer it is `restricted`. Label the namespace accordingly.
 
 What an uninstall leaves: Secrets, and Cube Store's claims with their volumes:
   kubectl delete pvc -n {{ .Release.Namespace }} -l app.kubernetes.io/name=cubestore
+and the pod of helm test:
+  kubectl delete pod -n {{ .Release.Namespace }} -l app.kubernetes.io/name=floe-test
 {{- end }}

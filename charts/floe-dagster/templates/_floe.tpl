@@ -116,7 +116,7 @@ metadata:
   name: {{ .root.Release.Name }}-test-{{ .name }}
   annotations:
     helm.sh/hook: test
-    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+    helm.sh/hook-delete-policy: before-hook-creation # else its log would be gone when one wants to read it
     floe-runtime.io/environment: {{ .root.Values.floe.environment | quote }}
   labels:
     app.kubernetes.io/name: floe-test

@@ -16,5 +16,6 @@ An upgrade leaves runs alone: each is a Job of its own, which Dagster launched. 
 refuse for a moment.
 
 What an uninstall leaves: Secrets, runs that have not ended and those that ended less than an hour ago (Jobs, deleted by
-themselves), and all that is outside: database, object store, catalog.
+themselves), all that is outside (database, object store, catalog), and pods of helm test:
+  kubectl delete pod -n {{ .Release.Namespace }} -l app.kubernetes.io/name=floe-test
 {{- end }}

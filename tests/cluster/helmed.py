@@ -1,0 +1,79 @@
+"""Dev on a cluster by Helm: floe's own chart beside the services that an environment has outside of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cluster.deployed import OVERLAY, SERVICES, Deployed
+from floe import repo
+from floe.dagster_api import Dagster
+from floe.tools import resolve
+from helm import Helm, values_of
+
+RELEASE = "floe"
+CHART = "floe-runtime"
+VALUES = OVERLAY / "helm" / "values.yaml"
+NAMED = ("floe-postgres", "floe-object-store", "floe-catalog", "floe-cube")
+"""The Secrets that NOTES of floe-runtime names for dev."""
+
+
+@dataclass(frozen=True)
+class Installed(Deployed):
+    """Dev, its services applied by kubectl, all else by Helm."""
+
+    helm: Helm | None = None
+
+    @cached_property
+    def manifests(self) -> bytes:
+        """Namespace, Secrets and services: what is there before the release."""
+        for part in (OVERLAY, SERVICES):
+            shutil.copytree(repo.root() / part, self.folder / part, dirs_exist_ok=True)
+        top = self.folder / OVERLAY / "helm"
+        objects = [
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": content}
+            for name, content in self.secrets.items()
+            if name in (*NAMED, "floe-services")
+        ]
+        (top / "secrets.yaml").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        return subprocess.run([resolve("kustomize"), "build", top], check=True, capture_output=True).stdout
+
+    def do(self, verb: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
+        """A command of Helm about the release, whatever comes of it."""
+        assert self.helm
+        context = ["--kube-context", self.kubectl.context] if self.kubectl.context else []
+        return self.helm.run(verb, *options, "--namespace", self.namespace, *context)
+
+    def done(self, verb: str, *options: str | Path) -> str:
+        """What a command of Helm about the release prints. Raises AssertionError where it fails."""
+        done = self.do(verb, *options)
+        assert done.returncode == 0, f"helm {verb}: {done.stderr}\n{done.stdout}\n{self.why()}"
+        return done.stdout
+
+    def release(self, verb: str, name: str = RELEASE, *options: str | Path, threads: int = 0) -> list[str | Path]:
+        """The arguments that install or upgrade; with another number of threads CompiledArtifacts are others."""
+        assert self.helm
+        charts = repo.root() / "charts"
+        artifacts = self._artifacts().model_dump(mode="json", exclude_none=True)
+        if threads:
+            artifacts["platform"]["compute"]["threads"] = threads
+        file = self.folder / "CompiledArtifacts.json"
+        file.write_text(json.dumps(artifacts))
+        return [
+            *(verb, name, charts / CHART),
+            *values_of(charts, CHART, self.environment),
+            *("--values", repo.root() / VALUES),
+            *("--set-file", f"floe-dagster.floe.compiledArtifacts.value={file}"),
+            *self.helm.hardened(charts),
+            *options,
+        ]
+
+    @property
+    def dagster(self) -> Dagster:
+        """Dagster's API, through the Service that has the release's name."""
+        service = f"api/v1/namespaces/{self.namespace}/services/{RELEASE}-webserver:3000"
+        return Dagster(f"{self.url}/{service}/proxy")

@@ -1,0 +1,170 @@
+"""Floe's own chart on a real node: installed, tested, upgraded during a run, rolled back, taken away."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from cluster.deployed import proxied, wait_for
+from cluster.helmed import NAMED, RELEASE, Installed
+from cluster.kubectl import Kubectl
+from floe import repo, tools
+from helm import Helm
+
+Note = Callable[[str, float], None]
+KINDS = (
+    "all,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,resourcequotas,"
+    "persistentvolumeclaims"
+)
+MADE_BY_CONTROLLERS = re.compile("configmap/kube-root-ca.crt|serviceaccount/default")
+ARTIFACTS = "floe-compiled-artifacts"
+GIVES = ["--wait", "--timeout", "5m"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """The release, and what was in its namespace before it."""
+
+    one: Installed
+    before: set[str]
+
+
+@pytest.fixture(scope="module")
+def release(
+    cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory, note: Callable[[str, float], None]
+) -> Iterator[Release]:
+    """Dev by Helm, ready. It has the cluster for itself."""
+    found = tools.get("helm")
+    if not found.version.startswith("4."):
+        pytest.skip(f"no Helm 4: {found.path} is {found.version}")
+    folder = tmp_path_factory.mktemp("helm")
+    env = {"KUBECONFIG": str(cluster.kubeconfig)} if cluster.kubeconfig else {}
+    with proxied(cluster) as url:
+        one = Installed(
+            "dev", replace(cluster, namespace="floe-dev"), folder, url, Helm(found.path, 4, folder / "home", env)
+        )
+        missing = one.do(*map(str, one.release("install", RELEASE, "--dry-run=server")))
+        assert missing.returncode == 0, missing.stderr  # there is no namespace yet that could lack anything
+        assert not one.apply()
+        one.wait_ready()
+        before = _names(one)
+        started = time.monotonic()
+        said = one.done(*map(str, one.release("install")))
+        assert "Next: helm test" in said
+        one.wait_ready()
+        note("helm: s from install to all Ready", time.monotonic() - started)
+        yield Release(one, before)
+        one.delete()
+
+
+def test_pods_run_and_none_was_restarted(release: Release) -> None:
+    pods = release.one.pods()
+    named = {
+        pod["metadata"]["labels"].get("component") or pod["metadata"]["labels"].get("app.kubernetes.io/component")
+        for pod in pods
+    }
+    assert named >= {"dagster-webserver", "dagster-daemon", "user-deployments", "api", "worker"}
+    assert not [
+        container["name"]
+        for pod in pods
+        for container in pod["status"]["containerStatuses"]
+        if container["restartCount"]
+    ]
+
+
+def test_the_asset_graph_shows_the_models(release: Release) -> None:
+    """Those of the dbt project of each app that CompiledArtifacts name."""
+    one = release.one
+    wait_for(one.loaded, 60, one.why)
+    models = {file.stem for app in repo.apps() for file in (repo.app(app) / "dbt" / "models").rglob("*.sql")}
+    assert len(models) > 5
+    assert {path[-1] for path in one.dagster.assets()} >= models
+
+
+def test_a_run_on_the_compute_target(release: Release, note: Note) -> None:
+    """DuckDB, as the values say; Cube answers with its rows."""
+    one, started = release.one, time.monotonic()
+    run = one.launch("by-helm")
+    assert one.dagster.follow(run, 180) == "SUCCESS", one.why()
+    wait_for(lambda: one.orders_by_batch().get("by-helm") == one.orders_in("by-helm"), 90)
+    note("helm: s from launch to the rows in Cube's answer", time.monotonic() - started)
+
+
+def test_helm_test(release: Release, note: Note) -> None:
+    """Webserver, Cube, and every service of CompiledArtifacts, PostgreSQL too."""
+    started = time.monotonic()
+    said = release.one.done("test", RELEASE, "--logs", "--timeout", "3m")
+    note("helm: s of helm test", time.monotonic() - started)
+    assert said.count("Phase:          Succeeded") == 3, said
+    for service in ("compute: DuckDB", "storage: S3 bucket", "catalog: Iceberg REST", "metadata: PostgreSQL"):
+        assert f"✓ {service}" in said
+    assert not re.search("failed|unchecked", said)
+
+
+def test_an_upgrade_during_a_run_loses_nothing(release: Release, note: Note) -> None:
+    one = release.one
+    run = one.launch("upgraded")
+    wait_for(lambda: one.dagster.status(run) == "STARTED", 90, one.why)
+    before, worker = {pod["metadata"]["uid"] for pod in one.pods("!job-name")}, one.worker(run)
+    started = time.monotonic()
+    one.done(*map(str, one.release("upgrade", RELEASE, *GIVES, threads=1)))
+    note("helm: s of an upgrade during a run", time.monotonic() - started)
+    replaced = {
+        pod["metadata"]["labels"].get("component") for pod in one.pods() if pod["metadata"]["uid"] not in before
+    }
+    assert replaced >= {"dagster-webserver", "dagster-daemon", "user-deployments"}
+    assert one.worker(run) == worker
+    wait_for(lambda: one.loaded(), 60, one.why)
+    assert one.dagster.follow(run, 180) == "SUCCESS", one.why()
+    assert len(one.dagster.runs({"floe/batch-id": "upgraded"})) == 1
+    wait_for(lambda: one.orders_by_batch().get("upgraded") == one.orders_in("upgraded"), 90)
+    assert one.orders_by_batch()["by-helm"] == one.orders_in("by-helm")
+
+
+def test_rollback(release: Release, note: Note) -> None:
+    one = release.one
+    upgraded = _artifacts(one)
+    started = time.monotonic()
+    one.done("rollback", RELEASE, "1", *GIVES)
+    note("helm: s of a rollback", time.monotonic() - started)
+    assert len(_artifacts(one)) == 1
+    assert _artifacts(one) != upgraded
+    wait_for(one.loaded, 60, one.why)
+    assert not one.unready()
+
+
+def test_a_second_release_beside_it_is_refused(release: Release) -> None:
+    said = release.one.do(*map(str, release.one.release("install", "another"))).stderr
+    assert (
+        f"the namespace floe-dev has floe already, by the release {RELEASE}: helm upgrade {RELEASE}, or install" in said
+    )
+
+
+def test_an_uninstall_leaves_what_notes_name(release: Release, note: Note) -> None:
+    """Secrets, Jobs of runs that ended less than an hour ago, pods of helm test; no claim, for want of Cube Store."""
+    one = release.one
+    assert set(NAMED) <= set(re.findall(r"^  ([a-z-]+): ", one.done("get", "notes", RELEASE), re.MULTILINE))
+    started = time.monotonic()
+    one.done("uninstall", RELEASE, *GIVES)
+    wait_for(
+        lambda: not [pod for pod in one.pods("component") if f"pod/{pod['metadata']['name']}" not in release.before],
+        120,
+    )
+    note("helm: s of an uninstall", time.monotonic() - started)
+    left = {name for name in _names(one) - release.before if not MADE_BY_CONTROLLERS.search(name)}
+    runs = {name for name in left if re.match(r"(job\.batch|pod)/dagster-run-", name)}
+    assert runs
+    assert left - runs == {f"pod/{RELEASE}-test-{name}" for name in ("cube", "preflight", "webserver")}
+
+
+def _names(one: Installed) -> set[str]:
+    return set(one.kubectl("get", KINDS, "--output=name").split())
+
+
+def _artifacts(one: Installed) -> set[str]:
+    """Names of the ConfigMaps of CompiledArtifacts."""
+    return {name for name in one.kubectl("get", "configmaps", "--output=name").split() if ARTIFACTS in name}

@@ -1,0 +1,192 @@
+"""Floe's charts and a real API server: it takes what Helm renders, and what no release may do is refused in words."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cluster.client import ApiServer
+from cluster.test_overlays import all_clear, restricted
+from floe import repo
+from floe.charts.packaged import UPSTREAM
+from floe.validate.objects import Object as Manifest
+from fuzz import inputs
+from helm import Helm, values_of, written
+from rendering import Values
+
+CHART = "floe-runtime"
+SECRETS = {
+    "floe-catalog": ("FLOE_CATALOG_CLIENT_ID", "FLOE_CATALOG_CLIENT_SECRET"),
+    "floe-cube": ("CUBEJS_API_SECRET", "CUBEJS_SQL_PASSWORD"),
+    "floe-object-store": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    "floe-postgres": ("postgresql-password",),
+}
+
+
+@pytest.fixture(scope="module")
+def charts() -> Path:
+    return repo.root() / "charts"
+
+
+@pytest.fixture(scope="module")
+def against(helm: Helm, api_server: ApiServer) -> Helm:
+    """A Helm that speaks to the server."""
+    return replace(helm, env={"KUBECONFIG": str(api_server.kubeconfig)})
+
+
+@contextmanager
+def space(server: ApiServer, name: str) -> Iterator[str]:
+    """A namespace that enforces `restricted`; with all in it that Helm made, it is gone afterwards."""
+    with server.holding(
+        [restricted({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})]
+    ) as verdicts:
+        all_clear("Namespace", verdicts)
+        yield name
+
+
+def make_secrets(server: ApiServer, namespace: str) -> None:
+    for name, keys in SECRETS.items():
+        metadata = {"name": name, "namespace": namespace}
+        data = {key: secrets.token_urlsafe() for key in keys}
+        all_clear(
+            name, server.create([{"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}])
+        )
+
+
+def taken(server: ApiServer, found: list[Manifest], namespace: str) -> None:
+    """Every object passes a strict dry run."""
+    objects = []
+    for one in found:
+        one.value["metadata"].setdefault("namespace", namespace)
+        objects.append(one.value)
+    for value, verdict in zip(objects, server.dry_run(objects, create_namespaces=False), strict=True):
+        all_clear(Manifest("", 0, 0, value).label, [verdict])
+
+
+def test_every_object_is_accepted(helm: Helm, api_server: ApiServer, charts: Path) -> None:
+    """All four environments, hooks too, as the post-renderer leaves them."""
+    for environment in repo.environments():
+        with space(api_server, f"helm-{environment}-{helm.major}") as name:
+            options = [*values_of(charts, CHART, environment), *helm.hardened(charts)]
+            taken(api_server, helm.template(charts / CHART, *options, release="floe", namespace=name), name)
+
+
+def test_a_release_from_its_secrets_to_its_end(against: Helm, api_server: ApiServer, charts: Path) -> None:
+    """Objects alone: nothing here makes pods of them."""
+    values = values_of(charts, CHART, "dev")
+    with space(api_server, f"released-{against.major}") as name:
+        place = ["--namespace", name]
+        install = ["install", "floe", charts / CHART, *place, *values]
+
+        missing = against.run(*install).stderr
+        assert re.search(
+            rf"the namespace {name} lacks Secrets that pods would wait for: floe-c\w+ \(key \w+\)", missing
+        )
+        assert "or set floe.checkSecrets=false" in missing
+        make_secrets(api_server, name)
+        assert "Next: helm test floe" in against(*install)
+
+        second = against.run("install", "another", charts / CHART, *place, *values).stderr
+        assert (
+            f"the namespace {name} has floe already, by the release floe: helm upgrade floe, or install another"
+            in second
+        )
+
+        upgrade = ["upgrade", "floe", charts / CHART, *place, *values]
+        resized = against.run(*upgrade, "--set", "floe-cube.cubestore.workers.persistence.size=9Gi").stderr
+        assert "cubestore.workers.persistence.size is 9Gi, but the claims are of 5Gi" in resized
+        assert "kubectl delete statefulset cubestore-workers --cascade=orphan" in resized
+
+        half_finished(api_server, name)
+        refused = against.run(*upgrade).stderr
+        assert "another operation (install/upgrade/rollback) is in progress" in refused
+        against("rollback", "floe", "1", *place)  # as docs/10-helm.md says
+        against(*upgrade)
+        against("uninstall", "floe", *place)
+        left = api_server.kubectl("get", "deployments,statefulsets,configmaps,networkpolicies", *place, "--output=name")
+        assert left.stdout.split() == []
+
+
+def half_finished(server: ApiServer, namespace: str) -> None:
+    """Let the release be as an upgrade leaves it that was killed: its second revision is pending."""
+    listed = server.kubectl("get", "secrets", f"--namespace={namespace}", "--selector=owner=helm", "--output=json")
+    (secret,) = json.loads(listed.stdout)["items"]
+    record = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"]))))
+    record["version"], record["info"]["status"] = 2, "pending-upgrade"
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(record).encode()))).decode()
+    labels = secret["metadata"]["labels"] | {"version": "2", "status": "pending-upgrade"}
+    metadata = {"name": "sh.helm.release.v1.floe.v2", "namespace": namespace, "labels": labels}
+    pending = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": secret["type"],
+        "metadata": metadata,
+        "data": {"release": packed},
+    }
+    all_clear("release", server.create([pending]))
+
+
+def strategy(schema: Values) -> st.SearchStrategy[Any]:
+    """What a schema takes, as far as floe's part of values uses the language."""
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    match schema["type"]:
+        case "boolean":
+            return st.booleans()
+        case "integer":
+            return st.integers(schema["minimum"], schema["maximum"])
+        case "string":
+            return _text(schema)
+        case "array":
+            return st.lists(strategy(schema["items"]), unique=schema.get("uniqueItems", False), max_size=4)
+    return _object(schema)
+
+
+def _text(schema: Values) -> st.SearchStrategy[str]:
+    if "pattern" not in schema:
+        return st.text(max_size=20)
+    end = schema["pattern"].removesuffix("$") + r"\Z"  # Python's $ is before a last line feed too
+    found = st.from_regex(re.compile(end, re.ASCII))
+    return found.filter(lambda text: len(text) <= schema["maxLength"]) if "maxLength" in schema else found
+
+
+def _object(schema: Values) -> st.SearchStrategy[Values]:
+    named = {key: strategy(part) for key, part in schema.get("properties", {}).items()}
+    if not schema.get("additionalProperties"):
+        return st.fixed_dictionaries({}, optional=named)
+    special = [re.compile(pattern) for pattern in schema.get("patternProperties", {})]
+    keys = _text(schema["propertyNames"]).filter(lambda key: not any(one.search(key) for one in special))
+    return st.dictionaries(keys, strategy(schema["additionalProperties"]), max_size=3)
+
+
+@pytest.mark.parametrize("chart", UPSTREAM)
+def test_whatever_the_schema_takes_the_server_takes(
+    helm: Helm, api_server: ApiServer, charts: Path, tmp_path: Path, chart: str
+) -> None:
+    schema = json.loads((charts / chart / "values.schema.json").read_text())["properties"]["floe"]
+    artifacts = json.loads(repo.artifacts_file("dev").read_text())
+
+    @settings(max_examples=inputs(8), deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(_object(schema))
+    def holds(floe: Values) -> None:
+        floe["environment"] = floe.get("environment") or "dev"
+        given_by_value = {"value": json.dumps(artifacts | {"environment": floe["environment"]})}
+        if "compiledArtifacts" in schema["properties"]:  # what JSON is in it the schema cannot say, the template does
+            floe["compiledArtifacts"] = floe.get("compiledArtifacts", {}) | given_by_value
+        options = [*values_of(charts, chart, "dev"), "--values", written({"floe": floe}, tmp_path)]
+        taken(api_server, helm.template(charts / chart, *options, release="floe", namespace=name), name)
+
+    with space(api_server, f"any-{chart}-{helm.major}") as name:
+        holds()
