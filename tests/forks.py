@@ -41,7 +41,7 @@ def edit(file: Path, old: str, new: str) -> None:
 
 
 def keep_encrypted(folder: Path, environment: str, secret: dict[str, Any]) -> Path:
-    """Put a Secret into an overlay as Git holds it: encrypted for whom .sops.yaml names, and listed; returns its file."""
+    """Put a Secret into an overlay as Git holds it, encrypted for whom .sops.yaml names; returns its file."""
     where = Path("overlays", environment, "secrets", f"{secret['metadata']['name']}.yaml")
     encrypted = sops("encrypt", "--input-type=json", f"--filename-override={where}", given=secret, folder=folder)
     (folder / where).write_bytes(encrypted)

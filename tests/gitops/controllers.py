@@ -1,7 +1,7 @@
 """Flux's and Argo CD's own controllers on a node of tests: outside of pods, in its network, as cluster-admin.
 
-Their flags are those that an installation has, but for addresses, for what clusters/README.md adds, and for the election
-of a leader, since each is the only one. Flux's notification-controller cannot be had.
+Their flags are those that an installation has, but for addresses, for what clusters/README.md adds, and for the
+election of a leader, since each is the only one. Flux's notification-controller cannot be had.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def make(folder: Path, remote: Path, dev: Deployed, mirror: str | None) -> Fork:
 
 
 def as_dev(fork: Fork, environment: str) -> None:
-    """Let an overlay be what dev is, under its own names: no Trino and no identity provider can be had for what it is."""
+    """Let an overlay be what dev is, under its own names: what it is itself takes Trino and an identity provider."""
     source, target = fork.folder / "overlays" / "dev", fork.folder / "overlays" / environment
     shutil.rmtree(target)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("secrets"))

@@ -1,6 +1,6 @@
 """What a cluster is fed from, as a program: Git over smart HTTP below /git, and files, such as a Helm repository's.
 
-Called by `gitops.forge` with the folder, the address and the port; it runs in a node's network, so it is of the standard
+Called by `gitops.forge` with the folder, the address and the port; it runs in a node's network, of the standard
 library alone.
 """
 
@@ -22,14 +22,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 # the library's name
+    def do_GET(self) -> None:
         """Git's announcement of what there is, or a file."""
         if self.path.startswith("/git/"):
             self._git(b"")
         else:
             super().do_GET()
 
-    def do_POST(self) -> None:  # noqa: N802 # the library's name
+    def do_POST(self) -> None:
         """What Git asks for."""
         self._git(self._body())
 

@@ -13,15 +13,14 @@ import pytest
 
 from cluster.deployed import READY_SECONDS, Deployed
 from floe.dagster_api import FINAL
-from forks import floe, git, keep_encrypted
+from forks import floe, git
 from gitops import fork as forking
-from gitops.controllers import FLUX, start_flux
+from gitops.controllers import FLUX
+from gitops.flux import RELEASES, applied, first_day, ready, tell
 from gitops.following import ABSENT, NEXT, Following, secret
 from images.build import TAG
 from timings import note, took
 
-RELEASES = ("cube", "cubestore", "dagster")
-KUSTOMIZATIONS = ("floe-cluster-dev", "floe-dev", "floe-secrets-dev")
 CUBE, DAGSTER = "app.kubernetes.io/name=cube", "app.kubernetes.io/name=dagster"
 NOTIFICATIONS = "Kustomization flux-system/floe-notifications-dev"
 """Not ready here, since notification-controller, whose kinds it holds, cannot be had."""
@@ -31,39 +30,15 @@ CHART = Path(__file__).with_name("floe-runtime")
 @pytest.fixture(scope="module")
 def flux(cluster: Following, tmp_path_factory: pytest.TempPathFactory) -> Following:
     """The cluster after its first day: dev is up."""
-    folder = tmp_path_factory.mktemp("source-controller")
-    start_flux(cluster.node, cluster.kubectl, cluster.running, folder)
-    key = folder / "dev.agekey"
     forking.as_dev(cluster.fork, "staging")
-    done = floe(cluster.fork.folder, "secrets", "init", "dev", "--key", str(key))
-    assert done.returncode == 0, done.stderr.decode()
-    for name, content in cluster.dev.secrets.items():
-        keep_encrypted(cluster.fork.folder, "dev", secret(name, cluster.dev.namespace, content))
-    # Shipped is a minute, which a test has no patience for; `make bench` waits for it.
+    # Shipped is a minute, which a test has no patience for.
     cluster.fork.edit("clusters/base/flux-chart/helmrelease.yaml", _in_ten_seconds)
-    cluster.fork.push("as it is")
-    started = time.monotonic()
-    cluster.kubectl("create", "secret", "generic", "sops-age", f"--namespace={FLUX}", f"--from-file={key}")
-    cluster.bootstrap("dev/flux")
-    cluster.wait(lambda: all(ready(cluster, "kustomization", FLUX, name) for name in KUSTOMIZATIONS), READY_SECONDS)
-    cluster.wait(lambda: all(ready(cluster, "helmrelease", "floe-dev", name) for name in RELEASES), READY_SECONDS)
-    cluster.dev.wait_ready()
-    note("Flux: s from bootstrap to all Ready", time.monotonic() - started)
+    note("Flux: s from bootstrap to all Ready", first_day(cluster, tmp_path_factory.mktemp("flux")))
     return cluster
 
 
 def _in_ten_seconds(release: forking.Values) -> None:
     release["spec"]["chart"]["spec"]["interval"] = "10s"
-
-
-def ready(one: Following, kind: str, place: str, name: str) -> bool:
-    return bool(one.condition(kind, place, name).get("status") == "True")
-
-
-def tell(one: Following, kind: str, name: str, place: str = FLUX) -> None:
-    """Ask for a reconciliation now: of a GitRepository it is what the webhook's receiver does."""
-    at = f"reconcile.fluxcd.io/requestedAt={time.time()}"
-    one.kubectl("annotate", "--overwrite", kind, name, at, f"--namespace={place}")
 
 
 def pushed(one: Following, message: str) -> str:
@@ -78,13 +53,6 @@ def reverted(one: Following, *commits: str) -> str:
         head = one.fork.revert(commit)
     tell(one, "gitrepository", "floe-dev")
     return head
-
-
-def applied(one: Following, commit: str, environment: str = "dev") -> bool:
-    """Whether an environment is at a commit, and well."""
-    name = f"floe-{environment}"
-    revision = one.kubectl.get("kustomization", name, f"--namespace={FLUX}")["status"].get("lastAppliedRevision", "")
-    return bool(revision.endswith(commit)) and ready(one, "kustomization", FLUX, name)
 
 
 def test_the_first_day_brings_everything_up(flux: Following) -> None:
