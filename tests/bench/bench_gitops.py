@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from gitops.following import NEXT, Following, following
 from gitops.flux import first_day, tell
+from gitops.following import NEXT, Following, following
 from images.build import TAG
 
 
