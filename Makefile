@@ -17,7 +17,7 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test test-cluster cluster-up cluster-status cluster-down test-engines test-images images fuzz schemas lint types format bench lock clean
+.PHONY: help setup demo test test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz schemas lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" i
 test-cluster: setup ## the overlays against a real Kubernetes API server and, as root, as running pods (ARGS as for test)
 	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver kubelet coredns
 	@$(BIN)/python -m pytest -o testpaths=tests/cluster $(ARGS)
+
+test-gitops: setup ## Flux and Argo CD themselves, on a node as above, following a fork, as root (ARGS as for test)
+	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver kubelet coredns source-controller argocd
+	@$(BIN)/python -m pytest tests/gitops $(ARGS)
 
 cluster-up: setup ## a Kubernetes node with real pods, as root (ARGS=dev runs that overlay on it)
 	@PYTHONPATH=tests $(BIN)/python -m cluster up $(ARGS)

@@ -16,10 +16,13 @@ NODE = {
     "catatonit": "catatonit",
     "openssl": "openssl",
     "unshare": "util-linux",
+    "nsenter": "util-linux",
     "setpriv": "util-linux",
     "the network's plugins": "containernetworking-plugins",
 }
 """For a Kubernetes node."""
+ARGOCD = {"redis-server": "redis-server"}
+"""For Argo CD, besides a node."""
 BUILDER = {
     "buildah": "buildah",
     "skopeo": "skopeo",
@@ -52,4 +55,4 @@ def _there(program: str) -> bool:
 
 
 if __name__ == "__main__":
-    print(*absent(NODE | BUILDER | RUNNER))
+    print(*absent(NODE | ARGOCD | BUILDER | RUNNER))

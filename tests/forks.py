@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from floe.tools import resolve
 
 FLOE = Path(sys.executable).with_name("floe")
 
@@ -34,3 +38,20 @@ def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text, f"{file.name} has no longer what this test edits"
     file.write_text(text.replace(old, new, 1))
+
+
+def keep_encrypted(folder: Path, environment: str, secret: dict[str, Any]) -> Path:
+    """Put a Secret into an overlay as Git holds it, encrypted for whom .sops.yaml names; returns its file."""
+    where = Path("overlays", environment, "secrets", f"{secret['metadata']['name']}.yaml")
+    encrypted = sops("encrypt", "--input-type=json", f"--filename-override={where}", given=secret, folder=folder)
+    (folder / where).write_bytes(encrypted)
+    kustomization = folder / where.with_name("kustomization.yaml")
+    kustomization.write_text(f"{kustomization.read_text()}  - {where.name}\n")
+    return folder / where
+
+
+def sops(*arguments: str, given: dict[str, Any], folder: Path) -> bytes:
+    command = [str(resolve("sops")), *arguments, "/dev/stdin"]
+    done = subprocess.run(command, input=json.dumps(given).encode(), capture_output=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 import debian
+import timings
 from cluster import apiserver, node
 from cluster.client import ApiServer
 from cluster.deployed import Deployed, environment, proxied
 from cluster.kubectl import Kubectl
 from floe import charts, crds, repo, tools
 from images.build import archives
+from timings import took
 
 _SERVERS = ("kube-apiserver", "etcd")
 _CONTEXT = "FLOE_TEST_CLUSTER"
 """Names the context of a kubeconfig whose cluster the tests take; without it they make one."""
-_times: list[tuple[str, float]] = []
 
 
 def pytest_report_header() -> str:
@@ -99,21 +99,12 @@ def live(
         one.delete()
 
 
-@contextmanager
-def took(what: str) -> Iterator[None]:
-    """Note how long a block takes, for the table at the end."""
-    started = time.monotonic()
-    yield
-    _times.append((what, time.monotonic() - started))
-
-
 @pytest.fixture(scope="session")
 def note() -> Callable[[str, float], None]:
     """Put a line into the table at the end: what, and its figure with the unit in `what`."""
-    return lambda what, figure: _times.append((what, figure))
+    return timings.note
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was measured on the way; figures to compare are those of `make bench`."""
-    for what, figure in _times:
-        terminalreporter.write_line(f"{figure:8.1f}  {what}")
+    """What was measured on the way."""
+    timings.show(terminalreporter)

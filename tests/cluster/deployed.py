@@ -87,7 +87,7 @@ class Deployed:
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": content}
             for name, content in self.secrets.items()
         ]
-        (self.folder / OVERLAY / "common" / "CompiledArtifacts.json").write_text(self._artifacts().text())
+        (self.folder / OVERLAY / "common" / "CompiledArtifacts.json").write_text(self.artifacts().text())
         (top / "secrets.yaml").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
         command = [str(resolve("kustomize")), "build", str(top)]
         done = subprocess.run(command, check=False, capture_output=True)
@@ -95,7 +95,7 @@ class Deployed:
             raise FloeError(f"kustomize cannot build {OVERLAY / self.environment}: {done.stderr.decode().strip()}")
         return done.stdout
 
-    def _artifacts(self) -> CompiledArtifacts:
+    def artifacts(self) -> CompiledArtifacts:
         """What the overlay holds, with the changes of the tests' platform.yaml.
 
         A part that is of another kind there takes the other's place; of any other, the fields named.
@@ -204,7 +204,7 @@ class Deployed:
 
     def orders_in(self, batch: str, at: str = AT) -> int:
         """How many orders a batch holds, by the generator alone."""
-        synthetic = self._artifacts().apps[LOCATION].app.synthetic
+        synthetic = self.artifacts().apps[LOCATION].app.synthetic
         assert synthetic
         generator = EcommerceGenerator(
             synthetic.seed, synthetic.customers, synthetic.products, synthetic.orders_per_batch

@@ -53,3 +53,8 @@ class Kubectl:
         """An object, or the items of a list."""
         found = json.loads(self("get", "--output=json", *arguments))
         return found.get("items", found)
+
+    def apply(self, *objects: Object) -> None:
+        """Apply objects, by the server."""
+        content = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=content.encode())

@@ -51,9 +51,19 @@ class Node:
         return self.folder / "kubeconfig"
 
     @property
+    def inner_kubeconfig(self) -> Path:
+        """The same for what runs in its network."""
+        return self.folder / "inside.kubeconfig"
+
+    @property
     def cgroup(self) -> str:
         """The one that all of its pods are in."""
         return f"floe-{self.name}"
+
+    def enter(self) -> list[str]:
+        """The prefix that lets a program run in the node's network, while the node runs."""
+        process = (self.folder / "process").read_text()
+        return ["nsenter", f"--net=/proc/{process}/ns/net", "--"]
 
     def cgroups(self) -> list[Path]:
         """Where that lies: once in each hierarchy."""
@@ -127,6 +137,12 @@ class Node:
                 )
             time.sleep(0.05)
         return True
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image that is there another name."""
+        done = inside.ctr(self.folder, "images", "tag", "--force", image, name)
+        if done.returncode:
+            raise FloeError(f"containerd has no image {image}: {done.stderr.strip()}")
 
     def clean(self) -> None:
         """Remove what the kernel does not: the folder but for what is kept, and empty control groups."""
@@ -215,6 +231,7 @@ def keep(name: str, port: int) -> None:
         command += [str(one.folder), one.cgroup, str(door.fileno())]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=[door.fileno()])
         door.close()
+        (one.folder / "process").write_text(str(process.pid))
         try:
             assert process.stdout
             for line in process.stdout:
@@ -234,7 +251,7 @@ def _write_kubeconfig(one: Node, port: int) -> None:
     """The node's own kubeconfig, with the door's port in place of the API server's."""
     path = one.kubeconfig
     path.touch(mode=0o600)
-    own = (one.folder / "inside.kubeconfig").read_text()
+    own = one.inner_kubeconfig.read_text()
     path.write_text(own.replace(f":{inside.API_PORT}", f":{port}"))
 
 

@@ -22,7 +22,7 @@ from cluster.test_overlays import all_clear, unexplained
 from floe import repo, tools, yamlio
 from floe.promote.cluster import Cluster, Live
 from floe.validate.objects import objects
-from forks import FLOE, floe
+from forks import FLOE, floe, keep_encrypted, sops
 from rendering import ROOT
 
 Object = dict[str, Any]
@@ -66,13 +66,6 @@ def test_every_object_is_accepted(server: ApiServer, folder: Path) -> None:
     assert not unexplained(done.stderr.decode().splitlines())
 
 
-def sops(*arguments: str, given: Object, folder: Path) -> bytes:
-    command = [str(tools.resolve("sops")), *arguments, "/dev/stdin"]
-    done = subprocess.run(command, input=json.dumps(given).encode(), capture_output=True, check=False, cwd=folder)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
-
-
 def test_a_secret_of_git_reaches_the_server_as_it_was(
     server: ApiServer, fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,11 +80,7 @@ def test_a_secret_of_git_reaches_the_server_as_it_was(
         "metadata": {"name": "floe-postgres", "namespace": "floe-dev"},
         "stringData": {"postgresql-password": value},
     }
-    where = "overlays/dev/secrets/floe-postgres.yaml"
-    encrypted = sops("encrypt", "--input-type=json", f"--filename-override={where}", given=secret, folder=fork)
-    (fork / where).write_bytes(encrypted)
-    kustomization = folder / "kustomization.yaml"
-    kustomization.write_text(kustomization.read_text() + "  - floe-postgres.yaml\n")
+    keep_encrypted(fork, "dev", secret)
     built = {one["kind"]: one for one in parse(build(folder))}
     with server.holding([built["Namespace"]]) as verdicts:
         all_clear("Namespace", verdicts)

