@@ -58,7 +58,7 @@ class Installed(Deployed):
         """The arguments that install or upgrade; with another number of threads CompiledArtifacts are others."""
         assert self.helm
         charts = repo.root() / "charts"
-        artifacts = self._artifacts().model_dump(mode="json", exclude_none=True)
+        artifacts = self.artifacts().model_dump(mode="json", exclude_none=True)
         if threads:
             artifacts["platform"]["compute"]["threads"] = threads
         file = self.folder / "CompiledArtifacts.json"
