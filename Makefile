@@ -83,7 +83,7 @@ lock: $(BIN)/uv ## write the locks anew; the image's comes first, and a checkout
 	@$(BIN)/uv pip compile --python-version 3.11 --python-platform linux --extra runtime --extra cluster --extra trino --extra snowflake --extra bigquery --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file images/dagster/requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet images/cube/requirements.in --output-file images/cube/requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra checkout --extra runtime --extra trino --extra dev --constraint images/dagster/requirements.lock --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file requirements.lock
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet validators/floe/tools.in --output-file validators/floe/tools.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet validators/floe/tools/packages.in --output-file validators/floe/tools/packages.lock
 
 clean: ## forget the embedded default's state and the pulled charts
 	@rm -rf .floe overlays/*/charts charts/*/charts

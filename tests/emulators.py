@@ -17,7 +17,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from floe import repo
-from floe.tools import _install, _uv
+from floe.tools.sources import install, uv
 from servers import HOST, free_ports, running
 
 LOCKS = Path(__file__).parent / "engines/emulators"
@@ -29,11 +29,11 @@ def _environment(name: str) -> Path:
     folder = repo.cache_dir() / "tools" / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
 
     def fill(part: Path) -> None:
-        subprocess.run([_uv(), "venv", "--quiet", "--relocatable", "--python", sys.executable, str(part)], check=True)
-        install = [_uv(), "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)]
+        subprocess.run([uv(), "venv", "--quiet", "--relocatable", "--python", sys.executable, str(part)], check=True)
+        install = [uv(), "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)]
         subprocess.run(install, check=True, env=os.environ | {"VIRTUAL_ENV": str(part)})
 
-    _install(folder, fill)
+    install(folder, fill)
     return folder
 
 

