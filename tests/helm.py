@@ -156,5 +156,5 @@ def _mappings(node: Any) -> Iterator[Values]:
 def written(values: Values, folder: Path) -> Path:
     """A values file."""
     with tempfile.NamedTemporaryFile("w", suffix=".json", dir=folder, delete=False) as file:
-        json.dump(values, file)
+        json.dump(values, file, ensure_ascii=False)  # YAML knows no pairs of escapes
     return Path(file.name)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cluster.client import ApiServer
-from cluster.test_overlays import all_clear, restricted
+from cluster.test_overlays import all_clear
 from floe import repo
 from floe.charts.packaged import UPSTREAM
 from floe.validate.objects import Object as Manifest
@@ -47,11 +47,11 @@ def against(helm: Helm, api_server: ApiServer) -> Helm:
 
 
 @contextmanager
-def space(server: ApiServer, name: str) -> Iterator[str]:
-    """A namespace that enforces `restricted`; with all in it that Helm made, it is gone afterwards."""
-    with server.holding(
-        [restricted({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})]
-    ) as verdicts:
+def space(server: ApiServer, name: str, level: str = "restricted") -> Iterator[str]:
+    """A namespace that enforces a level of Pod Security, and warns of it."""
+    labels = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "warn")}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    with server.holding([namespace]) as verdicts:
         all_clear("Namespace", verdicts)
         yield name
 
@@ -67,10 +67,7 @@ def make_secrets(server: ApiServer, namespace: str) -> None:
 
 def taken(server: ApiServer, found: list[Manifest], namespace: str) -> None:
     """Every object passes a strict dry run."""
-    objects = []
-    for one in found:
-        one.value["metadata"].setdefault("namespace", namespace)
-        objects.append(one.value)
+    objects = [{**one.value, "metadata": {**one.value["metadata"], "namespace": namespace}} for one in found]
     for value, verdict in zip(objects, server.dry_run(objects, create_namespaces=False), strict=True):
         all_clear(Manifest("", 0, 0, value).label, [verdict])
 
@@ -81,6 +78,20 @@ def test_every_object_is_accepted(helm: Helm, api_server: ApiServer, charts: Pat
         with space(api_server, f"helm-{environment}-{helm.major}") as name:
             options = [*values_of(charts, CHART, environment), *helm.hardened(charts)]
             taken(api_server, helm.template(charts / CHART, *options, release="floe", namespace=name), name)
+
+
+@pytest.mark.parametrize(("chart", "level"), [("floe-dagster", "restricted"), ("floe-cube", "baseline")])
+def test_plain_helm_reaches(helm: Helm, api_server: ApiServer, charts: Path, chart: str, level: str) -> None:
+    """The level of Pod Security that docs/10-helm.md says: no warning of it, and of none that is stricter."""
+    with space(api_server, f"plain-{chart}-{helm.major}", level) as name:
+        found = helm.template(charts / chart, *values_of(charts, chart, "dev"), release="floe", namespace=name)
+        taken(api_server, found, name)
+    if level != "restricted":
+        with (
+            space(api_server, f"plain-{chart}-{helm.major}-strict") as name,
+            pytest.raises(AssertionError, match="cube"),
+        ):
+            taken(api_server, found, name)
 
 
 def test_a_release_from_its_secrets_to_its_end(against: Helm, api_server: ApiServer, charts: Path) -> None:
@@ -156,7 +167,7 @@ def strategy(schema: Values) -> st.SearchStrategy[Any]:
 
 def _text(schema: Values) -> st.SearchStrategy[str]:
     if "pattern" not in schema:
-        return st.text(max_size=20)
+        return st.text(st.characters(exclude_categories=("C",)), max_size=20)  # others cannot stand in YAML
     end = schema["pattern"].removesuffix("$") + r"\Z"  # Python's $ is before a last line feed too
     found = st.from_regex(re.compile(end, re.ASCII))
     return found.filter(lambda text: len(text) <= schema["maxLength"]) if "maxLength" in schema else found
@@ -177,15 +188,23 @@ def test_whatever_the_schema_takes_the_server_takes(
 ) -> None:
     schema = json.loads((charts / chart / "values.schema.json").read_text())["properties"]["floe"]
     artifacts = json.loads(repo.artifacts_file("dev").read_text())
+    hardened = helm.hardened(charts)
 
-    @settings(max_examples=inputs(8), deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    # Shrinking would ask for an example more a second, for minutes.
+    @settings(
+        max_examples=inputs(8),
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(_object(schema))
     def holds(floe: Values) -> None:
         floe["environment"] = floe.get("environment") or "dev"
         given_by_value = {"value": json.dumps(artifacts | {"environment": floe["environment"]})}
         if "compiledArtifacts" in schema["properties"]:  # what JSON is in it the schema cannot say, the template does
             floe["compiledArtifacts"] = floe.get("compiledArtifacts", {}) | given_by_value
-        options = [*values_of(charts, chart, "dev"), "--values", written({"floe": floe}, tmp_path)]
+        options = [*values_of(charts, chart, "dev"), "--values", written({"floe": floe}, tmp_path), *hardened]
         taken(api_server, helm.template(charts / chart, *options, release="floe", namespace=name), name)
 
     with space(api_server, f"any-{chart}-{helm.major}") as name:

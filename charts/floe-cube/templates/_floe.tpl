@@ -3,7 +3,7 @@
 {{- /* Metadata of one of floe's own objects. Arguments: root, name; labels where it has some. */}}
 {{- define "floe.metadata" -}}
 metadata:
-  name: {{ .name }}
+  name: {{ quote .name }}
   annotations:
     floe-runtime.io/environment: {{ .root.Values.floe.environment | quote }}
   {{- with .labels }}
@@ -113,7 +113,7 @@ spec:
 apiVersion: v1
 kind: Pod
 metadata:
-  name: {{ .root.Release.Name }}-test-{{ .name }}
+  name: {{ printf "%s-test-%s" .root.Release.Name .name | quote }}
   annotations:
     helm.sh/hook: test
     helm.sh/hook-delete-policy: before-hook-creation # else its log would be gone when one wants to read it
@@ -128,7 +128,7 @@ spec:
   securityContext: {runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, seccompProfile: {type: RuntimeDefault}}
   containers:
     - name: test
-      image: {{ .image.repository }}:{{ .image.tag }}
+      image: {{ printf "%s:%s" .image.repository .image.tag | quote }}
       imagePullPolicy: IfNotPresent
       command: {{ toJson .command }}
       {{- with .env }}
@@ -146,6 +146,6 @@ spec:
   volumes:
     - {name: tmp, emptyDir: {sizeLimit: 64Mi}}
     {{- with .artifacts }}
-    - {name: compiled-artifacts, configMap: {name: {{ . }}}}
+    - {name: compiled-artifacts, configMap: {name: {{ quote . }}}}
     {{- end }}
 {{- end }}
