@@ -167,7 +167,7 @@ def strategy(schema: Values) -> st.SearchStrategy[Any]:
 
 def _text(schema: Values) -> st.SearchStrategy[str]:
     if "pattern" not in schema:
-        return st.text(st.characters(exclude_categories=("C",)), max_size=20)  # others cannot stand in YAML
+        return st.text(st.characters(exclude_categories=["C"]), max_size=20)  # others cannot stand in YAML
     end = schema["pattern"].removesuffix("$") + r"\Z"  # Python's $ is before a last line feed too
     found = st.from_regex(re.compile(end, re.ASCII))
     return found.filter(lambda text: len(text) <= schema["maxLength"]) if "maxLength" in schema else found

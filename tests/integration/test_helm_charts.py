@@ -67,7 +67,9 @@ def mounted(helm: Helm, charts: Path, *options: str | Path) -> tuple[set[str], l
     found = helm.template(charts / "floe-dagster", *values_of(charts, "floe-dagster", "dev"), *options, release="floe")
     text = json.dumps([one.value for one in found])
     names = [
-        one.name for one in found if one.kind == "ConfigMap" and "CompiledArtifacts.json" in one.value.get("data", {})
+        one.name
+        for one in found
+        if one.kind == "ConfigMap" and "CompiledArtifacts.json" in (one.value.get("data") or {})
     ]
     return set(re.findall(r"floe-compiled-artifacts[-a-z0-9]*|another-configmap", text)), names
 
