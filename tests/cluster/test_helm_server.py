@@ -109,6 +109,11 @@ def test_a_release_from_its_secrets_to_its_end(against: Helm, api_server: ApiSer
         make_secrets(api_server, name)
         assert "Next: helm test floe" in against(*install)
 
+        with space(api_server, f"{name}-beside") as beside:  # another namespace is another matter
+            make_secrets(api_server, beside)
+            against("install", "floe", charts / CHART, "--namespace", beside, *values)
+            against("uninstall", "floe", "--namespace", beside)
+
         second = against.run("install", "another", charts / CHART, *place, *values).stderr
         assert (
             f"the namespace {name} has floe already, by the release floe: helm upgrade floe, or install another"

@@ -52,6 +52,24 @@ def rest(server: servers.ObjectStore, **changes: str) -> Platform:
     return platform(catalog={"kind": "rest", "uri": server.catalog, "warehouse": server.warehouse, **changes})
 
 
+def test_in_a_pod_the_mounted_artifacts_say_what_to_check(tmp_path: Path) -> None:
+    parts: dict[str, dict[str, Any]] = {
+        "storage": {"kind": "file", "path": str(tmp_path / "warehouse")},
+        "catalog": {"kind": "sql", "path": str(tmp_path / "catalog.db")},
+    }
+    file = tmp_path / "CompiledArtifacts.json"
+    compiled = {"version": 1, "environment": "there", "platform": platform(**parts).model_dump(mode="json"), "apps": {}}
+    file.write_text(json.dumps(compiled))
+    command = [str(FLOE), "preflight", "--mounted"]
+    env = os.environ | {"FLOE_COMPILED_ARTIFACTS": str(file)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "preflight there: 3 passed" in done.stdout
+    del env["FLOE_COMPILED_ARTIFACTS"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, "FLOE_COMPILED_ARTIFACTS is not set" in done.stderr) == (2, True)
+
+
 def test_embedded_default_passes(tmp_path: Path) -> None:
     storage = {"kind": "file", "path": str(tmp_path / "ware house")}
     catalog = {"kind": "sql", "path": str(tmp_path / "cata log.db")}

@@ -61,7 +61,7 @@ def status(folder: Path) -> dict[str, Any]:
 
 
 def changed_lines(folder: Path, commit: str) -> list[str]:
-    patch = git(folder, "show", "--format=", "--unified=0", commit)
+    patch = git(folder, "show", "--format=", "--unified=0", commit, "--", "overlays")
     return [line for line in patch.splitlines() if re.match(r"[+-](?![+-])", line)]
 
 
@@ -89,6 +89,7 @@ def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
     assert [one["versions"] for one in status(newer)["staging"]["behind"]] == [1]
 
     git(newer, "merge", "--quiet", "--ff-only", done["branch"])
+    assert floe(newer, "charts", "sync", "--check").returncode == 0  # floe's own charts went along
     found = status(newer)
     assert found["staging"]["behind"] == []
     assert [one["there"] for one in found["prod"]["behind"]] == [TAG]

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from floe import console, repo
+from floe.charts import packaging
 from floe.diff import formats
 from floe.diff.compare import compare
 from floe.diff.model import Comparison
@@ -105,8 +106,12 @@ def promote(wish: Wish) -> Promotion:
         diff = _diff(wish.target, old, stream, head, repository)
         commit = None
         if not wish.dry_run:
+            say(f"{name}: charts/")
+            files_of_charts = _synchronised(exported)
             message = _message(wish, plan, head)
-            commit = repository.commit_beside(exported, [str(file) for file in written], message, branch)
+            commit = repository.commit_beside(
+                exported, [str(file) for file in (*written, *files_of_charts)], message, branch
+            )
     return Promotion(wish, plan, diff, waived, branch, commit)
 
 
@@ -154,6 +159,17 @@ def _check_tree(repository: Repository) -> None:
 def _write(folder: Path, files: dict[Path, str]) -> None:
     for path, content in files.items():
         (folder / path).write_text(content)
+
+
+def _synchronised(exported: Exported) -> list[Path]:
+    """Write what floe's own charts have from the overlays; returns the files that changed, none without charts/."""
+    if not (exported.folder / "charts").is_dir():
+        return []
+    env = {name: value for name, value in exported.env.items() if name != "GIT_INDEX_FILE"}
+    with repo.working_in(exported.folder, **env):
+        changes = list(packaging.changes())
+        packaging.write(changes)
+    return [change.path for change in changes]
 
 
 def _validated(stream: bytes, wish: Wish, exported: Exported, schemas: Schemas) -> Report:
