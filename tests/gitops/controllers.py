@@ -12,6 +12,7 @@ import os
 import secrets
 from pathlib import Path
 
+from cluster.deployed import wait_for
 from cluster.kubectl import Kubectl
 from cluster.node import Node
 from floe import crds, yamlio
@@ -99,9 +100,10 @@ def _argocd_env(folder: Path) -> dict[str, str]:
 
 
 def _define(kubectl: Kubectl, controller: str, namespace: str) -> None:
-    files = [file for one in crds.CONTROLLERS[controller] for file in one.files()]
-    kubectl("apply", "--server-side", *(f"--filename={file}" for file in files))
-    kubectl("wait", "--for=condition=Established", *(f"--filename={file}" for file in files))
+    files = [f"--filename={file}" for one in crds.CONTROLLERS[controller] for file in one.files()]
+    kubectl("apply", "--server-side", *files)
+    # kubectl's own patience does not cover a definition that has no condition yet.
+    wait_for(lambda: kubectl.run("wait", "--for=condition=Established", *files).returncode == 0, 60)
     kubectl("create", "namespace", namespace)
 
 

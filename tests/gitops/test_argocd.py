@@ -179,6 +179,7 @@ def test_one_argocd_for_all_makes_an_application_of_every_folder_and_prod_waits_
     assert {one["status"] for one in prod["resources"]} == {"OutOfSync"}
     assert {one["kind"] for one in prod["resources"]} >= {"Namespace", "Deployment", "Ingress"}
     assert argocd.kubectl.run("get", "namespace", "floe-prod").returncode != 0
+    assert argocd.status("prod")["Application argocd/floe-prod"][0] is None
     assert argocd.ready_pods() == before
 
 

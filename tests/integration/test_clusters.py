@@ -163,3 +163,13 @@ def test_notifications_are_named_as_what_they_watch() -> None:
     receiver = next(one.value["spec"] for one in found if one.kind == "Receiver")
     sources = {one["name"].replace("${environment}", "dev") for one in receiver["resources"]}
     assert sources == set(of(kustomize(CLUSTERS / "dev" / "flux"), "GitRepository"))
+
+
+def test_a_chart_is_hardened_as_an_overlay_is() -> None:
+    """By base/hardening, as a post-renderer: it is no value of floe's chart."""
+    spec = of(kustomize(CLUSTERS / "dev" / "flux-chart"), "HelmRelease")["floe-dev"]
+    (renderer,) = spec["postRenderers"]
+    files = [file for file in sorted((ROOT / "base" / "hardening").glob("*.yaml")) if file.stem != "kustomization"]
+    wanted = [{key: one[key] for key in ("target", "patch")} for one in map(yamlio.load_file, files)]
+    found = sorted(renderer["kustomize"]["patches"], key=lambda one: one["patch"])
+    assert found == sorted(wanted, key=lambda one: one["patch"])

@@ -163,11 +163,13 @@ def _argo(name: str, item: Values) -> Line:
     sync, health = mapping(status.get("sync")), mapping(status.get("health"))
     said = (text(sync.get("status")), text(health.get("status")))
     operation = mapping(status.get("operationState"))
-    failed = text(operation.get("phase")) in ("Failed", "Error")
+    phase = text(operation.get("phase"))
+    failed = phase in ("Failed", "Error")
+    missing = said[1] == "Missing" and phase == "Succeeded"  # else a sync is on its way, or waits for a person
     errors = [
         text(one.get("message")) for one in mappings(status.get("conditions")) if "Error" in text(one.get("type"))
     ]
-    ok = False if failed or errors or said[1] in ("Degraded", "Missing") else _ARGO_OK.get(said)
+    ok = False if failed or errors or missing or said[1] == "Degraded" else _ARGO_OK.get(said)
     words = [", ".join(filter(None, said)) or "no word yet", text(sync.get("revision"))[:12], *errors]
     return Line(name, ok, _short("  ".join(filter(None, [*words, text(operation.get("message")) if failed else ""]))))
 
