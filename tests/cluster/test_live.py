@@ -16,6 +16,7 @@ Note = Callable[[str, float], None]
 RUN = "app.kubernetes.io/component=run_worker"
 EXPLAINED = {
     r"(Startup|Readiness) probe failed": "a probe asks from a container's first second on",
+    r"Liveness probe failed": "a late answer on a busy machine; several in a row are a restart, and there is none",
     r"FailedScheduling: .*(unbound|not found)": "a claim is bound a moment after its pod is looked at",
     r"FailedGetResourceMetric|FailedComputeMetricsReplicas": "the server of an autoscaler's metrics is not here",
 }
