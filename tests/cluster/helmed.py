@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,7 +51,10 @@ class Installed(Deployed):
 
     def done(self, verb: str, *options: str | Path) -> str:
         """What a command of Helm about the release prints. Raises AssertionError where it fails."""
+        started = time.monotonic()
         done = self.do(verb, *options)
+        shown = " ".join(str(one) for one in options)
+        print(f"$ helm {verb} {shown} -n {self.namespace}    # {time.monotonic() - started:.1f} s\n{done.stdout}")
         assert done.returncode == 0, f"helm {verb}: {done.stderr}\n{done.stdout}\n{self.why()}"
         return done.stdout
 

@@ -276,3 +276,19 @@ def test_flux_finds_the_chart_and_its_values() -> None:
     assert all((chart / name).is_file() for name in release["chart"]["spec"]["valuesFiles"])
     assert release["chart"]["spec"]["version"] == ">=0.1.0 <1.0.0"
     assert yaml.safe_load((chart / "Chart.yaml").read_text())["version"] == "0.1.0"
+
+
+def test_pull_fills_what_charts_depend_on(checkout: Path) -> None:
+    """And says what it has not; a chart that changed goes along anew."""
+    done = floe(checkout, "charts", "pull", "--stand-ins")
+    umbrella = checkout / "charts" / "floe-runtime" / "charts" / "floe-dagster"
+    assert (done.returncode, b"floe-dagster into charts/floe-runtime" in done.stderr) == (0, True)
+    assert (umbrella / "charts" / "dagster" / "Chart.yaml").is_file()
+    notes = checkout / "charts" / "floe-dagster" / "templates" / "NOTES.txt"
+    notes.write_text("other notes")
+    chart = checkout / "charts" / "floe-cube" / "Chart.yaml"
+    chart.write_text(chart.read_text().replace("version: 3.3.0", "version: 9.9.9"))
+    done = floe(checkout, "charts", "pull", "--stand-ins")
+    assert done.returncode == 0
+    assert b"cube 9.9.9 is not there for charts/floe-cube: floe charts sync, then" in done.stderr
+    assert (umbrella / "templates" / "NOTES.txt").read_text() == "other notes"

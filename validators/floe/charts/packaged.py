@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from floe import repo, yamlio
-from floe.charts.chart import Chart, digest, pinned
-from floe.errors import FloeError
+from floe.charts.chart import digest, pinned
 
 UPSTREAM = {"floe-dagster": ("dagster",), "floe-cube": ("cube", "cubestore")}
 """Upstream charts, by the chart of floe's that they are a dependency of."""
@@ -30,9 +29,9 @@ def dependencies(name: str, root: Path | None = None) -> dict[str, dict[str, Any
 
 
 def fill(root: Path | None = None) -> Iterator[str]:
-    """Put into charts/*/charts what each chart depends on, from where overlays have it; yields what was put anew.
+    """Put into charts/*/charts what each chart depends on, from where overlays have it; yields what was done, in words.
 
-    Raises FloeError where a chart's version is none that an overlay has.
+    A chart whose version no overlay has pulled is left out, and named: Helm says of it that it is missing.
     """
     root = root or repo.root()
     if not (root / "charts").is_dir():
@@ -41,21 +40,14 @@ def fill(root: Path | None = None) -> Iterator[str]:
     for name, needed in UPSTREAM.items():
         for upstream in needed:
             version = str(dependencies(name, root)[upstream]["version"])
-            if _put(_pulled(places, upstream, version), folder(name, root) / "charts" / upstream):
+            pulled = [one for one in places if (one.name, one.version) == (upstream, version) and one.is_pulled()]
+            if not pulled:
+                yield f"{upstream} {version} is not there for charts/{name}: floe charts sync, then floe charts pull"
+            elif _put(pulled[0].path, folder(name, root) / "charts" / upstream):
                 yield f"{upstream} {version} into charts/{name}"
     for name in UPSTREAM:
         if _put(folder(name, root), folder(UMBRELLA, root) / "charts" / name):
             yield f"{name} into charts/{UMBRELLA}"
-
-
-def _pulled(places: list[Chart], name: str, version: str) -> Path:
-    for place in places:
-        if (place.name, place.version) == (name, version) and place.is_pulled():
-            return place.path
-    raise FloeError(
-        f"no overlay has the chart {name} {version}, of which charts/ are made",
-        "floe charts sync, then floe charts pull",
-    )
 
 
 def _put(source: Path, target: Path) -> bool:

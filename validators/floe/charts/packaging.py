@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def write(found: list[Change]) -> None:
 def _files() -> dict[Path, str]:
     """Every file that is written, relative to the repository."""
     root = repo.root()
-    environments = [overlay_values.environment(name) for name in _order()]
+    with ThreadPoolExecutor() as pool:  # each waits for kustomize
+        environments = list(pool.map(overlay_values.environment, _order()))
     files: dict[Path, str] = {}
     for chart in UPSTREAM:
         files |= {Path("charts", chart, name): text for name, text in _chart(chart, environments).items()}
