@@ -163,6 +163,8 @@ def test_one_argocd_for_all_makes_an_application_of_every_folder_and_prod_waits_
     """In the place of dev's own: dev goes on, prod is compared and not applied, a new folder comes up by itself."""
     before = argocd.ready_pods()
     argocd.bootstrap("all/argocd", *BOOTSTRAP)
+    # Until it has seen that it is another one, the bootstrap heals what it was.
+    argocd.wait(lambda: well(argocd, "floe-cluster") and _path(argocd, "floe-cluster") == "clusters/all/argocd", 120)
     _look_at_folders(argocd)
     argocd.wait(lambda: application(argocd, "floe-prod").get("sync", {}).get("status") == "OutOfSync", 120)
     prod = application(argocd, "floe-prod")
@@ -178,6 +180,11 @@ def test_one_argocd_for_all_makes_an_application_of_every_folder_and_prod_waits_
     assert argocd.another("small").kubectl.get("configmap", "small")["data"] == {"is": "small"}
     argocd.wait(lambda: well(argocd, "floe-dev"), 120)
     assert argocd.ready_pods() == before
+
+
+def _path(one: Following, name: str) -> str:
+    """Of what an Application was last compared with."""
+    return str(application(one, name)["sync"]["comparedTo"]["source"]["path"])
 
 
 def _look_at_folders(one: Following) -> None:
