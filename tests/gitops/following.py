@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -58,18 +59,19 @@ class Following:
         return f"{self.status_text()}\n{self.dev.why()}"
 
     def status_text(self) -> str:
-        """What `floe status --cluster` prints."""
-        return self._floe_status().decode()
+        """What `floe status --cluster` prints, whatever comes of it."""
+        done = self._floe_status()
+        return (done.stdout + done.stderr).decode()
 
     def status(self, name: str = "dev") -> dict[str, tuple[bool | None, str]]:
         """The same of one environment: by object, whether it is well, and what it says."""
-        lines = json.loads(self._floe_status("--json"))[name]["cluster"]["objects"]
+        done = self._floe_status("--json")
+        assert done.returncode in (0, 1), done.stderr.decode()
+        lines = json.loads(done.stdout)[name]["cluster"]["objects"]
         return {line["object"]: (line["ok"], line["message"]) for line in lines}
 
-    def _floe_status(self, *options: str) -> bytes:
-        done = floe(self.fork.folder, "status", "--cluster", *options, KUBECONFIG=str(self.node.kubeconfig))
-        assert done.returncode in (0, 1), done.stderr.decode()
-        return done.stdout
+    def _floe_status(self, *options: str) -> subprocess.CompletedProcess[bytes]:
+        return floe(self.fork.folder, "status", "--cluster", *options, KUBECONFIG=str(self.node.kubeconfig))
 
     def condition(self, kind: str, place: str, name: str, which: str = "Ready") -> Object:
         """A condition of an object: status, reason, message; empty where it has none yet."""
