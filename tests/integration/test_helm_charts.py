@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
     ),
     "a credential as a variable": (
         "floe-dagster",
-        {"dagster": {"dagsterWebserver": {"env": [{"name": "DB_PASSWORD", "value": "made-up"}]}}},
+        {"dagster": {"dagsterWebserver": {"env": [{"name": "DB_PASS", "value": "made-up"}]}}},
         "name a Secret in the place of value",
     ),
     "Cube's secret": (
@@ -204,7 +204,7 @@ def test_sync_fails_on_drift_with_the_diff(checkout: Path) -> None:
     text = values.read_text()
     values.write_text(text.replace("apiCount: 2", "apiCount: 9"))
     stray = checkout / "charts" / "floe-cube" / "objects" / "prod" / "secret-none.yaml"
-    stray.write_text("kind: Secret\n")
+    stray.write_text("# Written by `floe charts sync` from overlays/prod/objects: edit there.\nkind: Secret\n")
     done = floe(checkout, "charts", "sync", "--check")
     assert done.returncode == 1
     assert re.search(rb"^-    apiCount: 9.*\n\+    apiCount: 2", done.stdout, re.MULTILINE)
@@ -214,6 +214,19 @@ def test_sync_fails_on_drift_with_the_diff(checkout: Path) -> None:
     assert floe(checkout, "charts", "sync").returncode == 0
     assert values.read_text() == text
     assert not stray.exists()
+
+
+def test_sync_takes_no_file_of_a_persons_own(checkout: Path) -> None:
+    mine = checkout / "charts" / "floe-runtime" / "values-mine.yaml"
+    mine.write_text("floe-cube: {enabled: false}\n")
+    assert floe(checkout, "charts", "sync").returncode == 0
+    assert mine.exists()
+    own = checkout / "charts" / "floe-cube" / "objects" / "prod" / "configmap-mine.yaml"
+    own.write_text("kind: ConfigMap\n")
+    done = floe(checkout, "charts", "sync")
+    assert done.returncode == 2
+    assert b"configmap-mine.yaml is not of floe charts sync" in done.stderr
+    assert own.exists()
 
 
 def test_an_edit_of_an_overlay_reaches_the_charts(checkout: Path) -> None:

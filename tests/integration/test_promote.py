@@ -159,6 +159,8 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "no reason": (["dev", "prod", "--allow-unproven"], "--allow-unproven and --reason go together"),
     "short reason": (["dev", "prod", "--allow-unproven", "--reason", "because"], "at least ten characters"),
     "reason alone": (["dev", "prod", "--reason", REASON], "--allow-unproven and --reason go together"),
+    "short reason alone": (["dev", "prod", "--reason", "x"], "--allow-unproven and --reason go together"),
+    "empty reason alone": (["dev", "staging", "--reason", ""], "--allow-unproven and --reason go together"),
 }
 
 
@@ -291,3 +293,12 @@ def test_a_cluster_that_does_not_answer(newer: Path, tmp_path: Path) -> None:
     done = floe(newer, "status", "--context", "nowhere", KUBECONFIG=str(tmp_path / "config"))
     assert done.returncode == 2
     assert "nowhere" in done.stderr.decode()
+
+
+def test_status_of_a_broken_overlay_says_so(newer: Path) -> None:
+    (newer / "overlays" / "dev" / "values" / "cube.yaml").write_text("a: [\n")
+    done = floe(newer, "status")
+    words = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (2, b""), words
+    assert "overlays/dev/values/cube.yaml" in words
+    assert "Traceback" not in words

@@ -84,6 +84,22 @@ def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) 
     assert b"ENC[" not in floe(fork, "render", environment).stdout
 
 
+def test_a_plain_secret_in_the_folder_is_found_listed_or_not(fork: Path) -> None:
+    value = secrets.token_hex()
+    file = fork / "overlays" / "dev" / "secrets" / "floe-postgres.yaml"
+    file.write_text(
+        f"{{apiVersion: v1, kind: Secret, metadata: {{name: floe-postgres}}, stringData: {{a: {value}}}}}\n"
+    )
+    done = subprocess.run([floe_validate(), "dev"], cwd=fork, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "FLOE011" in done.stdout
+    assert "overlays/dev/secrets/floe-postgres.yaml: stringData.a of the Secret floe-postgres is" in done.stdout
+    assert value not in done.stdout + done.stderr
+    file.write_text("a: [")
+    done = subprocess.run([floe_validate(), "dev"], cwd=fork, capture_output=True, text=True, check=False)
+    assert (done.returncode, "cannot be read" in done.stdout) == (1, True)
+
+
 def floe_validate() -> Path:
     from forks import FLOE
 

@@ -86,6 +86,8 @@ EXAMPLES: dict[str, dict[str, Example]] = {
                 "SECRET",
                 "AWS_SECRET_ACCESS_KEY",
                 "MYSQL_PWD",
+                "CUBEJS_DB_PASS",
+                "PGPASS",
                 "clientSecret",
                 "dbPassword",
                 "accessToken",

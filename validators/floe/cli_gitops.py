@@ -45,12 +45,13 @@ def promote(
     """
     from floe.promote import run
 
-    if allow_unproven != bool(reason and len(reason.strip()) >= 10):
+    said = None if reason is None else " ".join(reason.split())
+    if allow_unproven != (said is not None) or (said is not None and len(said) < 10):
         raise FloeError(
             "--allow-unproven and --reason go together, and a reason has at least ten characters",
             '--allow-unproven --reason "what happened, and why it cannot wait"',
         )
-    wish = run.Wish(source, target, run.names(apps), branch, dry_run, " ".join(reason.split()) if reason else None)
+    wish = run.Wish(source, target, run.names(apps), branch, dry_run, said)
     promotion = run.promote(wish)
     (run.as_json if as_json else run.show)(promotion)
 

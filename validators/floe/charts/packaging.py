@@ -51,8 +51,22 @@ def changes() -> Iterator[Change]:
     for path in sorted(there | wanted.keys()):
         file = root / path
         old, new = file.read_text() if file.is_file() else None, wanted.get(path)
+        if new is None and _is_theirs(path, old or ""):
+            continue
         if old != new:
             yield Change(path, old, new)
+
+
+def _is_theirs(path: Path, text: str) -> bool:
+    """Whether a file that is not to be there is a values file of a person's own.
+
+    Raises FloeError for an object that a person put where it would be deployed without standing in an overlay.
+    """
+    if text.startswith(f"# {_WRITTEN}") or "post-renderer" in path.parts:
+        return False
+    if "objects" in path.parts:
+        raise FloeError(f"{path} is not of floe charts sync, and would be deployed", "move it to overlays/ENV/objects")
+    return True
 
 
 def write(found: list[Change]) -> None:

@@ -25,7 +25,7 @@ _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9+/=_-]{32,}")
 _RANDOM_BITS = 4.2  # per character: camel-cased names of that length stay below, random ones do not
 
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
-_LAST = re.compile(r"(?:.*password|passwd|passphrase|pwd|token|credentials?)$")
+_LAST = re.compile(r"(?:.*password|passwd|passphrase|(?:pg)?pass|pwd|token|credentials?)$")
 _LAST_TWO = re.compile(
     r"(?:(?:access|account|api|auth|encryption|master|private|secret|shared|signing|ssh)key"
     r"|(?:api|app|auth|client|consumer|cookie|hmac|jwt|oauth|session|shared|signing|webhook)secret)$"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,16 @@ _IMAGE_KEYS = frozenset({"repository", "tag", "digest"})
 
 
 def current(environment: str) -> dict[str, Pins]:
-    """What each values file of an overlay pins, by file name."""
+    """What each values file of an overlay pins, by file name. Raises FloeError where one is no YAML."""
     return {
         file.name: pins
         for file in sorted((repo.overlay(environment) / "values").glob("*.yaml"))
-        if (pins := _of_text(file.read_bytes()))
+        if (pins := _of_text(file.read_bytes(), str(file.relative_to(repo.root()))))
     }
 
 
-def _of_text(content: bytes) -> Pins:
-    try:
-        found = [document.value for document in yamlio.documents(content, "values")]
-    except FloeError:
-        return {}
+def _of_text(content: bytes, name: str) -> Pins:
+    found = [document.value for document in yamlio.documents(content, name)]
     patch = mapping(found[0]) if len(found) == 1 else {}
     if patch.get("kind") != "HelmChartInflationGenerator":
         return {}
@@ -69,7 +67,8 @@ def history(environment: str) -> Iterator[tuple[str, Pins]]:
         assert process.stderr
         try:
             for name, content in _files(process.stdout):
-                yield name, _of_text(content)
+                with suppress(FloeError):  # a commit that was broken pinned nothing
+                    yield name, _of_text(content, name)
         finally:
             process.kill()  # the reader may have seen enough
         if process.wait() > 0:

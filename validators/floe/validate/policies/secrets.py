@@ -6,8 +6,10 @@ import re
 from collections.abc import Container, Iterator
 from typing import Any
 
+from floe import repo, yamlio
+from floe.errors import FloeError
 from floe.validate import credentials, helm
-from floe.validate.objects import SOPS, Object, mapping, mappings, text
+from floe.validate.objects import SOPS, Object, mapping, mappings, objects, text
 from floe.validate.pods import Pod
 from floe.validate.policies.policy import Hit
 from floe.validate.schema import Schemas
@@ -22,12 +24,9 @@ _Place = tuple[str, str, Any]
 def plaintext(stream: Stream, _: Schemas) -> Iterator[Hit]:
     secret_names = stream.providers.names("Secret")
     for item in stream.of("Secret"):
-        if item.api_version == "v1":
-            for group in ("data", "stringData"):
-                for key, value in mapping(item.value.get(group)).items():
-                    if not text(value).startswith(SOPS):
-                        message = f"{group}.{key} is readable by everyone who reads this stream"
-                        yield Hit(item, message, waivable=False)
+        for key in _plain_keys(item):
+            yield Hit(item, f"{key} is readable by everyone who reads this stream", waivable=False)
+    yield from _beside(stream)
     for pod in stream.pods:
         yield from _hits(pod.item, _in_pod(pod), secret_names)
     for item in stream.of("ConfigMap"):
@@ -40,6 +39,33 @@ def plaintext(stream: Stream, _: Schemas) -> Iterator[Hit]:
         if item.annotations:
             places = ((f"annotation {key}", key, value) for key, value in item.annotations.items())
             yield from _hits(item, places, secret_names)
+
+
+def _plain_keys(secret: Object) -> Iterator[str]:
+    if secret.api_version == "v1":
+        for group in ("data", "stringData"):
+            for key, value in mapping(secret.value.get(group)).items():
+                if not text(value).startswith(SOPS):
+                    yield f"{group}.{key}"
+
+
+def _beside(stream: Stream) -> Iterator[Hit]:
+    """Plain Secrets in the overlay's folder of encrypted ones, which the overlay does not render, listed or not."""
+    if stream.environment is None or stream.platform is None:
+        return
+    folder = repo.overlay(stream.environment) / "secrets"
+    holder = next(iter(stream.of("Namespace")), stream.objects[0])
+    for file in sorted(folder.glob("*.y*ml")):
+        path = str(file.relative_to(repo.root()))
+        try:
+            found = list(objects(yamlio.documents(file.read_bytes(), path), path))
+        except FloeError as error:
+            yield Hit(holder, f"{path} cannot be read: {error.message}", file=path)
+            continue
+        for item in found:
+            for key in _plain_keys(item) if item.kind == "Secret" else ():
+                words = f"{path}: {key} of the Secret {item.name} is not encrypted"
+                yield Hit(holder, words, waivable=False, file=path)
 
 
 def _hits(item: Object, places: Iterator[_Place], secret_names: Container[str]) -> Iterator[Hit]:
