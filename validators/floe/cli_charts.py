@@ -185,9 +185,8 @@ def sync(
         for change in found:
             print(change.diff())
         if found:
-            err.print(
-                f"[red]charts/ is not what base/ and overlays/ say: {len(found)} files[/]\n  next: floe charts sync"
-            )
+            many = f"{len(found)} file{'s' * (len(found) != 1)}"
+            err.print(f"[red]charts/ is not what base/ and overlays/ say: {many}[/]\n  next: floe charts sync")
             raise typer.Exit(1)
         err.print("charts/: [green]as base/ and overlays/ say[/]")
         return
