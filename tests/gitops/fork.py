@@ -106,6 +106,14 @@ def as_dev(fork: Fork, environment: str) -> None:
             file.write_text(text.replace('"specification": "follow"', '"specification": "promoted"'))
 
 
+def by_chart(fork: Fork, environment: str) -> None:
+    """Let clusters/ have the second way of Flux for an environment: dev's, under its own name."""
+    folder = fork.folder / "clusters" / environment / "flux-chart"
+    shutil.copytree(fork.folder / "clusters/dev/flux-chart", folder)
+    file = folder / "kustomization.yaml"
+    file.write_text(file.read_text().replace("values-dev.yaml", f"values-{environment}.yaml"))
+
+
 def _where_things_are(fork: Fork) -> None:
     for chart in fork.pulled():
         fork.edit(f"base/charts/{chart.name}.yaml", lambda value: value.update(repo=forge.CHARTS))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import time
-from pathlib import Path
 
 import pytest
 
@@ -24,7 +23,6 @@ CUBE = "app.kubernetes.io/name=cube"
 DAGSTER = "app.kubernetes.io/name=dagster,!job-name"  # without runs
 NOTIFICATIONS = "Kustomization flux-system/floe-notifications-dev"
 """Not ready here, since notification-controller, whose kinds it holds, cannot be had."""
-CHART = Path(__file__).with_name("floe-runtime")
 
 
 @pytest.fixture(scope="module")
@@ -178,33 +176,53 @@ def test_a_run_in_progress_survives_an_upgrade(flux: Following) -> None:
 
 
 def test_a_chart_that_is_pushed_is_rolled_out_by_itself(flux: Following) -> None:
-    """The second way: floe's own chart by a range of versions. A small chart stands for it."""
-
-    def annotations() -> list[dict[str, str]]:
-        pods = flux.dev.pods("app=floe-greeting")
-        return [one["metadata"]["annotations"] for one in pods if not one["metadata"].get("deletionTimestamp")]
-
-    def versions() -> set[str]:
-        return {one["version"].partition("+")[0] for one in annotations()}  # Flux counts merged values after a plus
-
-    flux.forge.push(CHART, "0.1.0")
-    flux.bootstrap("dev/flux-chart")
-    flux.wait(lambda: ready(flux, "helmrelease", FLUX, "floe-dev"), 90)
-    assert [one["greeting"] for one in annotations()] == ["for dev"]
-    assert versions() == {"0.1.0"}
-    flux.forge.push(CHART, "1.0.0")  # out of the range
-    flux.forge.push(CHART, "0.2.0")
+    """The second way: floe's own chart by a range of versions, for an environment that is as dev."""
+    forking.as_dev(flux.fork, "prod")
+    forking.by_chart(flux.fork, "prod")
+    one = flux.another("prod")
+    _with_secrets(flux, one)
+    _push_chart(flux, "0.1.0")
+    with took("Flux: s from bootstrap of floe's own chart to all Ready"):
+        flux.bootstrap("prod/flux-chart")
+        flux.wait(lambda: ready(flux, "helmrelease", FLUX, "floe-prod"), READY_SECONDS)
+        one.wait_ready()
+    assert flux.runs(NEXT, CUBE, one)
+    before = flux.ready_pods(DAGSTER, one)
+    flux.fork.set_tag("prod", "cube", TAG)
+    _push_chart(flux, "0.2.0")
     started = time.monotonic()
-    flux.wait(lambda: versions() == {"0.2.0"}, 60)
+    flux.wait(lambda: flux.runs(TAG, CUBE, one), 120)
     note("Flux: s from a pushed chart to its pods, polled every 10 s", time.monotonic() - started)
+    assert before == flux.ready_pods(DAGSTER, one)
+    flux.fork.set_tag("prod", "cube", NEXT)
+    _push_chart(flux, "1.0.0")  # out of the range
+    time.sleep(15)
+    (newest, *_) = flux.kubectl.get("helmrelease", "floe-prod", f"--namespace={FLUX}")["status"]["history"]
+    assert newest["chartVersion"].startswith("0.2.0")
+    assert flux.runs(TAG, CUBE, one)
+    flux.kubectl("delete", "helmrelease", "floe-prod", f"--namespace={FLUX}")
+    flux.fork.push("prod by floe's own chart")
+
+
+def _push_chart(one: Following, version: str) -> None:
+    """What a release does with the working tree: charts/ as overlays say, with the upstream charts in them."""
+    done = floe(one.fork.folder, "charts", "sync")
+    assert done.returncode == 0, done.stderr.decode()
+    list(packaged.fill(one.fork.folder))
+    one.forge.push(packaged.folder(packaged.UMBRELLA, one.fork.folder), version)
+
+
+def _with_secrets(flux: Following, one: Deployed) -> None:
+    """An environment's namespace with its Secrets in it, by hand."""
+    flux.kubectl("create", "namespace", one.namespace)
+    flux.kubectl.apply(*(secret(name, one.namespace, content) for name, content in one.secrets.items()))
 
 
 @pytest.fixture(scope="module")
 def staging(flux: Following) -> Deployed:
     """A second environment in the same cluster, which runs what dev ran first. Its Secrets come by hand."""
     one = flux.another("staging")
-    flux.kubectl("create", "namespace", one.namespace)
-    flux.kubectl.apply(*(secret(name, one.namespace, content) for name, content in one.secrets.items()))
+    _with_secrets(flux, one)
     with took("Flux: s from bootstrap of a second environment to all Ready"):
         flux.bootstrap("staging/flux")
         flux.wait(lambda: all(ready(flux, "helmrelease", one.namespace, name) for name in RELEASES), READY_SECONDS)
