@@ -111,6 +111,16 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
         {"floe": {"environment": ""}},
         "name the environment: add --values charts/floe-dagster/",
     ),
+    "no environment below the umbrella": (
+        "floe-runtime",
+        {"floe-dagster": {"floe": {"environment": ""}}},
+        "floe-dagster: name the environment: add --values charts/floe-runtime/",
+    ),
+    "no artifacts below the umbrella": (
+        "floe-runtime",
+        {"floe-dagster": {"floe": {"compiledArtifacts": {"value": ""}}}},
+        "--set-file floe-dagster\\.floe\\.compiledArtifacts\\.value=overlays/dev/",
+    ),
     "an unknown key": ("floe-dagster", {"floe": {"egres": {}}}, "additional propert.*egres"),
     "an unknown part": ("floe-runtime", {"floe-cubes": {}}, "additional propert.*floe-cubes"),
     "a password for PostgreSQL": (
@@ -188,6 +198,18 @@ def test_what_is_refused_is_refused_in_words(helm: Helm, charts: Path, tmp_path:
 def test_kubernetes_too_old(helm: Helm, charts: Path) -> None:
     said = helm.refusal(charts / "floe-runtime", *values_of(charts, "floe-runtime", "dev"), "--kube-version", "1.27.3")
     assert "requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.27.3" in said
+
+
+@pytest.mark.parametrize("chart", ["floe-dagster", "floe-runtime"])
+@pytest.mark.parametrize("stand_in", [True, False])
+def test_notes_say_what_is_a_stand_in(helm: Helm, charts: Path, tmp_path: Path, chart: str, stand_in: bool) -> None:
+    shutil.copytree(charts / chart, tmp_path / chart)
+    for file in tmp_path.rglob("charts/dagster/Chart.yaml"):
+        real = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "annotations"}
+        file.write_text(yaml.safe_dump(real | ({"annotations": {"floe-runtime.io/stand-in": "true"}} if stand_in else {})))
+    options = ["--dry-run=client", *values_of(charts, chart, "dev")]
+    said = helm("install", "floe", tmp_path / chart, *options)
+    assert ("NOT TO DEPLOY: dagster is a small stand-in" in said) == stand_in
 
 
 def test_a_missing_dependency_is_named(helm: Helm, charts: Path, tmp_path: Path) -> None:

@@ -46,6 +46,19 @@ def test_pin_refuses_what_it_cannot_write(checkout: Path, arguments: tuple[str, 
         images.pin(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("bad tag", ""), "'bad tag' is no tag of an image"),
+        (("0.2.0", "trino mysql"), "there is no adapter 'mysql'"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_before_the_build(arguments: tuple[str, str], words: str) -> None:
+    images.check("0.2.0", " ".join(images.ADAPTERS))
+    with pytest.raises(FloeError, match=words):
+        images.check(*arguments)
+
+
 def test_every_variable_that_dagster_yaml_names_is_needed(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text(
         "storage: {postgres: {postgres_db: {password: {env: PG_PASSWORD}, hostname: {env: PG_HOST}}}}\n"
