@@ -116,7 +116,7 @@ spec:
 {{- end }}
 {{- end }}
 {{- if $missing }}
-{{- fail (printf "%s: the namespace %s lacks Secrets that pods would wait for: %s. Make them (docs/10-helm.md, Secrets), or set %sfloe.checkSecrets=false where somebody makes them later" $chart $release.Namespace (join ", " $missing) (include "floe.prefix" .root)) }}
+{{- fail (printf "%s: the namespace %s lacks Secrets that pods would wait for: %s. Make them (docs/10-helm.md, Secrets), or set floe.checkSecrets=false%s where somebody makes them later" $chart $release.Namespace (join ", " $missing) (.root.Chart.IsRoot | ternary "" (print " below " $chart))) }}
 {{- end }}
 {{- end }}
 {{- end }}

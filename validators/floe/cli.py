@@ -50,6 +50,7 @@ def _floe(
 ) -> None:
     del version  # its callback has said it
 
+
 Environment = Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")]
 OptionalEnvironment = Annotated[
     str | None, typer.Argument(metavar="[ENV]", help="an overlay; the embedded default without")

@@ -199,11 +199,13 @@ def pin(environment: str, name: str, tag: str) -> Path:
 
 
 def check(tag: str, adapters: str) -> None:
-    """Raise FloeError for a tag that no registry takes, or an adapter that is not locked: a build would end on it late."""
+    """Raise FloeError for a tag that no registry takes, or an adapter that is not locked, before a build ends on it."""
     if not re.fullmatch(r"[\w][\w.-]{0,127}", tag, re.ASCII):
         raise FloeError(f"{tag!r} is no tag of an image", "letters, digits, _ . and - only, such as 0.2.0")
     if unknown := [name for name in adapters.split() if name not in ADAPTERS]:
-        raise FloeError(f"there is no adapter {unknown[0]!r}", f"adapters: {' '.join(ADAPTERS)}; DuckDB's is always there")
+        raise FloeError(
+            f"there is no adapter {unknown[0]!r}", f"adapters: {' '.join(ADAPTERS)}; DuckDB's is always there"
+        )
 
 
 def report(builder: Builder, names: Sequence[str], tag: str, adapters: str, *, as_json: bool) -> None:
