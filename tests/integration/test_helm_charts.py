@@ -319,6 +319,15 @@ def test_flux_finds_the_chart_and_its_values() -> None:
     assert yaml.safe_load((chart / "Chart.yaml").read_text())["version"] == "0.1.0"
 
 
+def test_sync_says_where_yaml_is_bad(checkout: Path) -> None:
+    file = checkout / "overlays" / "dev" / "values" / "cube.yaml"
+    file.write_text(f"{file.read_text()}a: [1\nb: 2\n")
+    done = floe(checkout, "charts", "sync")
+    assert done.returncode == 2
+    assert re.search(rb"overlays/dev/values/cube\.yaml: document 1, line \d+: ", done.stderr), done.stderr
+    assert b"kustomize" not in done.stderr
+
+
 def test_pull_fills_what_charts_depend_on(checkout: Path) -> None:
     """And says what it has not; a chart that changed goes along anew."""
     done = floe(checkout, "charts", "pull", "--stand-ins")

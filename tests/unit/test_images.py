@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from floe import images, repo
+from floe import cli, images, repo
 from floe.errors import FloeError
 from floe.runtime import healthy, start
 
@@ -44,6 +45,11 @@ def test_pin_refuses_what_it_cannot_write(checkout: Path, arguments: tuple[str, 
     del checkout
     with pytest.raises(FloeError, match=words):
         images.pin(*arguments)
+
+
+def test_pin_says_what_comes_next(checkout: Path) -> None:
+    del checkout
+    assert "next: floe charts sync" in CliRunner().invoke(cli.app, ["pin", "dev", "cube", f"9.9.9@{DIGEST}"]).output
 
 
 @pytest.mark.parametrize(

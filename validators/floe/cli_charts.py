@@ -187,8 +187,11 @@ def sync(
       floe charts sync
       floe charts sync --check
     """
+    from floe import charts, repo
     from floe.charts import packaging
 
+    for name in repo.environments():
+        charts.pinned(name)  # says file and line of bad YAML, which kustomize does not
     found = list(packaging.changes())
     err = console.err()
     if check:

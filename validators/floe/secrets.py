@@ -174,7 +174,8 @@ def show(prepared: Prepared) -> None:
     folder = prepared.folder.relative_to(root)
     out.print(f"key        {prepared.key}", markup=False)
     out.print(f"recipient  {prepared.recipient}", markup=False)
-    example, first = next(((name, keys[0]) for name, keys in prepared.wanted.items() if keys), ("NAME", "KEY"))
+    known = sorted((len(keys), name, keys[0]) for name, keys in prepared.wanted.items() if keys)
+    _, example, first = known[0] if known else (0, "NAME", "KEY")
     wanted = "\n".join(f"     {name}: {', '.join(keys)}".rstrip(": ") for name, keys in prepared.wanted.items())
     out.print(
         f"""
@@ -185,8 +186,9 @@ Keep the key where you keep passwords: whoever has it reads the Secrets, and wit
    read -rs value
    kubectl create secret generic {example} --namespace {prepared.namespace} --from-file={first}=<(printf %s "$value") \\
      --dry-run=client --output=yaml | sops encrypt --filename-override {folder}/{example}.yaml > {folder}/{example}.yaml
-   (sops: floe tools --get sops; printf, since Enter would become part of the value; one --from-file a key; for a
-   certificate: kubectl create secret tls), and a line for it under resources in {folder}/kustomization.yaml
+   and the same with one --from-file for each key; printf, since Enter would become part of the value. sops has to be on
+   PATH, or the file stays empty: floe tools --get sops. For a certificate: kubectl create secret tls.
+   Then a line for it under resources in {folder}/kustomization.yaml
 2. The key in the cluster, once:
    kubectl create secret generic sops-age --namespace flux-system --from-file={prepared.key}
 3. Commit {folder} and .sops.yaml. docs/11-gitops.md says the rest, Argo CD's way included.""",
