@@ -111,6 +111,16 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
         {"floe": {"environment": ""}},
         "name the environment: add --values charts/floe-dagster/",
     ),
+    "no environment below the umbrella": (
+        "floe-runtime",
+        {"floe-dagster": {"floe": {"environment": ""}}},
+        "floe-dagster: name the environment: add --values charts/floe-runtime/",
+    ),
+    "no artifacts below the umbrella": (
+        "floe-runtime",
+        {"floe-dagster": {"floe": {"compiledArtifacts": {"value": ""}}}},
+        "--set-file floe-dagster\\.floe\\.compiledArtifacts\\.value=overlays/dev/",
+    ),
     "an unknown key": ("floe-dagster", {"floe": {"egres": {}}}, "additional propert.*egres"),
     "an unknown part": ("floe-runtime", {"floe-cubes": {}}, "additional propert.*floe-cubes"),
     "a password for PostgreSQL": (
@@ -188,6 +198,24 @@ def test_what_is_refused_is_refused_in_words(helm: Helm, charts: Path, tmp_path:
 def test_kubernetes_too_old(helm: Helm, charts: Path) -> None:
     said = helm.refusal(charts / "floe-runtime", *values_of(charts, "floe-runtime", "dev"), "--kube-version", "1.27.3")
     assert "requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.27.3" in said
+
+
+@pytest.mark.parametrize("chart", ["floe-dagster", "floe-runtime"])
+@pytest.mark.parametrize("stand_in", [True, False])
+def test_notes_say_what_is_a_stand_in(helm: Helm, charts: Path, tmp_path: Path, chart: str, stand_in: bool) -> None:
+    shutil.copytree(charts / chart, tmp_path / chart)
+    for file in tmp_path.rglob("charts/dagster/Chart.yaml"):
+        real = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "annotations"}
+        file.write_text(
+            yaml.safe_dump(real | ({"annotations": {"floe-runtime.io/stand-in": "true"}} if stand_in else {}))
+        )
+    templates = tmp_path / chart / "templates"  # Helm 3 prints no notes without a cluster, so an object holds them
+    shutil.copy(templates / "NOTES.txt", tmp_path / chart / "notes")
+    (templates / "said.yaml").write_text('{"kind": "Said", "said": {{ tpl (.Files.Get "notes") . | toJson }}}')
+    options = [*values_of(charts, chart, "dev"), "--show-only", "templates/said.yaml"]
+    (found,) = helm.template(tmp_path / chart, *options, release="floe")
+    said = found.value["said"]
+    assert ("NOT TO DEPLOY: dagster is a small stand-in" in said) == stand_in
 
 
 def test_a_missing_dependency_is_named(helm: Helm, charts: Path, tmp_path: Path) -> None:
@@ -289,6 +317,15 @@ def test_flux_finds_the_chart_and_its_values() -> None:
     assert all((chart / name).is_file() for name in release["chart"]["spec"]["valuesFiles"])
     assert release["chart"]["spec"]["version"] == ">=0.1.0 <1.0.0"
     assert yaml.safe_load((chart / "Chart.yaml").read_text())["version"] == "0.1.0"
+
+
+def test_sync_says_where_yaml_is_bad(checkout: Path) -> None:
+    file = checkout / "overlays" / "dev" / "values" / "cube.yaml"
+    file.write_text(f"{file.read_text()}a: [1\nb: 2\n")
+    done = floe(checkout, "charts", "sync")
+    assert done.returncode == 2
+    assert re.search(rb"overlays/dev/values/cube\.yaml: document 1, line \d+: ", done.stderr), done.stderr
+    assert b"kustomize" not in done.stderr
 
 
 def test_pull_fills_what_charts_depend_on(checkout: Path) -> None:

@@ -53,6 +53,10 @@ def build(folder: Path) -> bytes:
 def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) -> None:
     done = floe(fork, "secrets", "init", environment, **home)
     assert done.returncode == 0, done.stderr.decode()
+    said = done.stdout.decode()
+    assert "\n     floe-cube: CUBEJS_API_SECRET, CUBEJS_SQL_PASSWORD\n" in said
+    assert "\n     floe-postgres: postgresql-password\n" in said
+    assert ("\n     dagster-tls\n" in said) == (environment == "prod")
     key = Path(home["XDG_CONFIG_HOME"]) / "floe" / f"{environment}.agekey"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     (private,) = (line for line in key.read_text().splitlines() if line.startswith("AGE-SECRET-KEY-"))

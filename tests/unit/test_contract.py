@@ -225,7 +225,10 @@ def test_compile_checks_and_writes(tree: Path) -> None:
     assert repo.artifacts_file("dev").read_text() == committed
     assert json.loads(runner.invoke(cli.app, ["compile", "--stdout", "dev"]).stdout)["environment"] == "dev"
     assert repo.artifacts_file("dev").read_text() == committed
-    assert runner.invoke(cli.app, ["compile", "dev"]).exit_code == 0
+    done = runner.invoke(cli.app, ["compile", "dev"])
+    assert done.exit_code == 0
+    assert "next: floe charts sync" in done.output
+    assert "next:" not in runner.invoke(cli.app, ["compile", "dev"]).output
     assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 0
     assert repo.artifacts_file("dev").read_text() != committed
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from floe import images, repo
+from floe import cli, images, repo
 from floe.errors import FloeError
 from floe.runtime import healthy, start
 
@@ -44,6 +45,24 @@ def test_pin_refuses_what_it_cannot_write(checkout: Path, arguments: tuple[str, 
     del checkout
     with pytest.raises(FloeError, match=words):
         images.pin(*arguments)
+
+
+def test_pin_says_what_comes_next(checkout: Path) -> None:
+    del checkout
+    assert "next: floe charts sync" in CliRunner().invoke(cli.app, ["pin", "dev", "cube", f"9.9.9@{DIGEST}"]).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("bad tag", ""), "'bad tag' is no tag of an image"),
+        (("0.2.0", "trino mysql"), "there is no adapter 'mysql'"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_before_the_build(arguments: tuple[str, str], words: str) -> None:
+    images.check("0.2.0", " ".join(images.ADAPTERS))
+    with pytest.raises(FloeError, match=words):
+        images.check(*arguments)
 
 
 def test_every_variable_that_dagster_yaml_names_is_needed(tmp_path: Path) -> None:

@@ -98,6 +98,13 @@ def test_what_a_person_reads() -> None:
     assert run(WARNED).stdout.decode().endswith(f"{OK}, 1 warning\n")
 
 
+def test_an_empty_file_is_no_matter_of_kustomize(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").touch()
+    text = message(run("", str(tmp_path / "empty.yaml")))
+    assert "nothing came to validate" in text
+    assert "kustomize" not in text
+
+
 @pytest.mark.parametrize(
     "content", ["", "\n\n", "---", "---\n---\n", "# nothing\n", "null\n", "\ufeff", "kind: List\nitems: []\n"]
 )

@@ -15,18 +15,49 @@ from floe.cli_gitops import app as gitops_app
 from floe.errors import FloeError
 
 app = typer.Typer(
-    help="Render, compile, check and show a floe-runtime deployment.\n\nExit codes: 0 ok, 1 findings, 2 cannot run.",
+    help="""Render, compile, check and show a floe-runtime deployment.
+
+    Exit codes: 0 ok, 1 findings, 2 cannot run.
+
+    \b
+    Examples:
+      floe render prod | floe-validate
+      floe diff prod
+      floe --help, floe charts --help, floe charts pull --help
+    """,
     no_args_is_help=True,
+    context_settings=console.HELP,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
 app.add_typer(charts_app, name="charts")
 app.add_typer(gitops_app)
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"floe {version('floe-deploy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _floe(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="say which release this is")
+    ] = False,
+) -> None:
+    del version  # its callback has said it
+
+
 Environment = Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")]
 OptionalEnvironment = Annotated[
     str | None, typer.Argument(metavar="[ENV]", help="an overlay; the embedded default without")
 ]
+_SYNC = "  [dim]next:[/] floe charts sync"
+"""What floe's own charts hold of an overlay is written anew."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="machine format")]
 
 
@@ -50,6 +81,7 @@ def images(
     unknown = sorted(set(names or ()) - set(production.IMAGES))
     if unknown:
         raise FloeError(f"there is no image {unknown[0]!r}", f"images: {', '.join(production.IMAGES)}")
+    production.check(tag, adapters)
     production.report(production.builder(engine), names or [*production.IMAGES], tag, adapters, as_json=as_json)
 
 
@@ -69,6 +101,7 @@ def pin(
 
     file = production.pin(environment, name, tag)
     console.out().print(f"[green]✓[/] {file}: {tag}")
+    console.err().print(_SYNC)
 
 
 @app.command()
@@ -210,6 +243,8 @@ def compile_(
     else:
         console.write(path, text)
         console.err().print(f"{where}: {'unchanged' if same else 'written'}")
+        if not same and environment:
+            console.err().print(_SYNC)
 
 
 @app.command()

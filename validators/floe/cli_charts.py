@@ -10,7 +10,17 @@ import typer
 
 from floe import console
 
-app = typer.Typer(help="The upstream charts that overlays inflate.", no_args_is_help=True)
+app = typer.Typer(
+    help="""The upstream charts that overlays inflate, and floe's own in charts/.
+
+    \b
+    Examples:
+      floe charts pull
+      floe charts verify
+      floe charts sync --check
+    """,
+    no_args_is_help=True,
+)
 
 Environments = Annotated[list[str] | None, typer.Argument(metavar="[ENV]…", help="overlays; all without")]
 Mirror = Annotated[
@@ -177,8 +187,11 @@ def sync(
       floe charts sync
       floe charts sync --check
     """
+    from floe import charts, repo
     from floe.charts import packaging
 
+    for name in repo.environments():
+        charts.pinned(name)  # says file and line of bad YAML, which kustomize does not
     found = list(packaging.changes())
     err = console.err()
     if check:

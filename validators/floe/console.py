@@ -16,6 +16,9 @@ from floe.errors import FloeError
 if TYPE_CHECKING:
     from rich.console import Console
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Of every typer.Typer: subcommands have it from the app above them."""
+
 _SILENCE_SECONDS = 30  # that a log may keep before it says how far a long step has come
 
 

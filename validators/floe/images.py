@@ -39,6 +39,9 @@ IMAGES = {
     "store": Image("floe-cubestore", "images/cube/Dockerfile", "store"),
 }
 
+ADAPTERS = ("trino", "snowflake", "bigquery")
+"""dbt's adapters that images/dagster/requirements.lock has besides DuckDB's."""
+
 PLACES = {
     "dagster": ("dagster.yaml", ("valuesInline", "dagsterWebserver", "image", "tag")),
     "cube": ("cube.yaml", ("valuesInline", "image", "tag")),
@@ -193,6 +196,16 @@ def pin(environment: str, name: str, tag: str) -> Path:
     file, place = repo.overlay(environment) / "values" / PLACES[name][0], ".".join(PLACES[name][1])
     console.write(file, yamledit.replace(file.read_text(), {place: tag}, str(file)))
     return file
+
+
+def check(tag: str, adapters: str) -> None:
+    """Raise FloeError for a tag that no registry takes, or an adapter that is not locked, before a build ends on it."""
+    if not re.fullmatch(r"[\w][\w.-]{0,127}", tag, re.ASCII):
+        raise FloeError(f"{tag!r} is no tag of an image", "letters, digits, _ . and - only, such as 0.2.0")
+    if unknown := [name for name in adapters.split() if name not in ADAPTERS]:
+        raise FloeError(
+            f"there is no adapter {unknown[0]!r}", f"adapters: {' '.join(ADAPTERS)}; DuckDB's is always there"
+        )
 
 
 def report(builder: Builder, names: Sequence[str], tag: str, adapters: str, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from floe import console, repo, tools, yamlio
+from floe.charts import packaged
 from floe.contract.model import load
 from floe.contract.platform import Platform
 from floe.errors import FloeError
@@ -29,8 +30,8 @@ class Prepared:
     key: Path
     recipient: str
     namespace: str
-    wanted: tuple[str, ...]
-    """Secrets that platform.yaml names."""
+    wanted: dict[str, list[str]]
+    """Keys of each Secret that platform.yaml names; none where nothing here says them."""
     written: tuple[Path, ...]
     """Files that were written: none where everything was there."""
 
@@ -50,7 +51,7 @@ def init(environment: str, key: Path | None = None) -> Prepared:
         raise FloeError(f"{place} is inside of the Git repository {around}", "name a place outside of any: --key FILE")
     known = _known(environment)
     namespace = yamlio.load_file(overlay / "objects" / "namespace.yaml")["metadata"]["name"]
-    wanted = tuple(sorted(load(Platform, repo.platform_file(environment)).secret_names()))
+    wanted = _wanted(environment)
     written = []
     if not place.is_file():
         if known:
@@ -76,6 +77,21 @@ def init(environment: str, key: Path | None = None) -> Prepared:
             console.write(file, content)
             written.append(file)
     return Prepared(environment, place, recipient, namespace, wanted, tuple(written))
+
+
+def _wanted(environment: str) -> dict[str, list[str]]:
+    """Keys of each Secret that an environment names, as its settings and floe's charts have them."""
+    platform = load(Platform, repo.platform_file(environment))
+    keys: dict[str, list[str]] = {name: [] for name in sorted(platform.secret_names())}
+    for ref in platform.refs():
+        if ref.secret:
+            keys[ref.secret].append(ref.key or ref.env)
+    for chart in packaged.UPSTREAM:
+        for name in ("values.yaml", f"values-{environment}.yaml"):
+            file = packaged.folder(chart) / name
+            said = yamlio.load_file(file)["floe"].get("secrets", {}) if file.is_file() else {}
+            keys |= {secret: found for secret, found in said.items() if secret in keys}
+    return keys
 
 
 def _default_key(environment: str) -> Path:
@@ -158,15 +174,21 @@ def show(prepared: Prepared) -> None:
     folder = prepared.folder.relative_to(root)
     out.print(f"key        {prepared.key}", markup=False)
     out.print(f"recipient  {prepared.recipient}", markup=False)
-    example = next((name for name in prepared.wanted), "NAME")
+    known = sorted((len(keys), name, keys[0]) for name, keys in prepared.wanted.items() if keys)
+    _, example, first = known[0] if known else (0, "NAME", "KEY")
+    wanted = "\n".join(f"     {name}: {', '.join(keys)}".rstrip(": ") for name, keys in prepared.wanted.items())
     out.print(
         f"""
 Keep the key where you keep passwords: whoever has it reads the Secrets, and without it nobody does.
 
-1. Each Secret of {", ".join(prepared.wanted)}, encrypted before it touches the disk:
-   kubectl create secret generic {example} --namespace {prepared.namespace} --from-file=KEY=/dev/stdin \\
+1. Each of these Secrets, with the keys behind it, encrypted before it touches the disk:
+{wanted}
+   read -rs value
+   kubectl create secret generic {example} --namespace {prepared.namespace} --from-file={first}=<(printf %s "$value") \\
      --dry-run=client --output=yaml | sops encrypt --filename-override {folder}/{example}.yaml > {folder}/{example}.yaml
-   and a line for it under resources in {folder}/kustomization.yaml
+   and the same with one --from-file for each key; printf, since Enter would become part of the value. sops has to be on
+   PATH, or the file stays empty: floe tools --get sops. For a certificate: kubectl create secret tls.
+   Then a line for it under resources in {folder}/kustomization.yaml
 2. The key in the cluster, once:
    kubectl create secret generic sops-age --namespace flux-system --from-file={prepared.key}
 3. Commit {folder} and .sops.yaml. docs/11-gitops.md says the rest, Argo CD's way included.""",

@@ -1,4 +1,5 @@
 {{- define "floe-cube.notes" -}}
+{{- include "floe.stand-ins" . }}
 Cube's REST and GraphQL APIs, once its pods are Running:
 {{- if (.Values.cube.ingress).enabled }}
   https://{{ .Values.cube.ingress.hostname }}, or from here:

@@ -11,10 +11,11 @@
 
 {{- define "floe-dagster.check-artifacts" -}}
 {{- $floe := .Values.floe }}
-{{- $how := "--set-file floe.compiledArtifacts.value=overlays/ENV/compiled/CompiledArtifacts.json" }}
+{{- $value := printf "%sfloe.compiledArtifacts" (include "floe.prefix" .) }}
+{{- $how := printf "--set-file %s.value=overlays/%s/compiled/CompiledArtifacts.json" $value $floe.environment }}
 {{- if $floe.compiledArtifacts.existingConfigMap }}
 {{- else if not $floe.compiledArtifacts.value }}
-{{- fail (printf "floe-dagster: no CompiledArtifacts: %s, or floe.compiledArtifacts.existingConfigMap=NAME" $how) }}
+{{- fail (printf "floe-dagster: no CompiledArtifacts: %s, or --set %s.existingConfigMap=NAME" $how $value) }}
 {{- else }}
 {{- $artifacts := fromJson $floe.compiledArtifacts.value }}
 {{- if hasKey $artifacts "Error" }}

@@ -1,5 +1,25 @@
 {{- /* What floe's charts share. Written by hand in charts/_floe.tpl; `floe charts sync` copies it into each of them. */}}
 
+{{- /* The chart that is installed, which another one may be a part of: the first folder of the path of any template. */}}
+{{- define "floe.installed" -}}
+{{- splitList "/" .Template.BasePath | first }}
+{{- end }}
+
+{{- /* What is written before the name of a value of this chart: nothing, or the part that it is of the chart that is installed. */}}
+{{- define "floe.prefix" -}}
+{{- if not .Chart.IsRoot }}{{ .Chart.Name }}.{{ end }}
+{{- end }}
+
+{{- /* Upstream charts that are stand-ins of the tests, for NOTES. */}}
+{{- define "floe.stand-ins" -}}
+{{- range $name, $part := .Subcharts }}
+{{- if index $part.Chart.Annotations "floe-runtime.io/stand-in" }}
+NOT TO DEPLOY: {{ $name }} is a small stand-in, not the real chart, which no repository gave. Run `floe charts pull` where
+one is reached, or with FLOE_CHART_MIRROR, and install again.
+{{ end }}
+{{- end }}
+{{- end }}
+
 {{- /* Metadata of one of floe's own objects. Arguments: root, name; labels where it has some. */}}
 {{- define "floe.metadata" -}}
 metadata:
@@ -74,7 +94,7 @@ spec:
 {{- $release := .root.Release }}
 {{- $chart := .root.Chart.Name }}
 {{- if not $floe.environment }}
-{{- fail (printf "%s: name the environment: add --values charts/%s/values-dev.yaml, or another environment's file" $chart $chart) }}
+{{- fail (printf "%s: name the environment: add --values charts/%s/values-dev.yaml, or another environment's file" $chart (include "floe.installed" .root)) }}
 {{- end }}
 {{- $there := lookup "policy/v1" "PodDisruptionBudget" $release.Namespace .marker }}
 {{- if $there }}
@@ -96,7 +116,7 @@ spec:
 {{- end }}
 {{- end }}
 {{- if $missing }}
-{{- fail (printf "%s: the namespace %s lacks Secrets that pods would wait for: %s. Make them (docs/10-helm.md, Secrets), or set floe.checkSecrets=false where somebody makes them later" $chart $release.Namespace (join ", " $missing)) }}
+{{- fail (printf "%s: the namespace %s lacks Secrets that pods would wait for: %s. Make them (docs/10-helm.md, Secrets), or set floe.checkSecrets=false%s where somebody makes them later" $chart $release.Namespace (join ", " $missing) (.root.Chart.IsRoot | ternary "" (print " below " $chart))) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,4 +1,5 @@
 {{- define "floe-dagster.notes" -}}
+{{- include "floe.stand-ins" . }}
 Dagster's page, once the pods of {{ .Release.Namespace }} are Running (kubectl get pods -n {{ .Release.Namespace }} -w):
 {{- if .Values.floe.authProxy.enabled }}
   https://{{ .Values.floe.authProxy.host }}, behind a login, or without one from here:

@@ -66,7 +66,9 @@ def _validate(
     if not found:
         raise FloeError(
             f"{source}: nothing came to validate",
-            "kustomize needs --enable-helm to inflate charts, and sends nothing when it fails: "
+            "name another file, or an overlay: floe-validate ENV"
+            if source.endswith(FILES)
+            else "kustomize needs --enable-helm to inflate charts, and sends nothing when it fails: "
             "kustomize build --enable-helm overlays/ENV | floe-validate",
         )
     stream = _stream(found, environment)

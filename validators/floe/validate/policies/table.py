@@ -92,7 +92,7 @@ POLICIES: tuple[Policy, ...] = (
         "error",
         "Whoever reads the repository, a CI log or the cluster's objects reads it too; rotating it means a commit.",
         "Keep it in a Secret that an operator or SOPS fills, refer to it by secretKeyRef, rotate what was committed. "
-        "Only what is a guess by name or randomness can be waived.",
+        "For a guess by name or randomness, and nothing else of this code:",
         secrets.plaintext,
     ),
     Policy(
