@@ -11,6 +11,7 @@ import time
 import pytest
 
 from cluster.deployed import READY_SECONDS, Deployed
+from floe.charts import packaged
 from forks import floe, git
 from gitops import fork as forking
 from gitops.controllers import FLUX
