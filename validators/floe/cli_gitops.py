@@ -89,7 +89,15 @@ def status(
         raise typer.Exit(1)
 
 
-secrets = typer.Typer(help="Keep Secrets in Git, encrypted.", no_args_is_help=True)
+secrets = typer.Typer(
+    help="""Keep Secrets in Git, encrypted.
+
+    \b
+    Example:
+      floe secrets init dev
+    """,
+    no_args_is_help=True,
+)
 app.add_typer(secrets, name="secrets")
 
 
