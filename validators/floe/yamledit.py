@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 import yaml
 
@@ -50,6 +51,7 @@ def _written(value: str, style: str | None) -> str:
     return json.dumps(value) if style == '"' or not is_plain(value) else value
 
 
+@lru_cache(maxsize=1 << 14)
 def is_plain(value: str) -> bool:
     """Whether YAML reads the value as this very text without quotes around it, in a flow collection too."""
     try:

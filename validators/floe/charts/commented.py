@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import yaml
@@ -28,8 +29,9 @@ _FLOW = 60  # characters that a mapping on one line may have
 _WIDTH = 118  # of a comment's line
 
 
-def comments(text: str) -> dict[Path, Comment]:
-    """The comments of a YAML document, by the value they are about."""
+@cache
+def comments(text: str) -> Comments:
+    """The comments of a YAML document, by the value they are about. Every environment asks for those of base/."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     found: dict[Path, Comment] = {}
     if node is not None:

@@ -223,11 +223,11 @@ def _patches(folder: Path) -> Iterator[tuple[str | None, str]]:
         yield (patch.get("target") or {}).get("name"), text
 
 
-def _inline(found: dict[Step, Comment]) -> dict[Step, Comment]:
+def _inline(found: Comments) -> dict[Step, Comment]:
     return {path[1:]: comment for path, comment in found.items() if path[:1] == ("valuesInline",) and len(path) > 1}
 
 
-def _of_operations(operations: list[Values], found: dict[Step, Comment]) -> dict[Step, Comment]:
+def _of_operations(operations: list[Values], found: Comments) -> dict[Step, Comment]:
     """Comments on the values of JSON 6902 operations, where those values go to."""
     about: dict[Step, Comment] = {}
     for number, operation in enumerate(operations):
