@@ -234,9 +234,6 @@ def staging(flux: Following) -> Deployed:
 def test_of_two_environments_only_the_promoted_one_moves(flux: Following, staging: Deployed) -> None:
     assert flux.runs(TAG, DAGSTER, staging)
     dev, before = flux.ready_pods(), flux.ready_pods(CUBE, staging)
-    done = floe(flux.fork.folder, "charts", "sync")
-    assert done.returncode == 0, done.stderr.decode()
-    flux.fork.push("floe's charts say what the overlays do")
     started = time.monotonic()
     done = floe(flux.fork.folder, "promote", "dev", "staging", "--branch", "promotion")
     assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()

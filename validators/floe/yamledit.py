@@ -48,7 +48,13 @@ def _scalars(node: yaml.Node | None, place: str) -> Iterator[tuple[str, yaml.Sca
 def _written(value: str, style: str | None) -> str:
     if style == "'" and value.isprintable():
         return "'" + value.replace("'", "''") + "'"
-    return json.dumps(value) if style == '"' or not is_plain(value) else value
+    return quoted(value) if style == '"' or not is_plain(value) else value
+
+
+def quoted(value: str) -> str:
+    """A text in double quotes. JSON's escapes are YAML's, but for pairs that stand for one character."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
 
 
 @lru_cache(maxsize=1 << 14)

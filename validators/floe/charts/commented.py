@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from floe.yamledit import is_plain
+from floe.yamledit import is_plain, quoted
 
 Path = tuple[str | int, ...]
 """Steps to a value: keys, and of a list the element's `name`, or its number where it has none."""
@@ -181,5 +181,5 @@ def _is_block(text: str) -> bool:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
-        return value if is_plain(value) else json.dumps(value, ensure_ascii=False)
+        return value if is_plain(value) else quoted(value)
     return json.dumps(value)
