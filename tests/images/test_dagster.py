@@ -17,11 +17,10 @@ from containers import Podman, podman, readable
 from floe import images, repo
 from floe_synthetic import EcommerceGenerator
 from images.build import RECIPES, ROOT, TAG, archives, builder, tagged
-from servers import free_ports
+from servers import Postgres, free_ports
 
 ARTIFACTS = "/etc/floe/CompiledArtifacts.json"
 NEEDED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FLOE_CATALOG_CLIENT_ID", "FLOE_CATALOG_CLIENT_SECRET")
-STORAGE = {"FLOE_STORAGE": "/opt/dagster/dagster_home"}
 GRPC = ["dagster", "api", "grpc", "-h", "127.0.0.1", "-m", "ecommerce.definitions", "-d", "/app/apps/ecommerce"]
 
 
@@ -43,9 +42,11 @@ def mounted() -> str:
 
 @pytest.fixture
 def instance(tmp_path: Path) -> str:
-    """A dagster.yaml that reads a variable, as the chart's does."""
+    """A dagster.yaml that reads variables, as the chart's does."""
     file = tmp_path / "dagster.yaml"
-    file.write_text("telemetry: {enabled: false}\nstorage: {sqlite: {base_dir: {env: FLOE_STORAGE}}}\n")
+    places = {"hostname": "HOST", "port": "PORT", "username": "USER", "password": "PASSWORD", "db_name": "DATABASE"}
+    database = {key: {"env": f"FLOE_POSTGRES_{name}"} for key, name in places.items()}
+    file.write_text(json.dumps({"telemetry": {"enabled": False}, "storage": {"postgres": {"postgres_db": database}}}))
     return f"--volume={readable(file)}:/opt/dagster/dagster_home/dagster.yaml:ro"
 
 
@@ -66,7 +67,8 @@ def test_what_a_shell_starts_is_checked_too(dagster: Podman, command: str, insta
     """As the chart starts them: past the image's entry point."""
     entry = ("--entrypoint=", instance)
     done = dagster.run(["/bin/bash", "-c", command], {}, *entry, check=False)
-    assert (done.returncode, done.stdout.splitlines()[0]) == (2, "floe: FLOE_STORAGE is not set")
+    assert done.returncode == 2
+    assert done.stdout.startswith("floe: FLOE_POSTGRES_HOST, FLOE_POSTGRES_PORT, ")
     done = dagster.run(["/bin/bash", "-c", command], {}, "--entrypoint=", check=False)
     assert done.returncode == 2
     assert "cannot read /opt/dagster/dagster_home/dagster.yaml" in done.stdout
@@ -102,11 +104,11 @@ def test_it_makes_up_a_batch(dagster: Podman) -> None:
     assert dagster.run(["python", "-c", program], {}).stdout == f"{here}\n"
 
 
-def test_webserver_and_daemon_on_a_read_only_root(dagster: Podman, instance: str) -> None:
+def test_webserver_and_daemon_on_a_read_only_root(dagster: Podman, instance: str, postgres: Postgres) -> None:
     (port,) = free_ports(1)
     with dagster.started(
         ["/bin/bash", "-c", f"dagster-webserver -h 127.0.0.1 -p {port} --empty-workspace"],
-        STORAGE,
+        postgres.env,
         "--entrypoint=",
         instance,
     ) as webserver:
@@ -118,11 +120,11 @@ def test_webserver_and_daemon_on_a_read_only_root(dagster: Podman, instance: str
     assert code in (0, 143)
     with dagster.started(
         ["/bin/bash", "-c", "dagster-daemon run --empty-workspace"],
-        STORAGE,
+        postgres.env,
         "--entrypoint=",
         instance,
     ) as daemon:
-        ready = daemon.until(lambda: daemon.exec("healthy").returncode == 0, 240)
+        ready = daemon.until(lambda: daemon.exec("healthy").returncode == 0, 120)
         code, took = daemon.stop(30)
     print(f"daemon healthy after {ready:.1f} s, ended by SIGTERM after {took:.1f} s with {code}")
     assert code in (0, 143)
