@@ -162,8 +162,10 @@ def test_an_image_that_does_not_start_is_named_while_the_old_pods_serve(argocd: 
 def test_one_argocd_for_all_makes_an_application_of_every_folder_and_prod_waits_for_a_person(argocd: Following) -> None:
     """In the place of dev's own: dev goes on, prod is compared and not applied, a new folder comes up by itself."""
     before = argocd.ready_pods()
+    # It heals what a hand changes, and so itself.
+    argocd.kubectl("delete", "application", "floe-cluster", f"--namespace={ARGOCD}")
+    assert argocd.ready_pods() == before
     argocd.bootstrap("all/argocd", *BOOTSTRAP)
-    # Until it has seen that it is another one, the bootstrap heals what it was.
     argocd.wait(lambda: well(argocd, "floe-cluster") and _path(argocd, "floe-cluster") == "clusters/all/argocd", 120)
     _look_at_folders(argocd)
     argocd.wait(lambda: application(argocd, "floe-prod").get("sync", {}).get("status") == "OutOfSync", 120)
