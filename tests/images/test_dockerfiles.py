@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from floe.errors import FloeError
 from floe.tools import resolve
-from images.build import ROOT
+from images.build import ROOT, builder
 
 DOCKERFILES = sorted(ROOT.glob("images/*/Dockerfile")) + sorted(ROOT.glob("tests/images/lookalikes/*/Dockerfile"))
 
@@ -18,6 +20,15 @@ DOCKERFILES = sorted(ROOT.glob("images/*/Dockerfile")) + sorted(ROOT.glob("tests
 def test_hadolint_finds_nothing(file: object) -> None:
     done = subprocess.run([resolve("hadolint"), str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_base_that_cannot_be_pulled_is_named_with_the_ways_to_get_it(tmp_path: Path) -> None:
+    base = "127.0.0.1:9/nowhere:1"
+    (tmp_path / "Dockerfile").write_text(f"FROM {base}\n")
+    with pytest.raises(FloeError, match="build failed") as raised:
+        builder().call("build", str(tmp_path))
+    assert base in raised.value.hint
+    assert "buildah pull docker-archive:FILE" in raised.value.hint
 
 
 def pins(lock: str) -> dict[str, str]:

@@ -78,6 +78,15 @@ class Built:
     layers: list[tuple[int, str]]
 
 
+_PULLED = re.compile(r"(?:initializing source docker://|failed to resolve source metadata for )(\S+?):?\s")
+"""What engines say of a base that they could not pull."""
+_LOADED: dict[Engine, str] = {
+    "docker": "docker load --input FILE",
+    "podman": "podman load --input FILE",
+    "buildah": "buildah pull docker-archive:FILE",
+}
+
+
 @dataclass(frozen=True)
 class Builder:
     """A container engine, and the options that this machine needs on every call and on every build."""
@@ -98,10 +107,13 @@ class Builder:
             raise FloeError(f"{self.engine} {arguments[0]} did not end within {_SECONDS} s") from None
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it says nothing"]
-            raise FloeError(
-                f"{self.engine} {arguments[0]} failed: {lines[-1].strip()}",
-                "\n".join(lines[-15:-1]) or "try it by hand",
-            )
+            remedy = "\n".join(lines[-15:-1]) or "try it by hand"
+            if base := _PULLED.search(done.stderr):
+                remedy = (
+                    f"reach the registry of {base[1]}, or `{self.engine} login` to it, or give {self.engine} the image"
+                )
+                remedy += f" from a file (`{_LOADED[self.engine]}`)"
+            raise FloeError(f"{self.engine} {arguments[0]} failed: {lines[-1].strip()}", remedy)
         return done.stdout
 
     def build(self, image: Image, tag: str, arguments: dict[str, str], reference: str = "") -> Built:
