@@ -86,6 +86,8 @@ def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
     comment = "# for all of Dagster: base/charts/transformers/dagster.yaml copies it"
     assert changed_lines(newer, done["commit"]) == [f"-      tag: 0.1.0 {comment}", f"+      tag: {TAG} {comment}"]
     assert f"Promoted-From: dev {head}" in git(newer, "show", "--format=%B", "--no-patch", done["commit"])
+    files = git(newer, "show", "--format=", "--name-only", done["commit"], "--", "charts").splitlines()
+    assert sorted(done["charts"]) == sorted(dry["charts"]) == sorted(files) != []
     assert [one["versions"] for one in status(newer)["staging"]["behind"]] == [1]
 
     git(newer, "merge", "--quiet", "--ff-only", done["branch"])
@@ -270,12 +272,15 @@ def test_people_see_what_they_need(newer: Path) -> None:
     lines = floe(newer, "promote", "dev", "staging", "--dry-run").stdout.decode().splitlines()
     assert lines[0] == "overlays/staging/values/dagster.yaml"
     assert lines[1].strip() == "valuesInline.dagsterWebserver.image.tag: 0.1.0 → 0.2.0@sha256:abababababab"
+    assert any("charts/floe-dagster/values-staging.yaml" in line for line in lines)
     assert any(line.startswith("staging: ") and " changed, 0 added, 0 removed" in line for line in lines)
     assert lines[-1] == "a dry run: nothing is committed"
     shown = floe(newer, "status").stdout.decode()
     assert re.search(r"dagster  dagsterWebserver.image.tag +0.2.0@sha256:abababababab +0.1.0 +0.1.0", shown)
     assert "staging: 1 value differs from dev" in shown
     assert "(1 version behind)" in shown
+    images.pin("dev", "cube", TAG)
+    assert "(not committed yet)" in floe(newer, "status").stdout.decode()
 
 
 def test_a_cluster_that_does_not_answer(newer: Path, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class Promotion:
     plan: carried.Plan
     diff: Diff | None = None
     waived: tuple[str, ...] = ()
+    charts: tuple[str, ...] = ()  # files of floe's own charts that follow
     branch: str | None = None
     commit: str | None = None
 
@@ -104,15 +105,13 @@ def promote(wish: Wish) -> Promotion:
             report = _validated(stream, wish, exported, schemas)
         _refuse(report, wish, "would not be valid")
         diff = _diff(wish.target, old, stream, head, repository)
+        say(f"{name}: charts/")
+        files_of_charts = tuple(map(str, _synchronised(exported)))
         commit = None
         if not wish.dry_run:
-            say(f"{name}: charts/")
-            files_of_charts = _synchronised(exported)
             message = _message(wish, plan, head)
-            commit = repository.commit_beside(
-                exported, [str(file) for file in (*written, *files_of_charts)], message, branch
-            )
-    return Promotion(wish, plan, diff, waived, branch, commit)
+            commit = repository.commit_beside(exported, [*map(str, written), *files_of_charts], message, branch)
+    return Promotion(wish, plan, diff, waived, files_of_charts, branch, commit)
 
 
 def _check_order(wish: Wish) -> None:
@@ -189,7 +188,7 @@ def _refuse(report: Report, wish: Wish, words: str) -> None:
         f"{report.environment} {words}: {count} finding{'s' * (count != 1)} of floe-validate",
         "mend them, commit, promote again" + ("" if wish.reason else "; in an emergency: --allow-unproven --reason …")
         if report.environment == wish.source
-        else f"mend overlays/{wish.target} first, in a commit of its own",
+        else f"mend overlays/{wish.target} first, or overlays/{wish.source} where it comes from there; then commit",
     )
 
 
@@ -228,6 +227,8 @@ def show(promotion: Promotion) -> None:
         for change in promotion.plan.changes:
             if change.file == file:
                 out.print(f"  {change}", markup=False)
+    if promotion.charts:
+        out.print(f"with it, as floe charts sync writes them: {', '.join(promotion.charts)}", markup=False)
     print()
     formats.text(promotion.diff)
     for code in promotion.waived:
@@ -249,6 +250,7 @@ def as_json(promotion: Promotion) -> None:
             "changes": [asdict(change) for change in promotion.plan.changes],
             "absent": promotion.plan.absent,
             "waived": promotion.waived,
+            "charts": promotion.charts,
             "branch": promotion.branch if promotion.commit else None,
             "commit": promotion.commit,
             "diff": promotion.diff.model_dump() if promotion.diff else None,

@@ -20,7 +20,8 @@ from floe.validate.stream import LeftOut
 class Behind:
     """One value that the environment before has otherwise.
 
-    `versions`: how many it has had since it had this one; None where it never had it, or that cannot be told.
+    `versions`: how many it has had by its commits since it had this one; None where it never had it, or that cannot be
+    told.
     """
 
     file: str
@@ -94,11 +95,16 @@ def show(found: Sequence[Status], live: dict[str, Live] | None = None) -> None:
     for one in found:
         out.print(_line(one))
         for item in one.behind:
-            age = "" if item.versions is None else f" ({item.versions} version{'s' * (item.versions != 1)} behind)"
-            change = f"{carried.shortened(item.here)} → {carried.shortened(item.there)}{age}"
+            change = f"{carried.shortened(item.here)} → {carried.shortened(item.there)}{_age(item.versions)}"
             out.print(f"    {escape(_label(item.file, item.place))}  {escape(change)}")
         if live and one.environment in live:
             live[one.environment].show(out)
+
+
+def _age(versions: int | None) -> str:
+    if versions is None:
+        return ""
+    return f" ({versions} version{'s' * (versions != 1)} behind)" if versions else " (not committed yet)"
 
 
 def _table(found: Sequence[Status]) -> Iterator[str]:
