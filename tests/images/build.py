@@ -1,8 +1,9 @@
 """Builds the production images with buildah where nothing can be pulled, on look-alikes of their bases.
 
-`python tests/images/build.py` prints an archive a line, each a docker-archive under the name that the manifests use, as
-`ctr images import` takes it. Everything lies in the cache folder, and an archive is made anew only when something it is
-made of changed. The look-alikes of other images that pods need lie in `lookalikes/`, and each says that it is one.
+`PYTHONPATH=tests python tests/images/build.py` prints an archive a line, each a docker-archive under the name that the
+manifests use, as `ctr images import` takes it. Everything lies in the cache folder, and an archive is made anew only
+when something it is made of changed. The look-alikes of other images that pods need lie in `lookalikes/`, and each says
+that it is one.
 """
 
 from __future__ import annotations
