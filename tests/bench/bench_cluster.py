@@ -60,5 +60,5 @@ def _starts(one: Deployed) -> dict[str, int]:
 def _idle(one: Deployed) -> dict[str, object]:
     return {
         f"idle, MiB of {requested} requested: {name}": round(used)
-        for name, (used, requested) in sorted(one.memory().items())
+        for name, (used, requested) in sorted(one.idle().items())
     }

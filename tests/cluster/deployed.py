@@ -149,7 +149,7 @@ class Deployed:
             (one["podRef"]["namespace"], one["podRef"]["name"]): one["memory"]["workingSetBytes"] / 2**20
             for summary in summaries
             for one in summary["pods"]
-            if "memory" in one
+            if one.get("memory", {}).get("workingSetBytes")  # the kubelet says 0 of what it did not look at yet
         }
         found = {}
         for pod in self.pods("!job-name"):
@@ -158,6 +158,11 @@ class Deployed:
                 requested = sum(_mib(one["resources"]["requests"]["memory"]) for one in containers)
                 found[name] = (used[self.namespace, name], requested)
         return found
+
+    def idle(self) -> dict[str, tuple[float, int]]:
+        """The same once every pod is measured, which takes the kubelet a while."""
+        wait_for(lambda: len(self.memory()) == len(self.pods("!job-name")), 60)
+        return self.memory()
 
     def warnings(self) -> list[str]:
         """What the cluster complained of: object, reason and message of each."""
