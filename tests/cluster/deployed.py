@@ -174,7 +174,12 @@ class Deployed:
 
     def why(self) -> str:
         """What keeps pods from being ready: a line each, and the last lines of the log of one that ended."""
-        lines = []
+        lines = [
+            f"{node['metadata']['name']}: {one['message']}"  # a full disk, which pods call a taint
+            for node in self.kubectl.get("nodes")
+            for one in node["status"]["conditions"]
+            if one["type"].endswith("Pressure") and one["status"] == "True"
+        ]
         for pod in self.pods():
             name, status = pod["metadata"]["name"], pod["status"]
             lines += [

@@ -8,12 +8,14 @@ network, is everything else (`cluster.inside`). When the keeper goes, the kernel
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -162,17 +164,28 @@ class Node:
     def load(self, archives: Iterable[Path]) -> None:
         """Bring images in from docker-archives; those that are there already stay."""
         with progress(f"node {self.name}: images") as say:
+            there = set(inside.ctr(self.folder, "images", "list", "--quiet").stdout.split())
             for archive in archives:
                 status = archive.stat()
                 mark = self.folder / "images" / f"{archive.stem}.loaded"
                 stamp = f"{status.st_mtime_ns} {status.st_size}"
-                if mark.is_file() and mark.read_text() == stamp:
+                known = mark.read_text().splitlines() if mark.is_file() else []
+                if known[:1] == [stamp] and known[1:] and there.issuperset(known[1:]):  # a full disk loses images
                     continue
                 say(f"node {self.name}: {archive.stem}")
                 done = inside.ctr(self.folder, "images", "import", str(archive))
                 if done.returncode:
                     raise FloeError(f"containerd does not take {archive}: {done.stderr.strip()}")
-                mark.write_text(stamp)
+                mark.write_text("\n".join([stamp, *_names(archive)]))
+
+
+def _names(archive: Path) -> list[str]:
+    """Under which names a docker-archive brings images."""
+    with tarfile.open(archive) as content:
+        manifest = content.extractfile("manifest.json")
+        if manifest is None:
+            raise FloeError(f"{archive} is no docker-archive", "remove it: it is made anew")
+        return [name for image in json.load(manifest) for name in image["RepoTags"]]
 
 
 def load_into_kind(name: str, archives: Iterable[Path]) -> None:

@@ -15,10 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster import node
+import debian
+from cluster import inside, node
 from cluster.deployed import Deployed, wait_for
 from cluster.kubectl import Kubectl
 from floe.errors import FloeError
+from images.build import archives
 from servers import HOST
 
 SPARE = node.Node("spare")
@@ -49,6 +51,18 @@ def traces() -> list[str]:
     ]
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(SPARE.folder) in line]
     return [*processes, *mounts, *map(str, SPARE.cgroups())]
+
+
+def test_an_image_that_a_full_disk_took_is_loaded_again() -> None:
+    if debian.absent(debian.BUILDER):
+        pytest.skip(f"no images: {debian.remedy(debian.BUILDER)}")
+    made = archives(["busybox"])
+    name = "docker.io/library/busybox:1.28"
+    with node.node("spare") as one:
+        for _ in range(2):
+            one.load(made)
+            assert name in inside.ctr(one.folder, "images", "list", "--quiet").stdout.split()
+            assert inside.ctr(one.folder, "images", "remove", "--sync", name).returncode == 0
 
 
 @pytest.mark.parametrize("whom", ["harness", "keeper"])

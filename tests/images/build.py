@@ -177,7 +177,8 @@ def build(name: str) -> images.Built:
 
 
 def _forget(engine: images.Builder, name: str) -> None:
-    """Drop what earlier builds of an image left, but for steps that the next build may start from."""
+    """Drop what builds of an image left, but for steps that the next build may start from."""
+    engine.call("rm", "--all")  # containers of stages, which stay mounted
     mark, current = _marked(name).rpartition(":")[0], _marked(name)
     for image in json.loads(engine.call("images", "--all", "--json")):
         names = image["names"] or []
