@@ -17,7 +17,7 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz schemas lint types format bench lock clean
+.PHONY: help setup demo test test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz schemas lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,7 +31,11 @@ demo: setup ## render, validate, preflight, then live data up to Cube (ARGS=--on
 	@exec $(BIN)/floe demo $(ARGS)
 
 test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" is handed to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not built" $(ARGS)
+
+test-built: setup ## the integration tests of Helm 3 and an OCI registry, which Go compiles (ARGS as for test)
+	@! command -v go >/dev/null || $(BIN)/floe tools --get helm3 registry
+	@$(BIN)/python -m pytest -m built tests/integration $(ARGS)
 
 # Built here and not by the first test that needs them, so that one sees how far the build is.
 test-cluster: setup ## the overlays against a real Kubernetes API server and, as root, as running pods (ARGS as for test)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import built
 import servers
 from floe import charts, repo, tools
 from forks import commit, git
@@ -17,10 +18,10 @@ from helm import Helm
 from rendering import ROOT, Tree, copy_repository
 
 NO_MIRROR = "no chart mirror: set FLOE_CHART_MIRROR to a folder with the upstream charts"
-CANNOT_BE_HAD = ("no chart mirror", "no API server", "no node", "no images", "no Helm")
+CANNOT_BE_HAD = ("no chart mirror", "no API server", "no node", "no images", "no Helm", "no registry")
 """Beginnings of reasons that excuse a skip in CI: a chart repository is not reached from everywhere, and
 kube-apiserver is neither on PATH everywhere nor can it be built without Go. A node needs root on Linux, and images need
-a builder's programs where nothing can be pulled. Helm 3 beside Helm 4 is built with Go as well."""
+a builder's programs where nothing can be pulled. Helm 3 beside Helm 4 and an OCI registry are built with Go as well."""
 REQUIRED = ("no API server", "no node", "no images")
 """Of these, what excuses nothing where FLOE_REQUIRED is true: a release of the charts was seen running."""
 
@@ -89,18 +90,17 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.O
         yield server
 
 
-@pytest.fixture(scope="session", params=[4, 3], ids=["helm4", "helm3"])
+@pytest.fixture(scope="session", params=[pytest.param(4, id="helm4"), pytest.param(3, id="helm3", marks=built.BUILT)])
 def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm 4, which floe fetches, and Helm 3."""
     wanted: int = request.param
     name = "helm" if wanted == 4 else "helm3"
-    found = tools.find(name)
-    if found is None and wanted == 3 and shutil.which("go") is None:
-        pytest.skip("no Helm 3: helm3 is not on PATH, and no Go to build it with")
-    path, version = (found or tools.get(name)).path, (found or tools.get(name)).version
-    if int(version.split(".")[0]) != wanted:
-        pytest.skip(f"no Helm {wanted}: {path} is {version}")
-    return Helm(path, wanted, tmp_path_factory.mktemp(f"helm{wanted}"))
+    if wanted == 3:
+        built.need(name, "no Helm 3")
+    found = tools.get(name)
+    if int(found.version.split(".")[0]) != wanted:
+        pytest.skip(f"no Helm {wanted}: {found.path} is {found.version}")
+    return Helm(found.path, wanted, tmp_path_factory.mktemp(f"helm{wanted}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

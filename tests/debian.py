@@ -21,8 +21,8 @@ NODE = {
     "the network's plugins": "containernetworking-plugins",
 }
 """For a Kubernetes node."""
-ARGOCD = {"redis-server": "redis-server"}
-"""For Argo CD, besides a node."""
+FORGE = {"redis-server": "redis-server", "docker-registry": "docker-registry"}
+"""For clusters that follow Git, besides a node: Argo CD's cache, and the OCI registry of floe's own chart."""
 BUILDER = {
     "buildah": "buildah",
     "skopeo": "skopeo",
@@ -55,4 +55,4 @@ def _there(program: str) -> bool:
 
 
 if __name__ == "__main__":
-    print(*absent(NODE | ARGOCD | BUILDER | RUNNER))
+    print(*absent(NODE | FORGE | BUILDER | RUNNER))

@@ -20,8 +20,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Following]:
     """A cluster and the fork that it is to follow, for one kind of controllers."""
     if reason := node.missing():
         pytest.skip(f"no node: {reason}")
-    if debian.absent(debian.BUILDER | debian.ARGOCD):
-        pytest.skip(f"no images: {debian.remedy(debian.BUILDER | debian.ARGOCD)}")
+    if debian.absent(debian.BUILDER | debian.FORGE):
+        pytest.skip(f"no images: {debian.remedy(debian.BUILDER | debian.FORGE)}")
     folder: Path = tmp_path_factory.mktemp("gitops")
     with following(folder) as one:
         _charts[:] = [f"{chart} ({'stand-in' if chart.is_stand_in() else 'upstream'})" for chart in one.fork.pulled()]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pyrage.x25519 import Identity
 
 from floe import repo, tools, yamlio
 from forks import commit, edit, floe, git
@@ -22,8 +23,7 @@ NAME = "floe-postgres"
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A person's settings folder, and no key of anybody else."""
-    for tool in ("sops", "age-keygen"):
-        tools.resolve(tool)
+    tools.resolve("sops")
     return {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("home")), "SOPS_AGE_KEY_FILE": os.devnull}
 
 
@@ -75,7 +75,7 @@ def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) 
     assert "sops" not in opened
     other = key.with_name("other.agekey")
     other.unlink(missing_ok=True)
-    subprocess.run([tools.resolve("age-keygen"), "-o", other], check=True, capture_output=True)
+    other.write_text(str(Identity.generate()))
     assert decrypt(file, other).returncode != 0
 
     # Without a key all renders, and floe-validate takes what is encrypted and nothing else.
@@ -169,7 +169,7 @@ def test_a_key_that_is_lost_or_another_one(fork: Path, home: dict[str, str], tmp
     assert b"but its key is not at" in done.stderr
     assert not (tmp_path / "b.agekey").exists()
     key.rename(tmp_path / "kept")
-    subprocess.run([tools.resolve("age-keygen"), "-o", key], check=True, capture_output=True)
+    key.write_text(str(Identity.generate()))
     done = floe(fork, "secrets", "init", "dev", "--key", str(key), **home)
     assert b"is not the one that .sops.yaml names" in done.stderr
     assert (fork / ".sops.yaml").read_text() == config

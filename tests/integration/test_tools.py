@@ -121,33 +121,37 @@ def test_every_pin_has_hashes() -> None:
                 assert "--hash=sha256:" in sources.pins()[source.name].block
 
 
-def wrappers() -> list[sources.GoWrapper]:
-    return [one for tool in tools.TOOLS.values() for one in tool.sources if isinstance(one, sources.GoWrapper)]
+def servers() -> list[sources.GoServers]:
+    return [one for tool in tools.TOOLS.values() for one in tool.sources if isinstance(one, sources.GoServers)]
 
 
-@pytest.mark.parametrize("wrapper", wrappers(), ids=lambda one: one.path)
-def test_wrapper_module_builds_what_the_table_says(wrapper: sources.GoWrapper) -> None:
-    module = (wrapper._root() / "go.mod").read_text()
-    commands = re.findall(r"^(?:tool |\t)(\S+)$", module, re.MULTILINE)  # lines of requirements hold a version too
-    assert wrapper.path in [sources.GoModule(command, "").path for command in commands]
-    assert f"{wrapper.module} v{wrapper._version(wrapper.module)}" in module
+def test_the_module_of_servers_holds_the_commands_of_the_table_and_no_others() -> None:
+    module = (sources.SERVERS / "go.mod").read_text()
+    listed = re.findall(r"^\t(\S+)$", module, re.MULTILINE)  # lines of requirements hold a version too
+    assert sorted(listed) == sorted({command for one in servers() for command in one.commands})
+
+
+@pytest.mark.parametrize("server", servers(), ids=lambda one: one.path)
+def test_a_build_makes_the_program_of_the_table(server: sources.GoServers) -> None:
+    assert server.path in [sources.GoModule(command, "").path for command in server.commands]
+    assert sources.required(server.module)
 
 
 def test_kubernetes_is_of_one_release() -> None:
     """The servers, the libraries they are built with, and the schemas that floe-validate takes by default."""
-    (wrapper,) = {(one.folder, one.module): one for one in wrappers() if one.folder == "kubernetes"}.values()
-    version = wrapper._version(wrapper.module)
+    version = sources.required("k8s.io/kubernetes")
     assert version.startswith(f"{RELEASE}.")
-    replaced = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", (wrapper._root() / "go.mod").read_text())
+    replaced = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", (sources.SERVERS / "go.mod").read_text())
     assert len(replaced) > 20
     assert {f"1.{minor}" for minor in replaced} == {version}
 
 
 def test_controllers_are_of_the_releases_whose_definitions_we_have() -> None:
     defined = {one.module: one.version for found in crds.CONTROLLERS.values() for one in found}
-    built = {one.module: f"v{one._version(one.module)}" for one in wrappers() if one.module in defined}
+    commands = {command for one in servers() for command in one.commands}
+    built = {module for module in defined if any(command.startswith(module) for command in commands)}
     assert len(built) == 4
-    assert built.items() <= defined.items()
+    assert {module: f"v{sources.required(module)}" for module in built}.items() <= defined.items()
 
 
 def test_a_program_in_go_that_does_not_say_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +170,6 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypa
     go = program(tmp_path / "bin", "go", "go: downloading a.example/b v1.0.0\n./main.go:1:1: this does not compile", 1)
     monkeypatch.setenv("PATH", f"{go.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    wrapper = wrappers()[0]
     with pytest.raises(FloeError, match="this does not compile"):
-        wrapper.get()
+        servers()[0].get()
     assert [path.suffix for path in (tmp_path / "floe" / "tools").iterdir()] == [".lock"]

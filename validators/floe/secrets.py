@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from floe import console, repo, tools, yamlio
+from pyrage import IdentityError
+from pyrage.x25519 import Identity
+
+from floe import console, repo, yamlio
 from floe.charts import packaged
 from floe.contract.model import load
 from floe.contract.platform import Platform
@@ -16,6 +19,7 @@ from floe.errors import FloeError
 from floe.validate.objects import mappings, text
 
 _RECIPIENT = re.compile(r"age1[0-9a-z]{58}")
+_PRIVATE = "AGE-SECRET-KEY-"
 _RULES = "creation_rules:\n"
 _HEAD = f"""\
 # For whom SOPS encrypts what: one rule an environment, which `floe secrets init` adds.
@@ -137,31 +141,27 @@ def _with_rule(config: Path, environment: str, recipient: str) -> str:
 
 
 def _make_key(place: Path) -> Path:
-    """A new key that nobody but its owner can read; an existing file is never written to."""
-    made = _age_keygen()
-    if made.returncode:
-        raise FloeError(f"age-keygen failed: {made.stderr.strip()}", "floe tools age-keygen says which one it is")
+    """Write a new key, as `age-keygen -o` does, that nobody but its owner can read. An existing file stays."""
+    key = Identity.generate()
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise FloeError(f"cannot write {place}: {error.strerror}", "name another place: --key FILE") from None
     with os.fdopen(descriptor, "w") as file:
-        file.write(made.stdout)
+        file.write(f"# created: {now}\n# public key: {key.to_public()}\n{key}\n")
     return place
 
 
 def _recipient(place: Path) -> str:
-    done = _age_keygen("-y", str(place))  # what it says of a file that it cannot read may quote it
-    found = _RECIPIENT.search(done.stdout)
-    if done.returncode or found is None:
-        raise FloeError(f"{place} holds no age key that can be read", "name the right file: --key FILE")
-    return found[0]
-
-
-def _age_keygen(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(tools.resolve("age-keygen")), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
+    """The public half of the first key in a file. The error does not quote the file, which may hold a secret."""
+    try:
+        lines = place.read_text().splitlines()
+        key = next(line for line in lines if line.startswith(_PRIVATE))
+        return str(Identity.from_str(key.strip()).to_public())
+    except (OSError, UnicodeDecodeError, StopIteration, IdentityError):
+        raise FloeError(f"{place} holds no age key that can be read", "name the right file: --key FILE") from None
 
 
 def show(prepared: Prepared) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import built
 import servers
 from chart_repository import (
     NAMES,
@@ -54,6 +55,7 @@ def upstream(checkout: Path, packages: Path, tmp_path: Path, monkeypatch: pytest
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[str]:
     """An OCI registry on loopback that holds the charts."""
+    built.need("registry", "no registry")
     with servers.registry(tmp_path_factory.mktemp("registry")) as host:
         for archive in sorted(packages.glob("*.tgz")):
             helm("push", archive, f"oci://{host}/mirrored/charts", "--plain-http", cwd=packages)

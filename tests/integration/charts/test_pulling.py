@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from built import BUILT
 from chart_repository import (
     FLOE,
     NAMES,
@@ -133,6 +134,7 @@ def test_a_mirror_by_url_keeps_its_credentials_to_itself(checkout: Path, upstrea
 
 
 @pytest.mark.usefixtures("upstream")
+@BUILT
 def test_a_mirror_that_is_a_registry(checkout: Path, packages: Path, registry: str) -> None:
     assert set(lock(mirror=registry).values()) == {"locked"}
     assert sources(registry) == {"mirror"}
@@ -146,6 +148,7 @@ def test_a_mirror_that_is_a_registry(checkout: Path, packages: Path, registry: s
     assert "cannot pull the chart cube 3.3.0 from oci://" in done.stderr
 
 
+@BUILT
 def test_a_registry_as_the_public_repository(checkout: Path, upstream: Upstream, registry: str) -> None:
     shutil.rmtree(upstream.folder)
     point_at(checkout, registry)

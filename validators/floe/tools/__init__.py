@@ -1,7 +1,7 @@
 """The one resolver of command-line tools: PATH, else a pinned package of a registry, else a build of its Go module.
 
 What it fetches lies in the cache folder outside the checkout, so a fresh clone finds it again. Adding a tool is one
-entry in `table` (and, for a package, a line in packages.in; for a command of a wrapper module, `go get -tool` there).
+entry in `table` (and, for a package, a line in packages.in; for a server that Go builds, `go get -tool` in servers/).
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ def find(name: str) -> Found | None:
     for pattern in tool.also:
         folders += sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)
     for folder in folders:
-        if found := _probe(tool, folder / tool.name, "PATH"):
-            return found
+        for program in (tool.name, *tool.aliases):
+            if found := _probe(tool, folder / program, "PATH"):
+                return found
     for source in tool.sources:
         kind: Literal["package", "go"] = "package" if isinstance(source, Package) else "go"
         if source.where().is_dir() and (found := _probe(tool, source.where() / source.path, kind)):

