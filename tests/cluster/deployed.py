@@ -32,6 +32,8 @@ LOCATION, JOB = "ecommerce", "pipeline"
 BATCH_ID, BATCH_AT = "floe/batch-id", "floe/batch-at"  # tags of ecommerce.raw
 AT = "2026-01-05T12:00:00+00:00"
 """The moment that batches launched by a test are generated for."""
+TICK_MINUTES = 2
+"""Between ticks of the environments that tests of a running platform look at."""
 _USER = "floe"
 _CUBE = """
 import json, sys
@@ -49,6 +51,7 @@ class Deployed:
     kubectl: Kubectl  # in its namespace
     folder: Path  # where it is built
     url: str = ""  # of a proxy to the cluster's API
+    cron: str = ""  # of the pipeline's schedule; empty for the overlay's own
 
     @property
     def namespace(self) -> str:
@@ -96,7 +99,7 @@ class Deployed:
         return done.stdout
 
     def artifacts(self) -> CompiledArtifacts:
-        """What the overlay holds, with the changes of the tests' platform.yaml.
+        """What the overlay holds, with the changes of the tests' platform.yaml and schedule.
 
         A part that is of another kind there takes the other's place; of any other, the fields named.
         """
@@ -105,6 +108,8 @@ class Deployed:
         changes = load_file(repo.root() / OVERLAY / self.environment / "platform.yaml")
         for part, fields in changes.items():
             platform[part] = fields if {"kind", "target"} & set(fields) else platform[part] | fields
+        if self.cron:
+            value["apps"][LOCATION]["app"]["pipeline"]["schedule"]["cron"] = self.cron
         return CompiledArtifacts.model_validate(value)
 
     def apply(self) -> str:
@@ -262,9 +267,9 @@ def wait_for(done: Callable[[], Any], seconds: float, what: Callable[[], str] = 
     return time.monotonic() - started
 
 
-def environment(name: str, kubectl: Kubectl, folder: Path, url: str = "") -> Deployed:
+def environment(name: str, kubectl: Kubectl, folder: Path, url: str = "", cron: str = "") -> Deployed:
     """An environment of this repository on a cluster."""
-    return Deployed(name, replace(kubectl, namespace=f"floe-{name}"), folder, url)
+    return Deployed(name, replace(kubectl, namespace=f"floe-{name}"), folder, url, cron)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def release(
     env = {"KUBECONFIG": str(cluster.kubeconfig)} if cluster.kubeconfig else {}
     with proxied(cluster) as url:
         one = Installed(
-            "dev", replace(cluster, namespace="floe-dev"), folder, url, Helm(found.path, 4, folder / "home", env)
+            "dev", replace(cluster, namespace="floe-dev"), folder, url, helm=Helm(found.path, 4, folder / "home", env)
         )
         missing = one.do(*map(str, one.release("install", RELEASE, "--dry-run=server")))
         assert missing.returncode == 0, missing.stderr  # there is no namespace yet that could lack anything

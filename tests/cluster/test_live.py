@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster.deployed import LOCATION, Deployed, wait_for
-from floe import cube, repo
+from floe import cube
 
 Note = Callable[[str, float], None]
 
@@ -99,8 +99,7 @@ def test_the_code_location_loads_its_artifacts(live: Deployed) -> None:
     assert live.dagster.schedules(LOCATION) == {"ticks": "RUNNING"}
     pods = live.pods("component=user-deployments")
     mounted = live.kubectl("exec", pods[0]["metadata"]["name"], "--", "cat", "/etc/floe/CompiledArtifacts.json")
-    committed = json.loads(repo.artifacts_file(live.environment).read_bytes())
-    assert json.loads(mounted)["apps"] == committed["apps"]
+    assert json.loads(mounted) == json.loads(live.artifacts().text())
 
 
 def test_cube_refuses_who_has_no_token(live: Deployed) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cluster.deployed import BATCH_ID, Deployed, wait_for
+from cluster.deployed import BATCH_ID, TICK_MINUTES, Deployed, wait_for
 from floe.errors import FloeError
 
 pytestmark = pytest.mark.parametrize("live", ["dev"], indirect=True)
@@ -136,7 +136,7 @@ def test_artifacts_of_another_version_are_named(live: Deployed) -> None:
 def test_a_tick_survives_its_daemon(live: Deployed) -> None:
     """The daemon's pod is deleted the moment a tick is due: the tick's batch comes, once."""
     now = datetime.now(UTC)
-    at = (now + timedelta(minutes=5 - now.minute % 5)).replace(second=0, microsecond=0)
+    at = (now + timedelta(minutes=TICK_MINUTES - now.minute % TICK_MINUTES)).replace(second=0, microsecond=0)
     time.sleep((at - datetime.now(UTC)).total_seconds())
     batch = at.isoformat()
     wait_for(lambda: live.dagster.runs({BATCH_ID: batch}) or datetime.now(UTC) > at + timedelta(seconds=3), 30)
@@ -162,7 +162,7 @@ def test_every_tick_brought_its_batch_once(live: Deployed) -> None:
     def shown() -> dict[str, int]:
         return {tick: count for tick, count in live.orders_by_batch().items() if tick in ticks}
 
-    wait_for(lambda: shown() == wanted, 300 + 120, lambda: f"{shown()} in place of {wanted}")
+    wait_for(lambda: shown() == wanted, 60 * TICK_MINUTES + 120, lambda: f"{shown()} in place of {wanted}")
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -17,8 +16,6 @@ from floe.validate.schema import Schemas
 from policy_examples.builders import Json, named, pod
 from policy_examples.waivers import REASON, SOON, waiving
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "08-findings.md"
 WAIVED = waiving("FLOE010", f"until {SOON}: {REASON}")
 WRONG = named("ConfigMap", "c", data={"port": 8080, "password": "hunter2"})
 
@@ -96,13 +93,3 @@ def test_an_origin_is_a_file_of_the_repository(capsys: pytest.CaptureFixture[str
         assert {finding.file for finding in found.findings} == {file}
         output.github([found])
         assert capsys.readouterr().out.startswith(f"::error file={file or 'overlays/prod/kustomization.yaml'},title=")
-
-
-@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.code)
-def test_the_page_explains_every_code(policy: Any) -> None:
-    assert f"\n## {output.explanation(policy)}" in PAGE.read_text()
-
-
-def test_the_page_explains_nothing_else() -> None:
-    headings = [line.split()[1] for line in PAGE.read_text().splitlines() if line.startswith("## FLOE")]
-    assert headings == [policy.code for policy in POLICIES]
