@@ -17,7 +17,7 @@ endif
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz schemas lint types format bench lock clean
+.PHONY: help setup demo test test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz truth schemas lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -62,8 +62,12 @@ test-engines: setup ## the pipeline on Trino (ARGS as for test)
 test-images: setup ## the production images, built with buildah on look-alike bases (ARGS as for test)
 	@$(BIN)/python -m pytest tests/images $(ARGS)
 
-fuzz: setup ## more than 100,000 inputs that try to break floe-validate (ARGS as for test)
-	@FLOE_FUZZ=30 $(BIN)/python -m pytest tests/property/test_validate_robust.py tests/property/test_yaml_block.py $(ARGS)
+fuzz: setup ## the property tests with 30 times as many random inputs, others in each run (ARGS as for test)
+	@FLOE_FUZZ=30 $(BIN)/python -m pytest tests/property $(ARGS)
+
+truth: setup ## the verdict of floe-validate against a real API server's on 20,000 random objects (needs Go)
+	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver
+	@FLOE_TRUTH=20000 $(BIN)/python -m pytest tests/cluster/test_schema_truth.py $(ARGS)
 
 schemas: $(STAMP) ## derive the schemas of floe-validate anew from what upstream publishes (needs Go)
 	@$(BIN)/python -m floe.schemas.derive

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import built
+import fuzz  # noqa: F401 # loads hypothesis' profile before any test is read
 import servers
 from floe import charts, repo, tools
 from forks import commit, git

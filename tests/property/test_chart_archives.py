@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from floe.charts import Chart, archives
 from floe.errors import FloeError
+from fuzz import inputs
 
 CHART = Chart("dev", "cube", "1.2.3", "https://charts.example", Path())
 
@@ -59,7 +60,7 @@ def test_a_good_archive_unpacks() -> None:
 
 
 @given(DAMAGED | STRANGE)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 def test_a_damaged_archive_is_a_sentence(content: bytes) -> None:
     with suppress(FloeError):
         unpack(content)

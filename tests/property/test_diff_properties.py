@@ -14,6 +14,7 @@ from floe.diff import formats
 from floe.diff.compare import compare
 from floe.diff.model import Comparison, ObjectChange, Report
 from floe.validate.objects import Object
+from fuzz import inputs
 
 MIRRORED = {"added": "removed", "removed": "added", "changed": "changed", "reordered": "reordered"}
 SECRET = secrets.token_hex(16)
@@ -58,14 +59,14 @@ def report(changes: Sequence[ObjectChange]) -> Report:
     return Report(uncommitted=False, environments=(one,))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=inputs(200), deadline=None)
 @given(sets())
 def test_nothing_differs_from_itself(objects: list[Object]) -> None:
     copies = [Object("", 2, 7, json.loads(json.dumps(item.value))) for item in objects]
     assert compare(objects, copies) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(sets(), sets())
 def test_both_directions_say_the_same(base: list[Object], head: list[Object]) -> None:
     there, back = compare(base, head), compare(head, base)
@@ -75,7 +76,7 @@ def test_both_directions_say_the_same(base: list[Object], head: list[Object]) ->
     assert sum(len(change.fields) == 0 for change in there) == sum(len(change.fields) == 0 for change in back)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(trees, trees)
 def test_two_values_differ_where_they_do(old: Any, new: Any) -> None:
     def objects(spec: Any) -> list[Object]:
@@ -90,7 +91,7 @@ def test_two_values_differ_where_they_do(old: Any, new: Any) -> None:
             assert json.dumps(field.old) != json.dumps(field.new) or field.change in ("added", "removed")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=inputs(300), deadline=None)
 @given(st.data(), sets(), sets())
 def test_a_secret_is_never_shown_and_a_changed_one_always_seen(
     data: st.DataObject, base: list[Object], head: list[Object]
@@ -117,13 +118,13 @@ def _text(changes: Sequence[ObjectChange]) -> list[str]:
     return [line for change in changes for _, line in formats._lines(change, inline=True)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=inputs(200), deadline=None)
 @given(sets(), sets(), st.integers(500, 3000))
 def test_a_comment_never_passes_its_limit(base: list[Object], head: list[Object], limit: int) -> None:
     assert len(formats.markdown(report(compare(base, head)), limit)) <= limit
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=inputs(200), deadline=None)
 @given(sets(), sets())
 def test_nothing_commands_a_terminal(base: list[Object], head: list[Object]) -> None:
     for line in _text(compare(base, head)):

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from floe_synthetic import Batch, EcommerceGenerator
 from floe_synthetic.schema import arrow_schema
+from fuzz import inputs
 
-a_few = settings(max_examples=50, deadline=None)
+a_few = settings(max_examples=inputs(50), deadline=None)
 
 seeds = st.integers(min_value=-(2**63), max_value=2**64)
 shops = st.builds(

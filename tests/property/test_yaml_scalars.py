@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from floe import tools, yamlio
 from floe.errors import FloeError
 from floe.tools import sources
+from fuzz import inputs
 
 HEAD = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: x}\nspec:\n"
 PIECES = (
@@ -92,7 +93,7 @@ def same(left: Any, right: Any) -> bool:
     return float(left) == float(right) if all(numbers) else type(left) is type(right) and left == right
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=inputs(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(looking_like_something | anything, min_size=1, max_size=60))
 def test_a_scalar_is_what_kubectl_reads(kubectl: Kubectl, scalars: list[str]) -> None:
     taken = [scalar for scalar in scalars if ours([scalar]) is not None]
