@@ -14,10 +14,13 @@ ifneq ($(PIP_INDEX),)
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX)
 endif
 
+# Many CI images set this. Each process would then compile anew what it imports, which takes Dagster and dbt five seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz truth schemas lint types format bench lock clean
+.PHONY: help setup demo test servers test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz truth schemas lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +39,9 @@ test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" i
 test-built: setup ## the integration tests of Helm 3 and an OCI registry, which Go compiles (ARGS as for test)
 	@! command -v go >/dev/null || $(BIN)/floe tools --get helm3 registry
 	@$(BIN)/python -m pytest -m built tests/integration $(ARGS)
+
+servers: setup ## what Go compiles for the suites below, at once: minutes the first time (nothing without Go)
+	@! command -v go >/dev/null || $(BIN)/floe tools --get kubelet coredns oauth2-proxy source-controller argocd helm3
 
 # Built here and not by the first test that needs them, so that one sees how far the build is.
 test-cluster: setup ## the overlays against a real Kubernetes API server and, as root, as running pods (ARGS as for test)
@@ -108,8 +114,6 @@ $(BIN)/uv: requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml $(BIN)/uv
 	@echo "setup: packages of requirements.lock"
-	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip sync $(QUIET) --require-hashes requirements.lock
+	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip sync $(QUIET) --compile-bytecode --require-hashes requirements.lock
 	@VIRTUAL_ENV="$$PWD/.venv" $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	@# Where PYTHONDONTWRITEBYTECODE is set, as in many CI images, every command would compile these anew.
-	@$(BIN)/python -m compileall -q .venv/lib/python3*/site-packages/{pydantic,pydantic_core,rich,typer,yaml}
 	@touch $@

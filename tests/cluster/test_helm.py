@@ -90,7 +90,7 @@ def test_a_run_on_the_compute_target(release: Release, note: Note) -> None:
     one, started = release.one, time.monotonic()
     run = one.launch("by-helm")
     assert one.dagster.follow(run, 180) == "SUCCESS", one.why()
-    wait_for(lambda: one.orders_by_batch().get("by-helm") == one.orders_in("by-helm"), 90)
+    one.wait_for_orders("by-helm", seconds=90)
     note("helm: s from launch to the rows in Cube's answer", time.monotonic() - started)
 
 
@@ -123,8 +123,7 @@ def test_an_upgrade_during_a_run_loses_nothing(release: Release, note: Note) -> 
     wait_for(lambda: one.loaded(), 60, one.why)
     assert one.dagster.follow(run, 180) == "SUCCESS", one.why()
     assert len(one.dagster.runs({"floe/batch-id": "upgraded"})) == 1
-    wait_for(lambda: one.orders_by_batch().get("upgraded") == one.orders_in("upgraded"), 90)
-    assert one.orders_by_batch()["by-helm"] == one.orders_in("by-helm")
+    one.wait_for_orders("upgraded", "by-helm", seconds=90)
 
 
 def test_rollback(release: Release, note: Note) -> None:

@@ -121,8 +121,7 @@ def test_a_run_is_a_job_and_cube_shows_its_rows(live: Deployed, note: Note) -> N
     note(f"{live.environment}: s from launch to SUCCESS", time.monotonic() - started)
     (job,) = live.kubectl.get("jobs", f"--selector=dagster/run-id={run}")
     wait_for(lambda: live.kubectl.get("job", job["metadata"]["name"])["status"].get("succeeded") == 1, 30)
-    shown = live.orders_by_batch
-    wait_for(lambda: shown().get("by-hand") == live.orders_in("by-hand"), 90, lambda: str(shown()))
+    live.wait_for_orders("by-hand", seconds=90)
     note(f"{live.environment}: s from launch to the rows in Cube's answer", time.monotonic() - started)
 
 

@@ -72,7 +72,7 @@ def test_a_drain_waits_for_a_run(live: Deployed) -> None:
         assert "disruption budget" in output
     finally:
         live.kubectl("uncordon", node)
-    wait_for(lambda: live.orders_by_batch().get("drained") == live.orders_in("drained"), 60)
+    live.wait_for_orders("drained")
 
 
 def test_a_killed_run_is_retried_once_and_no_row_is_lost_or_doubled(live: Deployed) -> None:
@@ -85,8 +85,7 @@ def test_a_killed_run_is_retried_once_and_no_row_is_lost_or_doubled(live: Deploy
     wait_for(lambda: len(live.dagster.runs({BATCH_ID: "killed"})) == 2, 60)
     (retried,) = {one.run_id for one in live.dagster.runs({BATCH_ID: "killed"})} - {run}
     assert live.dagster.follow(retried, 120) == "SUCCESS"
-    shown = live.orders_by_batch
-    wait_for(lambda: shown().get("killed") == live.orders_in("killed"), 60, lambda: str(shown()))
+    live.wait_for_orders("killed")
     assert len(live.dagster.runs({BATCH_ID: "killed"})) == 2
 
 
@@ -111,7 +110,7 @@ def test_postgresql_gone_and_back(live: Deployed) -> None:
     live.kubectl("scale", "statefulset/postgresql", "--replicas=1")
     live.wait_ready(180)
     assert live.dagster.follow(_launched(live, "after-postgresql"), 180) == "SUCCESS"
-    wait_for(lambda: live.orders_by_batch().get("after-postgresql") == live.orders_in("after-postgresql"), 60)
+    live.wait_for_orders("after-postgresql")
 
 
 def test_artifacts_of_another_version_are_named(live: Deployed) -> None:
@@ -146,7 +145,7 @@ def test_a_tick_survives_its_daemon(live: Deployed) -> None:
     for run in live.dagster.runs({BATCH_ID: batch}):
         assert live.dagster.follow(run.run_id, 180) == "SUCCESS"
     assert len(live.dagster.runs({BATCH_ID: batch})) == 1
-    wait_for(lambda: live.orders_by_batch().get(batch) == live.orders_in(batch, batch), 60)
+    live.wait_for_orders(batch, at="")
 
 
 def test_every_tick_brought_its_batch_once(live: Deployed) -> None:
@@ -157,12 +156,7 @@ def test_every_tick_brought_its_batch_once(live: Deployed) -> None:
     """
     ticks = {run.tags[BATCH_ID] for run in live.dagster.runs({"dagster/schedule_name": "ticks"})}
     assert ticks
-    wanted = {tick: live.orders_in(tick, tick) for tick in ticks}
-
-    def shown() -> dict[str, int]:
-        return {tick: count for tick, count in live.orders_by_batch().items() if tick in ticks}
-
-    wait_for(lambda: shown() == wanted, 60 * TICK_MINUTES + 120, lambda: f"{shown()} in place of {wanted}")
+    live.wait_for_orders(*ticks, at="", seconds=60 * TICK_MINUTES + 120)
 
 
 @contextmanager
