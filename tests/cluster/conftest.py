@@ -14,7 +14,7 @@ import debian
 import timings
 from cluster import apiserver, node
 from cluster.client import ApiServer
-from cluster.deployed import TICK_MINUTES, Deployed, environment, proxied
+from cluster.deployed import Deployed, environment, proxied
 from cluster.kubectl import Kubectl
 from floe import charts, crds, repo, tools
 from images.build import archives
@@ -89,9 +89,7 @@ def live(
 ) -> Iterator[Deployed]:
     """An environment, applied and ready. It has the cluster for itself: the one before is taken away."""
     with proxied(cluster) as url:
-        # A test has no patience for the overlay's five minutes between ticks.
-        cron = f"*/{TICK_MINUTES} * * * *"
-        one = environment(request.param, cluster, tmp_path_factory.mktemp(request.param), url, cron)
+        one = environment(request.param, cluster, tmp_path_factory.mktemp(request.param), url)
         with took(f"{one.environment}: s to apply"):
             warnings = one.apply()
         assert not warnings

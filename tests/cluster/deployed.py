@@ -19,8 +19,7 @@ from urllib.request import urlopen
 
 from cluster.kubectl import Kubectl, Object
 from floe import cube, render, repo
-from floe.contract.app import App
-from floe.contract.artifacts import CompiledArtifacts, Specification
+from floe.contract.artifacts import CompiledArtifacts
 from floe.dagster_api import Dagster
 from floe.demo.processes import tied_to_us
 from floe.errors import FloeError
@@ -35,8 +34,6 @@ LOCATION, JOB = "ecommerce", "pipeline"
 BATCH_ID, BATCH_AT = "floe/batch-id", "floe/batch-at"  # tags of ecommerce.raw
 AT = "2026-01-05T12:00:00+00:00"
 """The moment that batches launched by a test are generated for."""
-TICK_MINUTES = 2
-"""Between ticks of the environments that tests of a running platform look at."""
 _USER = "floe"
 _CUBE = """
 import json, sys, time
@@ -61,7 +58,6 @@ class Deployed:
     kubectl: Kubectl  # in its namespace
     folder: Path  # where it is built
     url: str = ""  # of a proxy to the cluster's API
-    cron: str = ""  # of the pipeline's schedule; empty for the overlay's own
 
     @property
     def namespace(self) -> str:
@@ -109,7 +105,7 @@ class Deployed:
         return done.stdout
 
     def artifacts(self) -> CompiledArtifacts:
-        """What the overlay holds, with the changes of the tests' platform.yaml and schedule.
+        """What the overlay holds, with the changes of the tests' platform.yaml.
 
         A part that is of another kind there takes the other's place; of any other, the fields named.
         """
@@ -118,10 +114,6 @@ class Deployed:
         changes = load_file(repo.root() / OVERLAY / self.environment / "platform.yaml")
         for part, fields in changes.items():
             platform[part] = fields if {"kind", "target"} & set(fields) else platform[part] | fields
-        if self.cron:
-            app = value["apps"][LOCATION]["app"]
-            app["pipeline"]["schedule"]["cron"] = self.cron
-            value["apps"][LOCATION] = Specification.of(App.model_validate(app)).model_dump(exclude_none=True)
         return CompiledArtifacts.model_validate(value)
 
     def apply(self) -> str:
@@ -294,9 +286,9 @@ def wait_for(done: Callable[[], Any], seconds: float, what: Callable[[], str] = 
         time.sleep(max(0.3, now - asked))  # asking takes no more than half of a core from what is waited for
 
 
-def environment(name: str, kubectl: Kubectl, folder: Path, url: str = "", cron: str = "") -> Deployed:
+def environment(name: str, kubectl: Kubectl, folder: Path, url: str = "") -> Deployed:
     """An environment of this repository on a cluster."""
-    return Deployed(name, replace(kubectl, namespace=f"floe-{name}"), folder, url, cron)
+    return Deployed(name, replace(kubectl, namespace=f"floe-{name}"), folder, url)
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cluster.deployed import BATCH_ID, TICK_MINUTES, Deployed, wait_for
+from cluster.deployed import BATCH_ID, LOCATION, Deployed, wait_for
+from floe.contract.app import App
+from floe.contract.artifacts import Specification
 from floe.errors import FloeError
 
 pytestmark = pytest.mark.parametrize("live", ["dev"], indirect=True)
@@ -114,18 +116,9 @@ def test_postgresql_gone_and_back(live: Deployed) -> None:
 
 
 def test_artifacts_of_another_version_are_named(live: Deployed) -> None:
-    (name,) = [
-        one["metadata"]["name"]
-        for one in live.kubectl.get("configmaps")
-        if one["metadata"]["name"].startswith("floe-compiled-artifacts")
-    ]
-    right = live.kubectl.get("configmap", name)["data"]["CompiledArtifacts.json"]
-    wrong = json.dumps({**json.loads(right), "version": 7})
-    try:
-        live.kubectl("patch", "configmap", name, "-p", json.dumps({"data": {"CompiledArtifacts.json": wrong}}))
-        log = _log_of_one_that_ended(live, _replaced(live, "component=user-deployments"))
-    finally:
-        live.kubectl("patch", "configmap", name, "-p", json.dumps({"data": {"CompiledArtifacts.json": right}}))
+    wrong = json.dumps({**json.loads(live.artifacts().text()), "version": 7})
+    with _compiled(live, wrong) as code_location:
+        log = _log_of_one_that_ended(live, code_location)
     assert "/etc/floe/CompiledArtifacts.json is not valid:\n  version: " in log
     assert "Traceback" not in log
     live.wait_ready(120)
@@ -133,19 +126,30 @@ def test_artifacts_of_another_version_are_named(live: Deployed) -> None:
 
 
 def test_a_tick_survives_its_daemon(live: Deployed) -> None:
-    """The daemon's pod is deleted the moment a tick is due: the tick's batch comes, once."""
-    now = datetime.now(UTC)
-    at = (now + timedelta(minutes=TICK_MINUTES - now.minute % TICK_MINUTES)).replace(second=0, microsecond=0)
-    time.sleep((at - datetime.now(UTC)).total_seconds())
-    batch = at.isoformat()
-    wait_for(lambda: live.dagster.runs({BATCH_ID: batch}) or datetime.now(UTC) > at + timedelta(seconds=3), 30)
-    (pod,) = live.pods("component=dagster-daemon")
-    live.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
-    wait_for(lambda: live.dagster.runs({BATCH_ID: batch}), 120, live.why)
+    """The daemon's pod is deleted the moment a tick is due: the tick's batch comes, once.
+
+    For this test there is a tick a minute. The daemon is replaced first, which looks at schedules only when it starts
+    and then once a minute.
+    """
+    with _compiled(live, _every_minute(live)):
+        live.wait_ready(120)
+        wait_for(live.loaded, 60)
+        _replaced(live, "component=dagster-daemon")
+        live.wait_ready(120)
+        at = (datetime.now(UTC) + timedelta(minutes=1)).replace(second=0, microsecond=0)
+        time.sleep((at - datetime.now(UTC)).total_seconds())
+        batch = at.isoformat()
+        wait_for(lambda: live.dagster.runs({BATCH_ID: batch}) or datetime.now(UTC) > at + timedelta(seconds=3), 30)
+        (pod,) = live.pods("component=dagster-daemon")
+        live.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+        wait_for(lambda: live.dagster.runs({BATCH_ID: batch}), 120, live.why)
+    _replaced(live, "component=user-deployments")
     for run in live.dagster.runs({BATCH_ID: batch}):
         assert live.dagster.follow(run.run_id, 180) == "SUCCESS"
     assert len(live.dagster.runs({BATCH_ID: batch})) == 1
     live.wait_for_orders(batch, at="")
+    live.wait_ready(120)
+    wait_for(live.loaded, 60)
 
 
 def test_every_tick_brought_its_batch_once(live: Deployed) -> None:
@@ -156,7 +160,35 @@ def test_every_tick_brought_its_batch_once(live: Deployed) -> None:
     """
     ticks = {run.tags[BATCH_ID] for run in live.dagster.runs({"dagster/schedule_name": "ticks"})}
     assert ticks
-    live.wait_for_orders(*ticks, at="", seconds=60 * TICK_MINUTES + 120)
+    live.wait_for_orders(*ticks, at="", seconds=300 + 120)
+
+
+def _every_minute(live: Deployed) -> str:
+    """CompiledArtifacts of an environment with a tick a minute."""
+    artifacts = json.loads(live.artifacts().text())
+    app = artifacts["apps"][LOCATION]["app"]
+    app["pipeline"]["schedule"]["cron"] = "* * * * *"
+    artifacts["apps"][LOCATION] = Specification.of(App.model_validate(app)).model_dump(mode="json", exclude_none=True)
+    return json.dumps(artifacts)
+
+
+@contextmanager
+def _compiled(live: Deployed, artifacts: str) -> Iterator[str]:
+    """Other CompiledArtifacts for as long as the block runs; yields the name of the code location's new pod.
+
+    After the block the ConfigMap is the old one again, which a pod that is not replaced sees within a minute or two.
+    """
+    (name,) = [
+        one["metadata"]["name"]
+        for one in live.kubectl.get("configmaps")
+        if one["metadata"]["name"].startswith("floe-compiled-artifacts")
+    ]
+    right = live.kubectl.get("configmap", name)["data"]
+    try:
+        live.kubectl("patch", "configmap", name, "-p", json.dumps({"data": {"CompiledArtifacts.json": artifacts}}))
+        yield _replaced(live, "component=user-deployments")
+    finally:
+        live.kubectl("patch", "configmap", name, "-p", json.dumps({"data": right}))
 
 
 @contextmanager
