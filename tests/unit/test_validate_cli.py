@@ -357,7 +357,7 @@ def test_the_environment_says_which_secrets_to_expect() -> None:
 
 def test_explain() -> None:
     text = run("", "--explain", "floe010").stdout.decode()
-    assert text.startswith("FLOE010 image without digest")
+    assert text.startswith("FLOE010 An image has neither")
     assert "What to do: " in text
 
 
