@@ -15,7 +15,7 @@ from floe.validate.stream import Stream
     stage=Stage.STREAM,
     severity="error",
     title="A container has no resource requests or no memory limit",
-    why="Without requests the scheduler reserves no room for the pod, and the kubelet evicts it early when the node "
+    why="Without requests the scheduler reserves no room for the pod, and the kubelet evicts it first when the node "
     "runs short of memory. Without a memory limit one container can use up the memory of the whole node.",
     remedy="Set requests.cpu, requests.memory and limits.memory under resources, in the values of the chart.",
     fails="""

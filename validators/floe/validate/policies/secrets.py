@@ -30,8 +30,8 @@ _Place = tuple[str, str, Any]
     "replacing it takes a commit.",
     remedy="Move the credential to a Secret that SOPS or an operator fills, and refer to it with secretKeyRef. If the "
     "credential was committed, replace it with a new one.",
-    waiver="A waiver may let a guess stand for a while, that is, a value with the name of a credential or one that "
-    "looks random. A Secret with data, a token of a known form and a URL with a password cannot be waived.",
+    waiver="A waiver may let a finding stand for a while if it is a guess by the name of a value or by its randomness. "
+    "A Secret with data, a token of a known form and a URL with a password cannot be waived.",
     fails="""
         apiVersion: v1
         kind: ConfigMap

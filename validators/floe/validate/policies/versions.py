@@ -23,8 +23,8 @@ _DAGSTER = "dagster.yaml"
     title="The versions of Dagster's chart and image do not belong together",
     why="The chart writes dagster.yaml and the command lines for its own version of Dagster. Another version may "
     "refuse them, or migrate the database to a schema that the other parts do not know.",
-    remedy="If platform.yaml says `specification: follow`, set the version of the chart to that of dagster in "
-    "requirements.lock. Otherwise promote the chart and the image together with `floe promote`.",
+    remedy="If platform.yaml says `specification: follow`, set the chart to the version that requirements.lock "
+    "names for dagster. Otherwise promote the chart and the image together with `floe promote`.",
     fails="""
         # requirements.lock
         dagster==1.12.17
@@ -79,9 +79,9 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
     code="FLOE024",
     stage=Stage.REPOSITORY,
     severity="error",
-    title="A chart or image skipped the environment before",
+    title="A chart or image skipped the previous environment",
     why="Nobody has tried a version that comes to prod without having been in staging.",
-    remedy="Commit the version to the environment before and see it run there. Then promote it with `floe promote`.",
+    remedy="Commit the version to the previous environment and see it run there. Then promote it with `floe promote`.",
     fails="""
         # overlays/prod/values/cube.yaml
         kind: HelmChartInflationGenerator
