@@ -18,7 +18,7 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_only_what_is_generated_is_replaced() -> None:
-    generated = WRITTEN.partition(findings_page.MARK)[2]
+    generated = findings_page.page(WRITTEN).partition(findings_page.MARK)[2]
     begun = f"# Other words\n\n{findings_page.MARK}"
     assert findings_page.page(f"{begun}what stood there") == begun + generated
 
