@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test servers test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz truth schemas lint types format bench lock clean
+.PHONY: help setup demo test servers test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz truth schemas findings lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ truth: setup ## the verdict of floe-validate against a real API server's on 20,0
 
 schemas: $(STAMP) ## derive the schemas of floe-validate anew from what upstream publishes (needs Go)
 	@$(BIN)/python -m floe.schemas.derive
+
+findings: $(STAMP) ## write docs/08-findings.md anew from the policies of floe-validate
+	@$(BIN)/python -m floe.validate.findings_page
 
 images: $(STAMP) ## the production images (ARGS="dagster --engine podman --tag 0.2.0")
 	@$(BIN)/floe images $(ARGS)

@@ -22,7 +22,7 @@ from floe import render, repo, yamlio
 from floe.errors import FloeError
 from floe.kubernetes import RELEASE
 from floe.validate.objects import objects
-from floe.validate.policies import api
+from floe.validate.policies import api, kinds
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
@@ -30,7 +30,7 @@ ASKED_FOR = os.environ.get("FLOE_TRUTH")
 OBJECTS = int(ASKED_FOR or 2500)
 LEAST = 0.995
 SCHEMAS = Schemas()
-POLICIES = (api.schema, api.unknown_kind, api.removed, api.bad_name, api.bad_value)
+POLICIES = (kinds.schema, kinds.unknown_kind, kinds.removed, api.bad_name, api.bad_value)
 
 STRICTER = {
     "must be set": "published as required, but Go knows no missing text or number, and not every empty one is refused",
@@ -47,7 +47,7 @@ def ours(body: bytes) -> list[str]:
         stream = Stream(list(objects(yamlio.documents(body, "x"), "x")))
     except FloeError as error:
         return [error.message]
-    return [hit.message for policy in POLICIES for hit in policy(stream, SCHEMAS)]
+    return [hit.message for policy in POLICIES for hit in policy.check(stream, SCHEMAS)]
 
 
 @pytest.fixture(scope="module")
