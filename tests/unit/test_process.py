@@ -79,7 +79,7 @@ def test_a_program_ends_with_the_block(script: Script) -> None:
         ended()
     reading = process.lines([script("echo $$; exec sleep 60")], seconds=60)
     child = int(next(reading))
-    reading.close()  # type: ignore[attr-defined] # every generator has it
+    reading.close()
     assert gone(child)
 
 

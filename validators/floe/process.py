@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def lines(
     both: bool = False,
     what: str = "",
     hint: str = "",
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """The lines that a program prints, each as soon as it is there. The program ends with the generator.
 
     The parameters are those of `run`; the time that the reader takes counts too. `both`: what it says on stderr comes
