@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -15,6 +16,12 @@ import pytest
 from floe import process
 from floe.errors import FloeError
 
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("validators", "synthetic", "apps")
+HERE = "validators/floe/process.py"
+KEPT_RUNNING = "validators/floe/demo/processes.py"  # until the demo ends, whose Supervisor ends them
+STARTING = {"run", "call", "check_call", "check_output", "getoutput", "getstatusoutput", "Popen"}  # of subprocess
+STARTING_TOO = {"system", "popen", "posix_spawn", "posix_spawnp"}  # of os
 SOON = 0.2  # seconds that a program of these tests may take where it takes for ever
 
 Script = Callable[..., Path]
@@ -32,6 +39,27 @@ def script(tmp_path: Path) -> Script:
         return path
 
     return write
+
+
+def starting(file: Path) -> set[str]:
+    """What a module names of Python's own ways to start a program."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            named = {"subprocess": STARTING, "os": STARTING_TOO}.get(node.value.id, set())
+            found.update({node.attr} & named)
+        elif isinstance(node, ast.Import):
+            found.update(f"as {alias.asname}" for alias in node.names if alias.name == "subprocess" and alias.asname)
+        elif isinstance(node, ast.ImportFrom):
+            named = {"subprocess": STARTING, "os": STARTING_TOO}.get(node.module or "", set())
+            found.update({alias.name for alias in node.names} & named)
+    return found
+
+
+def test_no_other_module_starts_programs() -> None:
+    files = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
+    found = {str(file.relative_to(ROOT)): names for file in files if (names := starting(file))}
+    assert found == {HERE: {"Popen"}, KEPT_RUNNING: {"Popen"}}
 
 
 def test_what_a_program_prints(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +149,8 @@ def test_a_program_that_is_missing(tmp_path: Path, script: Script) -> None:
     closed.chmod(0o644)
     with pytest.raises(FloeError, match=r"cannot be started: .*/program: Permission denied"):
         next(process.lines([closed], seconds=1))
+    with pytest.raises(FloeError, match="cannot be started: an argument or a variable of it holds a NUL"):
+        process.run([script("exit"), "a\0b"], seconds=1)
     garbage = script("exit")
     garbage.write_bytes(b"\x00\x01garbage")
     garbage.chmod(0o755)

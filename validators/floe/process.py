@@ -177,6 +177,11 @@ def _program(
         )
     except OSError as error:
         raise not_started(command, error, what) from None
+    except ValueError:
+        reason = "an argument or a variable of it holds a NUL"
+        raise FloeError(
+            f"{_of(what)}{_name(command)} cannot be started: {reason}", "see where that comes from"
+        ) from None
     try:
         yield program
     finally:
