@@ -205,7 +205,15 @@ def test_a_tool_that_does_not_say_its_version_is_not_used(
     assert tools.find("hadolint") is None
 
 
-@pytest.mark.parametrize(("body", "words"), [(HANGS, "did not end within 0.2 s"), (GARBAGE, "it gave no reason")])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (HANGS, "did not end within 0.2 s"),
+        (GARBAGE, "it gave no reason"),
+        ("echo no proxy >&2; echo []; exit 1", "no proxy"),
+        ("""echo '{"Error": "https://a:b@c.example: 404"}'; exit 1""", r"https://\*\*\*@c.example: 404"),
+    ],
+)
 def test_go_that_brings_no_definitions(script: Script, monkeypatch: pytest.MonkeyPatch, body: str, words: str) -> None:
     script("go", body)
     monkeypatch.setattr(crds, "_DOWNLOAD_SECONDS", SOON)

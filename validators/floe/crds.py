@@ -6,6 +6,7 @@ Each comes out of its controller's Go module, whose content is pinned here by th
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from floe import process
 from floe.console import progress
 from floe.errors import FloeError
 from floe.tools import sources
+from floe.validate import credentials
 from floe.validate.objects import mapping
 
 _DOWNLOAD_SECONDS = 600
@@ -50,7 +52,8 @@ class Definitions:
         except ValueError:
             answer = {}
         if "Dir" not in answer:
-            reason = answer.get("Error") or process.complaint(done)
+            said = answer.get("Error")  # it may name a proxy with its password
+            reason = credentials.masked(said, os.environ) if isinstance(said, str) else process.complaint(done)
             raise FloeError(f"{named} cannot be downloaded: {reason}", "check GOPROXY")
         if answer.get("Sum") != self.sum:
             raise FloeError(

@@ -167,7 +167,7 @@ def not_started(command: Command, error: OSError, what: str = "") -> FloeError:
 def _program(
     command: Command, folder: Path | None, env: Env | None, apart: bool, what: str, **streams: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A running program that ends with the block."""
+    """A running program, which ends with the block; the deadline is kept in it."""
     words = [*map(str, command)]
     changed = os.environ | (env or {})
     whole = {name: value for name, value in changed.items() if value is not None}

@@ -63,7 +63,6 @@ def started(
 
 @contextmanager
 def _running(arguments: list[str], name: str) -> Iterator[Callable[[], bytes]]:
-    hint = "mend what it names, then render again"
     env = {name: os.environ.get(name, value) for name, value in _GO.items()}
     with process.started(
         arguments,
@@ -76,7 +75,8 @@ def _running(arguments: list[str], name: str) -> Iterator[Callable[[], bytes]]:
         def output() -> bytes:
             done = ended()
             if done.returncode:
-                raise FloeError(f"kustomize cannot render {name}:\n{process.complaint(done, _LINES)}", hint)
+                reason = process.complaint(done, _LINES)
+                raise FloeError(f"kustomize cannot render {name}:\n{reason}", "mend what it names, then render again")
             return done.stdout
 
         yield output
