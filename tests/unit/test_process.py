@@ -111,9 +111,10 @@ def test_a_program_ends_with_the_block(script: Script) -> None:
     assert gone(child)
 
 
-def test_ctrl_c_ends_the_program(script: Script, tmp_path: Path) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_ctrl_c_ends_the_program(script: Script, tmp_path: Path, apart: bool) -> None:
     program = script(f"echo $$ > '{tmp_path}/child'; echo >&2; exec sleep 60")
-    code = f"from floe import process; process.run([{str(program)!r}], seconds=60, apart=True)"
+    code = f"from floe import process; process.run([{str(program)!r}], seconds=60, apart={apart})"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as caller:
         while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
             time.sleep(0.01)
