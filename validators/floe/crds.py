@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from floe import process
 from floe.console import progress
 from floe.errors import FloeError
 from floe.tools import sources
+from floe.validate import credentials
+from floe.validate.objects import mapping
 
 _DOWNLOAD_SECONDS = 600
 
@@ -34,21 +36,28 @@ class Definitions:
         """
         named = f"{self.module}@{self.version}"
         # The checksum database does not hold every module, and knows nothing that the pinned sum does not say.
-        env = os.environ | {"GONOSUMDB": self.module, "GOFLAGS": "-mod=mod", "GOWORK": "off"}
+        env = {"GONOSUMDB": self.module, "GOFLAGS": "-mod=mod", "GOWORK": "off"}
         command = [sources.go(), "mod", "download", "-json", named]
         with progress(f"{named}: downloading"):
-            done = subprocess.run(
-                command, env=env, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False
+            done = process.run(
+                command,
+                seconds=_DOWNLOAD_SECONDS,
+                env=env,
+                check=False,
+                what=f"{named} cannot be downloaded",
+                hint="check GOPROXY",
             )
         try:
-            answer = json.loads(done.stdout)
+            answer = mapping(json.loads(done.stdout))
         except ValueError:
-            answer = {"Error": done.stderr.strip()}
+            answer = {}
         if "Dir" not in answer:
-            raise FloeError(f"{named} cannot be downloaded: {answer.get('Error')}", "check GOPROXY")
-        if answer["Sum"] != self.sum:
+            said = answer.get("Error")  # it may name a proxy with its password
+            reason = credentials.masked(said, os.environ) if isinstance(said, str) else process.complaint(done)
+            raise FloeError(f"{named} cannot be downloaded: {reason}", "check GOPROXY")
+        if answer.get("Sum") != self.sum:
             raise FloeError(
-                f"{named} is not what {Path(__file__).name} pins: {answer['Sum']} instead of {self.sum}",
+                f"{named} is not what {Path(__file__).name} pins: {answer.get('Sum')} instead of {self.sum}",
                 "find out who changed it; never take the new sum on trust",
             )
         return sorted(Path(answer["Dir"]).glob(self.path))

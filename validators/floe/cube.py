@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shlex
-import subprocess
 import time
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -17,7 +16,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from floe import repo
+from floe import process, repo
 from floe.console import err, out, run
 from floe.errors import FloeError
 from floe.tools import resolve
@@ -65,16 +64,17 @@ def install() -> CubeInstall:
 def _run_installer(script: Path, path: Path, standin: Path) -> None:
     err().print("[dim]installing Cube: 400 MB of packages, once[/]")
     node = resolve("node")
-    env = os.environ | {"NODE": str(node), "NPM": str(resolve("npm"))}
-    env["PATH"] = f"{node.parent}{os.pathsep}{env.get('PATH', '')}"  # npm starts the node it finds there
+    path_variable = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"  # npm starts the node it finds there
+    env = {"NODE": str(node), "NPM": str(resolve("npm")), "PATH": path_variable}
     command = ["sh", str(script), str(path), str(standin)]
-    options: dict[str, Any] = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL}
-    done = subprocess.run(command, env=env, timeout=_INSTALL_SECONDS, check=False, **options)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["install.sh failed"]
-        raise FloeError(
-            f"Cube could not be installed: {lines[-1]}", f"npm needs its registry; try: {shlex.join(command)}"
-        )
+    process.run(
+        command,
+        seconds=_INSTALL_SECONDS,
+        env=env,
+        apart=True,  # with the npm that it starts
+        what="Cube could not be installed",
+        hint=f"npm needs its registry; try: {shlex.join(command)}",
+    )
 
 
 def version() -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from floe import process
 from floe.errors import FloeError
 
 _OURS_ALONE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 """Set by Git for its hooks, in one of which we may run: they would make Git look at an index that is not ours."""
 
+_SECONDS = 300  # a person may have to type the passphrase of the key that signs
 _PLAIN = ("-c", "core.hooksPath=/dev/null", "-c", "core.sparseCheckout=false")
 _HINTS = {
     "commit-tree": "git config user.name and user.email say who commits; a key that signs must be at hand",
@@ -117,8 +117,6 @@ class Repository:
 
 def open_repository(folder: Path) -> Repository:
     """The Git repository around a folder. Raises FloeError where there is none, or no Git."""
-    if shutil.which("git") is None:
-        raise FloeError("git is not on PATH", "install git")
     question = ["rev-parse", "--absolute-git-dir", "--is-shallow-repository", "--show-prefix"]
     done = _git(question, folder)
     if done.returncode:
@@ -126,22 +124,15 @@ def open_repository(folder: Path) -> Repository:
             f"{folder} is not in a Git repository that can be read: {_last_line(done)}",
             "run it in a clone of your fork",
         )
-    git_dir, shallow, *prefix = done.stdout.splitlines()
-    return Repository(folder, Path(git_dir), prefix[0] if prefix else "", shallow == "true")
+    git_dir, shallow, prefix = [*done.stdout.splitlines(), "", "", ""][:3]
+    if shallow not in ("true", "false"):
+        raise FloeError(f"git does not say where the repository of {folder} is", "see which git is first on PATH")
+    return Repository(folder, Path(git_dir), prefix, shallow == "true")
 
 
 def _git(arguments: list[str], folder: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
-    return subprocess.run(
-        ["git", *arguments],  # noqa: S607 # the git of PATH is the one that a person uses here
-        cwd=folder,
-        env=inherited | {"LC_ALL": "C"} | (env or {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    ours = dict.fromkeys(_OURS_ALONE) | {"LC_ALL": "C"} | (env or {})
+    return process.run(["git", *arguments], seconds=_SECONDS, folder=folder, env=ours, check=False)
 
 
 def _checked(done: subprocess.CompletedProcess[str]) -> str:
@@ -151,4 +142,4 @@ def _checked(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _last_line(done: subprocess.CompletedProcess[str]) -> str:
-    return (done.stderr.strip().splitlines() or ["it gave no reason"])[-1].removeprefix("fatal: ")
+    return process.complaint(done).removeprefix("fatal: ")

@@ -9,20 +9,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from floe import repo
+from floe import process, repo
 from floe.console import err, write
 from floe.errors import FloeError
 from floe.tools.sources import Package
 from floe.tools.table import TOOLS, Tool
 
 __all__ = ["TOOLS", "Found", "Tool", "find", "get", "resolve", "ways"]
+
+
+_VERSION_SECONDS = 30  # for a program to say its version; one that takes longer is not used
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,12 @@ def _version(tool: Tool, path: Path) -> str | None:
 
 
 def _printed(command: list[str]) -> str:
-    """What a program prints; nothing where it fails."""
+    """What a program prints; nothing where it fails or hangs."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = process.run(command, seconds=_VERSION_SECONDS)
+    except FloeError:
         return ""
-    return "" if done.returncode else done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def _built_of(path: Path, module: str) -> str:

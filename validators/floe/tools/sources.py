@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from floe import repo
+from floe import process, repo
 from floe.console import progress
 from floe.errors import FloeError
 
 _INSTALL_SECONDS = 1200  # helm from source takes five minutes on two cores
+_BUILD_SECONDS = 7200  # Kubernetes or Argo CD, with every module to download on a slow line
 
 
 @dataclass(frozen=True)
@@ -113,18 +112,8 @@ class GoServers:
 
     def _lines(self, *command: str) -> Iterator[str]:
         """What a command prints, line by line, in the module's folder. Raises FloeError where it fails."""
-        last = ""
-        with subprocess.Popen(
-            command, cwd=SERVERS, env=_go_env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            try:
-                for line in process.stdout or ():
-                    last = line.strip()
-                    yield last
-            finally:
-                process.terminate()  # without effect where it has ended
-        if process.returncode:
-            raise FloeError(last or f"go {command[1]} failed with {process.returncode}")
+        for line in process.lines(command, seconds=_BUILD_SECONDS, folder=SERVERS, env=_go_env(), both=True):
+            yield line.decode(errors="replace").strip()
 
     def words(self) -> str:
         return f"go build of {self.module} v{required(self.module)}"
@@ -139,8 +128,8 @@ debug information, and with a garbage collector that runs seldom, the compiler t
 
 
 def _go_env(**more: str) -> dict[str, str]:
-    """The environment of every call of Go. The memory limit, in bytes a compiler, is soft."""
-    return os.environ | {
+    """What every call of Go has in its environment. The memory limit, in bytes a compiler, is soft."""
+    return {
         "CGO_ENABLED": "0",
         "GOFLAGS": "-mod=readonly",
         "GOGC": "800",
@@ -200,18 +189,7 @@ def go() -> str:
 
 
 def _command(command: list[str], env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=_INSTALL_SECONDS,
-        check=False,
-        env=env,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise FloeError(lines[-1].strip() if lines else f"{Path(command[0]).name} failed with {done.returncode}")
+    process.run(command, seconds=_INSTALL_SECONDS, env=env)
 
 
 def install(target: Path, fill: Callable[[Path], None]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from floe import repo, yamlio
+from floe import process, repo, yamlio
 from floe.errors import FloeError
 from floe.validate.objects import mapping
 from floe.validate.stream import LeftOut
@@ -16,6 +15,7 @@ from floe.validate.stream import LeftOut
 Pins = dict[str, str]
 """By place in a values file: `version`, `valuesInline.image.tag`."""
 
+_SECONDS = 120  # for git to print a history; one of thousands of commits takes seconds
 _IMAGE_KEYS = frozenset({"repository", "tag", "digest"})
 
 
@@ -52,28 +52,19 @@ def _images(node: Any, path: str) -> Iterator[tuple[str, str]]:
 def history(environment: str) -> Iterator[tuple[str, Pins]]:
     """(file name, what it pinned) of each version of an overlay's values files, the newest first, by one call of git.
 
-    Raises LeftOut outside of a Git repository.
+    Raises LeftOut outside of a Git repository, and where git does not end in time.
     """
     # With all lines as context a patch holds the whole file; nothing else has to be asked for.
     options = ["--format=", "--patch", "--unified=1000000", "--no-color", "--no-ext-diff", "--no-renames"]
     folder = f"overlays/{environment}/values"
     command = ["git", "-C", str(repo.root()), "log", *options, "--", folder]
     try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    except OSError as error:
-        raise LeftOut(f"git cannot be started: {error.strerror}") from None
-    with process:
-        assert process.stdout
-        assert process.stderr
-        try:
-            for name, content in _files(process.stdout):
+        with closing(process.lines(command, seconds=_SECONDS)) as printed:  # the reader may have seen enough
+            for name, content in _files(printed):
                 with suppress(FloeError):  # a commit that was broken pinned nothing
                     yield name, _of_text(content, name)
-        finally:
-            process.kill()  # the reader may have seen enough
-        if process.wait() > 0:
-            reason = process.stderr.read().decode(errors="replace").strip().partition("\n")[0]
-            raise LeftOut(f"the history of {folder} cannot be read: {reason}")
+    except FloeError as error:
+        raise LeftOut(f"the history of {folder} cannot be read: {error.message}") from None
 
 
 def _files(lines: Any) -> Iterator[tuple[str, bytes]]:
@@ -93,6 +84,9 @@ def _files(lines: Any) -> Iterator[tuple[str, bytes]]:
 
 
 def is_shallow() -> bool:
-    """Whether the clone lacks the older part of the history."""
-    command = ["git", "-C", str(repo.root()), "rev-parse", "--is-shallow-repository"]
-    return subprocess.run(command, capture_output=True, check=False).stdout.strip() == b"true"
+    """Whether the clone lacks the older part of the history. Raises LeftOut where git does not say."""
+    try:
+        done = process.run(["git", "-C", repo.root(), "rev-parse", "--is-shallow-repository"], seconds=_SECONDS)
+    except FloeError as error:
+        raise LeftOut(f"whether the history is whole cannot be told: {error.message}") from None
+    return done.stdout.strip() == "true"
