@@ -20,7 +20,7 @@ import urllib3
 
 from floe.tools import resolve
 from floe.validate.objects import mapping, text
-from floe.yamlio import load_file
+from floe.yaml import load_file
 
 Object = dict[str, Any]
 

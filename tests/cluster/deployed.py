@@ -22,7 +22,7 @@ from floe.dagster_api import Dagster
 from floe.demo.processes import tied_to_us
 from floe.errors import FloeError
 from floe.tools import resolve
-from floe.yamlio import load_file
+from floe.yaml import load_file
 from floe_synthetic import EcommerceGenerator
 
 OVERLAY = Path("tests/cluster/overlay")

@@ -12,7 +12,7 @@ from floe.validate.objects import objects
 from floe.validate.policies import POLICIES
 from floe.validate.schema import Schemas
 from floe.validate.stream import LeftOut, Stream
-from floe.yamlio import Document
+from floe.yaml import Document
 from policy_examples import EXAMPLES
 
 OTHERS: tuple[Any, ...] = (None, True, 7, "x", [], [None], [[]], [{}], {}, {"x": 1})

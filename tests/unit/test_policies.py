@@ -20,7 +20,7 @@ from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 from floe.validate.waivers import PREFIX
-from floe.yamlio import Document
+from floe.yaml import Document
 from policy_examples import EXAMPLES
 from policy_examples.builders import Edit, Example, Json, annotated, config, environment, named, pod, service
 from policy_examples.repository import back, bump

@@ -15,8 +15,9 @@ from typing import Literal
 
 from rich.markup import escape
 
-from floe import console, repo, yamledit
+from floe import console, repo
 from floe.errors import FloeError
+from floe.yaml import edit
 
 Engine = Literal["docker", "podman", "buildah"]
 ENGINES: tuple[Engine, ...] = ("docker", "podman", "buildah")
@@ -206,7 +207,7 @@ def pin(environment: str, name: str, tag: str) -> Path:
     if name not in PLACES:
         raise FloeError(f"overlays pin no image {name!r}", f"images: {', '.join(PLACES)}")
     file, place = repo.overlay(environment) / "values" / PLACES[name][0], ".".join(PLACES[name][1])
-    console.write(file, yamledit.replace(file.read_text(), {place: tag}, str(file)))
+    console.write(file, edit.replace(file.read_text(), {place: tag}, str(file)))
     return file
 
 

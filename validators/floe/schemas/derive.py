@@ -18,7 +18,7 @@ from floe import console, crds
 from floe.crds import Definitions
 from floe.kubernetes import definitions, releases
 from floe.schemas import builtin, custom, golang
-from floe.yamlio import load_file
+from floe.yaml import load_file
 
 FOLDER = Path(__file__).parent
 OLDEST = "1.31"

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from floe import repo, yamlio
+from floe import repo
 from floe.errors import FloeError
 from floe.validate.objects import mapping
 from floe.validate.stream import LeftOut
+from floe.yaml import documents
 
 Pins = dict[str, str]
 """By place in a values file: `version`, `valuesInline.image.tag`."""
@@ -29,7 +30,7 @@ def current(environment: str) -> dict[str, Pins]:
 
 
 def _of_text(content: bytes, name: str) -> Pins:
-    found = [document.value for document in yamlio.documents(content, name)]
+    found = [document.value for document in documents(content, name)]
     patch = mapping(found[0]) if len(found) == 1 else {}
     if patch.get("kind") != "HelmChartInflationGenerator":
         return {}
