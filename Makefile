@@ -70,7 +70,7 @@ truth: setup ## the verdict of floe-validate against a real API server's on 20,0
 	@FLOE_TRUTH=20000 $(BIN)/python -m pytest tests/cluster/test_schema_truth.py $(ARGS)
 
 schemas: $(STAMP) ## derive the schemas of floe-validate anew from what upstream publishes (needs Go)
-	@$(BIN)/python -m floe.schemas.derive
+	@$(BIN)/python -m floe.kubernetes.schemas.derive
 
 images: $(STAMP) ## the production images (ARGS="dagster --engine podman --tag 0.2.0")
 	@$(BIN)/floe images $(ARGS)

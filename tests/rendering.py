@@ -17,7 +17,7 @@ import yaml
 
 from floe import charts, render, repo, tools
 from floe.charts import packaged
-from floe.validate.objects import Object, objects
+from floe.kubernetes.objects import Object, objects
 from floe.yaml import documents
 
 Values = dict[str, Any]

@@ -19,9 +19,9 @@ from statistics import median
 from typing import Any
 
 from floe import render
-from floe.kubernetes import definitions
+from floe.kubernetes.objects import ENVIRONMENT, objects
+from floe.kubernetes.releases import definitions
 from floe.tools import resolve
-from floe.validate.objects import ENVIRONMENT, objects
 from floe.yaml import documents
 
 DOCUMENTS = 10_000

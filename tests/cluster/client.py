@@ -18,8 +18,8 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
+from floe.kubernetes.objects import mapping, text
 from floe.tools import resolve
-from floe.validate.objects import mapping, text
 from floe.yaml import load_file
 
 Object = dict[str, Any]

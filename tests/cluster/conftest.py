@@ -16,7 +16,8 @@ from cluster import apiserver, node
 from cluster.client import ApiServer
 from cluster.deployed import TICK_MINUTES, Deployed, environment, proxied
 from cluster.kubectl import Kubectl
-from floe import charts, crds, repo, tools
+from floe import charts, repo, tools
+from floe.kubernetes import crds
 from images.build import archives
 from timings import took
 

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cluster.client import Raw
-from floe.validate.objects import mapping, text
+from floe.kubernetes.objects import mapping, text
 from floe.yaml import documents
 
 Path = tuple[str | int, ...]

@@ -20,8 +20,8 @@ import pytest
 from cluster.client import ApiServer
 from cluster.test_overlays import all_clear, unexplained
 from floe import repo, tools
+from floe.kubernetes.objects import objects
 from floe.promote.cluster import Cluster, Live
-from floe.validate.objects import objects
 from floe.yaml import documents
 from forks import FLOE, floe, keep_encrypted, sops
 from rendering import ROOT

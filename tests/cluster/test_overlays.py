@@ -12,9 +12,9 @@ import pytest
 
 from cluster.client import ApiServer, Verdict
 from floe import render, repo, tools
-from floe.validate.objects import Object as Manifest
-from floe.validate.objects import mapping, objects
-from floe.validate.pods import made_by
+from floe.kubernetes.objects import Object as Manifest
+from floe.kubernetes.objects import mapping, objects
+from floe.kubernetes.pods import made_by
 from floe.yaml import documents
 
 Object = dict[str, Any]

@@ -20,8 +20,8 @@ from cluster.client import ApiServer, Verdict
 from cluster.mutations import dump, mutated, request
 from floe import render, repo
 from floe.errors import FloeError
-from floe.kubernetes import RELEASE
-from floe.validate.objects import objects
+from floe.kubernetes.objects import objects
+from floe.kubernetes.releases import RELEASE
 from floe.validate.policies import api
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream

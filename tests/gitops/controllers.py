@@ -15,8 +15,8 @@ from pathlib import Path
 from cluster.deployed import wait_for
 from cluster.kubectl import Kubectl
 from cluster.node import Node
-from floe import crds
 from floe.demo.processes import Supervisor
+from floe.kubernetes import crds
 from floe.tools import resolve
 from floe.yaml import load_file
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from floe import repo
-from floe.validate.objects import ENVIRONMENT, Object
+from floe.kubernetes.objects import ENVIRONMENT, Object
 from floe.validate.run import validate
 from floe.validate.schema import Schemas
 from floe.yaml import load_file

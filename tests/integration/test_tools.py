@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from floe import crds, repo, tools
+from floe import repo, tools
 from floe.errors import FloeError
-from floe.kubernetes import RELEASE
+from floe.kubernetes import crds
+from floe.kubernetes.releases import RELEASE
 from floe.tools import sources
 
 FLOE = Path(sys.executable).with_name("floe")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from floe.validate.objects import objects
+from floe.kubernetes.objects import objects
 from floe.validate.policies import POLICIES
 from floe.validate.schema import Schemas
 from floe.validate.stream import LeftOut, Stream

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from floe import repo
-from floe.schemas.catalog import Catalog
+from floe.kubernetes.objects import objects
+from floe.kubernetes.schemas.catalog import Catalog
 from floe.validate import policies
 from floe.validate.findings import Finding
-from floe.validate.objects import objects
 from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from floe.errors import FloeError
-from floe.validate.objects import Object, mapping
+from floe.kubernetes.objects import Object, mapping
 from floe.yaml import documents
 
 LIST = ".floe-render"

@@ -16,7 +16,7 @@ from floe.charts import packaged
 from floe.contract.model import load
 from floe.contract.platform import Platform
 from floe.errors import FloeError
-from floe.validate.objects import mappings, text
+from floe.kubernetes.objects import mappings, text
 from floe.yaml import load_file
 
 _RECIPIENT = re.compile(r"age1[0-9a-z]{58}")

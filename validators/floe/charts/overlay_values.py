@@ -15,7 +15,7 @@ from floe import render, repo
 from floe.charts.packaged import UPSTREAM
 from floe.contract import artifacts
 from floe.contract.settings import Ref
-from floe.validate.objects import ENVIRONMENT, Object, objects
+from floe.kubernetes.objects import ENVIRONMENT, Object, objects
 from floe.yaml import documents, load_file
 from floe.yaml.commented import Comment, Comments, comments
 

@@ -19,8 +19,8 @@ from floe.diff.compare import compare
 from floe.diff.model import Comparison, Report
 from floe.errors import FloeError
 from floe.git import open_repository
+from floe.kubernetes.objects import Object, objects
 from floe.render import started
-from floe.validate.objects import Object, objects
 from floe.yaml import documents
 
 

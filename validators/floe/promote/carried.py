@@ -10,8 +10,8 @@ from pathlib import Path
 from floe import repo
 from floe.contract import artifacts
 from floe.errors import FloeError
+from floe.kubernetes.objects import mapping, mappings, text
 from floe.validate import pins
-from floe.validate.objects import mapping, mappings, text
 from floe.validate.waivers import PREFIX
 from floe.yaml import documents, edit, load_file
 

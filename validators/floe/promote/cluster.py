@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from floe import images, repo, tools
 from floe.errors import FloeError
+from floe.kubernetes.objects import ENVIRONMENT, mapping, mappings, text
 from floe.promote import carried
-from floe.validate.objects import ENVIRONMENT, mapping, mappings, text
 from floe.yaml import load_file
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 from floe import repo
 from floe.errors import FloeError
-from floe.validate.objects import mapping
+from floe.kubernetes.objects import mapping
 from floe.validate.stream import LeftOut
 from floe.yaml import documents
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from floe import repo
 from floe.errors import FloeError
+from floe.kubernetes.objects import Object, environment_of, objects
 from floe.validate import forked, policies
 from floe.validate.findings import Finding, Omission
-from floe.validate.objects import Object, environment_of, objects
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 from floe.yaml import documents

@@ -6,9 +6,9 @@ import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from floe.kubernetes.objects import Object
 from floe.validate import waivers
 from floe.validate.findings import Finding, Omission
-from floe.validate.objects import Object
 from floe.validate.policies.policy import Hit, Policy
 from floe.validate.policies.table import POLICIES, WAIVER
 from floe.validate.schema import Schemas

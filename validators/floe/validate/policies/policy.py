@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from floe.kubernetes.objects import Object
 from floe.validate.findings import Severity
-from floe.validate.objects import Object
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from floe import repo
 from floe.errors import FloeError
-from floe.validate import pins, pods
-from floe.validate.objects import Object, mapping, mappings, text
+from floe.kubernetes import pods
+from floe.kubernetes.objects import Object, mapping, mappings, text
+from floe.validate import pins
 from floe.validate.policies.policy import Hit
 from floe.validate.schema import Schemas
 from floe.validate.stream import LeftOut, Stream

@@ -8,9 +8,9 @@ from typing import Any
 
 from floe import repo
 from floe.errors import FloeError
+from floe.kubernetes.objects import SOPS, Object, mapping, mappings, objects, text
+from floe.kubernetes.pods import Pod
 from floe.validate import credentials, helm
-from floe.validate.objects import SOPS, Object, mapping, mappings, objects, text
-from floe.validate.pods import Pod
 from floe.validate.policies.policy import Hit
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from floe.validate.objects import Object, mapping, mappings, text
+from floe.kubernetes.objects import Object, mapping, mappings, text
 from floe.yaml import YamlError, documents
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from floe.errors import FloeError
-from floe.kubernetes import RELEASE
+from floe.kubernetes.releases import RELEASE
 from floe.yaml import documents
 
 _FOLDER = Path(__file__).parent
@@ -99,7 +99,7 @@ class Catalog:
         return self._types[kind.type]
 
     def _add(self, folder: Path) -> None:
-        from floe.schemas import custom
+        from floe.kubernetes.schemas import custom
 
         for definition, place in _definitions(folder):
             try:
