@@ -24,7 +24,7 @@ help: ## list the targets
 
 setup: $(STAMP) ## the locked Python environment, the tools, Cube, the charts
 	@$(BIN)/floe tools --get kustomize helm node npm
-	@$(BIN)/python -m floe.cube
+	@$(BIN)/python -m floe.demo.cube
 	@$(BIN)/floe charts pull --stand-ins
 
 demo: setup ## render, validate, preflight, then live data up to Cube (ARGS=--once stops after that)

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.kubectl import Kubectl, Object
-from floe import cube, render, repo
+from dagster_api import Dagster
+from floe import render, repo
 from floe.contract.artifacts import CompiledArtifacts
-from floe.dagster_api import Dagster
+from floe.demo import cube
 from floe.demo.processes import tied_to_us
 from floe.errors import FloeError
 from floe.tools import resolve
@@ -37,7 +38,7 @@ TICK_MINUTES = 2
 _USER = "floe"
 _CUBE = """
 import json, sys
-from floe import cube
+from floe.demo import cube
 token, query, seconds = sys.argv[1:]
 print(json.dumps(cube.load("http://cube:4000", token, json.loads(query), float(seconds))))
 """
