@@ -1,11 +1,11 @@
-"""What a revision holds, whether the working tree holds more, and a commit beside it that leaves the tree alone."""
+"""What revisions hold, whether the working tree holds more, and a commit beside it that leaves the tree alone."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,9 @@ class Repository:
         def call(*arguments: str) -> str:
             done = _git([*_PLAIN, *arguments], exported.folder, exported.env)
             if done.returncode:
-                raise FloeError(f"git {arguments[0]} failed: {_last_line(done)}", _HINTS.get(arguments[0], "git fsck"))
+                raise FloeError(
+                    f"git {arguments[0]} failed: {_last_line(done.stderr)}", _HINTS.get(arguments[0], "git fsck")
+                )
             return done.stdout.strip()
 
         call("add", "--", *files)
@@ -123,19 +125,64 @@ def open_repository(folder: Path) -> Repository:
     done = _git(question, folder)
     if done.returncode:
         raise FloeError(
-            f"{folder} is not in a Git repository that can be read: {_last_line(done)}",
+            f"{folder} is not in a Git repository that can be read: {_last_line(done.stderr)}",
             "run it in a clone of your fork",
         )
     git_dir, shallow, *prefix = done.stdout.splitlines()
     return Repository(folder, Path(git_dir), prefix[0] if prefix else "", shallow == "true")
 
 
+def history(folder: Path, path: str) -> Iterator[tuple[str, bytes]]:
+    """(file name, content) of each version of the files under a path, the newest first, by one call of Git.
+
+    Raises FloeError with Git's own reason, such as that the folder is in no repository.
+    """
+    # With all lines as context a patch holds the whole file; nothing else has to be asked for.
+    options = ["--format=", "--patch", "--unified=1000000", "--no-color", "--no-ext-diff", "--no-renames"]
+    command = ["git", "log", *options, "--", path]
+    try:
+        process = subprocess.Popen(
+            command, cwd=folder, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except OSError as error:
+        raise FloeError(f"git cannot be started: {error.strerror}", "install git") from None
+    with process:
+        assert process.stdout
+        assert process.stderr
+        try:
+            yield from _written(process.stdout)
+        finally:
+            process.kill()  # the reader may have seen enough
+        if process.wait() > 0:
+            reason = _last_line(process.stderr.read().decode(errors="replace"))
+            raise FloeError(f"the history of {path} cannot be read: {reason}", "run it in a clone of your fork")
+
+
+def _written(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of each file that Git's patches write."""
+    name, content, inside = "", b"", False
+    for line in lines:
+        if line.startswith(b"diff --git "):
+            if content:
+                yield name, content
+            name, content, inside = Path(line.decode(errors="replace").rstrip().rstrip('"')).name, b"", False
+        elif line.startswith(b"@@"):
+            inside = True
+        elif inside and line[:1] in (b"+", b" "):
+            content += line[1:]
+    if content:
+        yield name, content
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _OURS_ALONE} | {"LC_ALL": "C"}
+
+
 def _git(arguments: list[str], folder: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
     return subprocess.run(
         ["git", *arguments],  # noqa: S607 # the git of PATH is the one that a person uses here
         cwd=folder,
-        env=inherited | {"LC_ALL": "C"} | (env or {}),
+        env=_environment() | (env or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -146,9 +193,9 @@ def _git(arguments: list[str], folder: Path, env: dict[str, str] | None = None) 
 
 def _checked(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode:
-        raise FloeError(f"git {done.args[-1]} failed: {_last_line(done)}", "git fsck, or a fresh clone")
+        raise FloeError(f"git {done.args[-1]} failed: {_last_line(done.stderr)}", "git fsck, or a fresh clone")
     return done.stdout
 
 
-def _last_line(done: subprocess.CompletedProcess[str]) -> str:
-    return (done.stderr.strip().splitlines() or ["it gave no reason"])[-1].removeprefix("fatal: ")
+def _last_line(said: str) -> str:
+    return (said.strip().splitlines() or ["it gave no reason"])[-1].removeprefix("fatal: ")

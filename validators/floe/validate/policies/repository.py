@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from floe import repo
+from floe import git, repo
 from floe.errors import FloeError
 from floe.kubernetes import pods
 from floe.kubernetes.objects import Object, mapping, mappings, text
@@ -159,7 +159,7 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
 
 
 def _refuse_shallow() -> None:
-    if pins.is_shallow():
+    if git.open_repository(repo.root()).shallow:
         raise LeftOut("this clone lacks the older history: git fetch --unshallow")
 
 
