@@ -142,7 +142,7 @@ def history(folder: Path, path: str) -> Iterator[tuple[str, bytes]]:
     command = ["git", "log", *options, "--", path]
     try:
         process = subprocess.Popen(
-            command, cwd=folder, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, cwd=folder, env=_environment() | _named(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
     except OSError as error:
         raise FloeError(f"git cannot be started: {error.strerror}", "install git") from None
@@ -172,6 +172,16 @@ def _written(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
             content += line[1:]
     if content:
         yield name, content
+
+
+def is_shallow(folder: Path) -> bool:
+    """Whether the clone around a folder lacks the older part of the history."""
+    return _git(["rev-parse", "--is-shallow-repository"], folder, _named()).stdout.strip() == "true"
+
+
+def _named() -> dict[str, str]:
+    """The repository that the process's variables name: of what a promotion exported, while it validates that."""
+    return {name: os.environ[name] for name in ("GIT_DIR", "GIT_WORK_TREE") if name in os.environ}
 
 
 def _environment() -> dict[str, str]:

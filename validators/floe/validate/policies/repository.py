@@ -159,7 +159,7 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
 
 
 def _refuse_shallow() -> None:
-    if git.open_repository(repo.root()).shallow:
+    if git.is_shallow(repo.root()):
         raise LeftOut("this clone lacks the older history: git fetch --unshallow")
 
 
