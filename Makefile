@@ -34,16 +34,16 @@ test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" i
 	@$(BIN)/python -m pytest -m "not built" $(ARGS)
 
 test-built: setup ## the integration tests of Helm 3 and an OCI registry, which Go compiles (ARGS as for test)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get helm3 registry
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get helm3 registry
 	@$(BIN)/python -m pytest -m built tests/integration $(ARGS)
 
 # Built here and not by the first test that needs them, so that one sees how far the build is.
 test-cluster: setup ## the overlays against a real Kubernetes API server and, as root, as running pods (ARGS as for test)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver kubelet coredns
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubectl etcd kube-apiserver kubelet coredns
 	@$(BIN)/python -m pytest -o testpaths=tests/cluster $(ARGS)
 
 test-gitops: setup ## Flux and Argo CD themselves, on a node as above, following a fork, as root (ARGS as for test)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver kubelet coredns source-controller argocd
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubectl etcd kube-apiserver kubelet coredns source-controller argocd
 	@$(BIN)/python -m pytest tests/gitops $(ARGS)
 
 cluster-up: setup ## a Kubernetes node with real pods, as root (ARGS=dev runs that overlay on it)
@@ -66,7 +66,7 @@ fuzz: setup ## the property tests with 30 times as many random inputs, others in
 	@FLOE_FUZZ=30 $(BIN)/python -m pytest tests/property $(ARGS)
 
 truth: setup ## the verdict of floe-validate against a real API server's on 20,000 random objects (needs Go)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubectl etcd kube-apiserver
 	@FLOE_TRUTH=20000 $(BIN)/python -m pytest tests/cluster/test_schema_truth.py $(ARGS)
 
 schemas: $(STAMP) ## derive the schemas of floe-validate anew from what upstream publishes (needs Go)
@@ -91,7 +91,7 @@ lock: $(BIN)/uv ## write the locks anew; the image's comes first, and a checkout
 	@$(BIN)/uv pip compile --python-version 3.11 --python-platform linux --extra runtime --extra cluster --extra trino --extra snowflake --extra bigquery --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file images/dagster/requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet images/cube/requirements.in --output-file images/cube/requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra checkout --extra runtime --extra trino --extra dev --constraint images/dagster/requirements.lock --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file requirements.lock
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet validators/floe/tools/packages.in --output-file validators/floe/tools/packages.lock
+	@for folder in validators/floe/tools tests/toolbox; do $(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet $$folder/packages.in --output-file $$folder/packages.lock; done
 
 clean: ## forget the embedded default's state and the pulled charts
 	@rm -rf .floe overlays/*/charts charts/*/charts

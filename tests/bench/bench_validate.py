@@ -21,8 +21,8 @@ from typing import Any
 from floe import render
 from floe.kubernetes.objects import ENVIRONMENT, objects
 from floe.kubernetes.releases import definitions
-from floe.tools import resolve
 from floe.yaml import documents
+from toolbox import resolve
 
 DOCUMENTS = 10_000
 OVERLAY = "prod"

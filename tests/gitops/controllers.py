@@ -17,8 +17,8 @@ from cluster.kubectl import Kubectl
 from cluster.node import Node
 from floe.demo.processes import Supervisor
 from floe.kubernetes import crds
-from floe.tools import resolve
 from floe.yaml import load_file
+from toolbox import resolve
 
 FLUX, ARGOCD = "flux-system", "argocd"
 """The namespaces they work in."""
