@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from floe import yamlio
+from floe import yaml
 from floe.validate.policies.policy import plain
 from forks import commit, git
 
@@ -28,7 +28,7 @@ def stream(example: str) -> bytes:
 
 def documents(example: str) -> tuple[Any, ...]:
     """The objects of an example."""
-    return tuple(document.value for document in yamlio.documents(stream(example), "an example"))
+    return tuple(document.value for document in yaml.documents(stream(example), "an example"))
 
 
 def write(example: str, folder: Path) -> None:

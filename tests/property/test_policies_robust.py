@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from floe.validate.objects import objects
+from floe.kubernetes.objects import objects
 from floe.validate.policies import POLICIES, Policy
 from floe.validate.schema import Schemas
 from floe.validate.stream import LeftOut, Stream
-from floe.yamlio import Document
+from floe.yaml import Document
 from policy_examples import EXAMPLES
 from policy_examples.written import documents
 

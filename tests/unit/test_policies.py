@@ -17,17 +17,17 @@ from types import SimpleNamespace
 import pytest
 
 from floe import repo
-from floe.schemas.catalog import Catalog
+from floe.kubernetes.objects import objects
+from floe.kubernetes.schemas.catalog import Catalog
 from floe.validate import policies
 from floe.validate.findings import Finding
-from floe.validate.objects import objects
 from floe.validate.policies import Policy, Stage, registry
 from floe.validate.policies.policy import Hit
 from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 from floe.validate.waivers import PREFIX
-from floe.yamlio import Document
+from floe.yaml import Document
 from policy_examples import EXAMPLES, written
 from policy_examples.builders import Edit, Example, Json, annotated, config, environment, named, pod, service
 from policy_examples.repository import back, bump

@@ -17,7 +17,7 @@ from floe import process
 from floe.errors import FloeError
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("validators", "synthetic", "apps")
+FOLDERS = ("validators", "synthetic", "apps", "tests/toolbox")
 HERE = "validators/floe/process.py"
 KEPT_RUNNING = "validators/floe/demo/processes.py"  # until the demo ends, whose Supervisor ends them
 STARTING = {"run", "call", "check_call", "check_output", "getoutput", "getstatusoutput", "Popen"}  # of subprocess

@@ -14,8 +14,9 @@ from typing import Literal
 
 from rich.markup import escape
 
-from floe import console, process, repo, yamledit
+from floe import console, process, repo
 from floe.errors import FloeError
+from floe.yaml import edit
 
 Engine = Literal["docker", "podman", "buildah"]
 ENGINES: tuple[Engine, ...] = ("docker", "podman", "buildah")
@@ -223,7 +224,7 @@ def pin(environment: str, name: str, tag: str) -> Path:
     if name not in PLACES:
         raise FloeError(f"overlays pin no image {name!r}", f"images: {', '.join(PLACES)}")
     file, place = repo.overlay(environment) / "values" / PLACES[name][0], ".".join(PLACES[name][1])
-    console.write(file, yamledit.replace(file.read_text(), {place: tag}, str(file)))
+    console.write(file, edit.replace(file.read_text(), {place: tag}, str(file)))
     return file
 
 

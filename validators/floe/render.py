@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from floe import charts, console, process, repo, tools, yamlio
+from floe import charts, console, process, repo, tools
 from floe.charts.chart import GENERATOR
 from floe.errors import FloeError
+from floe.yaml import documents
 
 FORMS = {"manifests": "", "flux": "flux"}
 """What an overlay renders to, by the folder in it: plain manifests, or what makes Flux install the charts."""
@@ -120,5 +121,5 @@ def chart_generators(environment: str) -> list[dict[str, Any]]:
             "    - {op: remove, path: /metadata/annotations/config.kubernetes.io~1local-config}\n"
         )
         with _running(_kustomize(folder), what) as output:
-            found = [document.value for document in yamlio.documents(output(), what)]
+            found = [document.value for document in documents(output(), what)]
     return [one for one in found if one.get("kind") == GENERATOR]

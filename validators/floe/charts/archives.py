@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from floe import console, process, repo, tools, yamlio
+from floe import console, process, repo, tools
 from floe.charts.chart import MIRROR, Chart, Origin
 from floe.errors import FloeError
+from floe.yaml import load_file
 
 _HELM_SECONDS = 120
 _MAX_BYTES = 100 << 20  # of an unpacked chart: Helm's own limit
@@ -136,7 +137,7 @@ def unpack(chart: Chart, found: Found, folder: Path) -> Path:
             "look at what is served there, or pull from a mirror that is whole: --mirror",
         ) from error
     try:
-        meta = yamlio.load_file(target / "Chart.yaml")
+        meta = load_file(target / "Chart.yaml")
     except FloeError:
         meta = {}
     holds = f"{meta.get('name')} {meta.get('version')}" if meta else "something without a readable Chart.yaml"

@@ -10,11 +10,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from floe import console, cube, process, repo
+from floe import console, process, repo
 from floe.connect import local
 from floe.contract.artifacts import VARIABLE, CompiledArtifacts
 from floe.contract.platform import Sqlite
-from floe.dagster_api import Dagster
+from floe.demo import cube
+from floe.demo.dagster_api import Dagster
 from floe.demo.ports import HOST, claim
 from floe.demo.processes import Supervisor, answers
 from floe.errors import FloeError

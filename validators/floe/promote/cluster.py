@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from floe import images, process, repo, tools, yamlio
+from floe import images, process, repo, tools
 from floe.errors import FloeError
+from floe.kubernetes.objects import ENVIRONMENT, mapping, mappings, text
 from floe.promote import carried
-from floe.validate.objects import ENVIRONMENT, mapping, mappings, text
+from floe.yaml import load_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,7 +123,7 @@ def _ask(context: str | None) -> str:
 
 
 def _namespace(environment: str) -> str:
-    return str(yamlio.load_file(carried.namespace_file(environment))["metadata"]["name"])
+    return str(load_file(carried.namespace_file(environment))["metadata"]["name"])
 
 
 def _managed(environment: str, namespace: str, found: dict[str, list[Values]]) -> Iterator[Line]:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NoReturn
 
 from floe import console
 from floe.errors import FloeError
-from floe.kubernetes import RELEASE
+from floe.kubernetes.releases import RELEASE
 from floe.validate import output
 from floe.validate.policies import POLICIES
 from floe.validate.run import FILES, validate

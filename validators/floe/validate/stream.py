@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from floe.kubernetes.labels import Pods
+from floe.kubernetes.objects import Object, mapping, text
+from floe.kubernetes.pods import Pod, made_by
 from floe.validate import helm
-from floe.validate.labels import Pods
-from floe.validate.objects import Object, mapping, text
-from floe.validate.pods import Pod, made_by
 from floe.validate.providers import Providers
 
 if TYPE_CHECKING:

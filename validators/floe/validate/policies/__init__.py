@@ -6,8 +6,8 @@ import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from floe.kubernetes.objects import Object
 from floe.validate.findings import Finding, Omission
-from floe.validate.objects import Object
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.policies.registry import POLICIES
 from floe.validate.schema import Schemas

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from floe.validate import names, values
-from floe.validate.objects import Object
+from floe.kubernetes import names
+from floe.kubernetes.objects import Object
+from floe.validate import values
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream

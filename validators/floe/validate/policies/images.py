@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from floe.kubernetes.objects import mapping, mappings, text
 from floe.validate import helm
-from floe.validate.objects import mapping, mappings, text
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from floe.kubernetes.objects import Object
 from floe.validate.findings import Severity
-from floe.validate.objects import Object
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from floe.validate.objects import Object, mapping, mappings, text
-from floe.validate.pods import Pod
+from floe.kubernetes.objects import Object, mapping, mappings, text
+from floe.kubernetes.pods import Pod
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream

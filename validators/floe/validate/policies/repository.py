@@ -7,8 +7,8 @@ from typing import Any
 
 from floe import repo
 from floe.errors import FloeError
-from floe.validate import pods
-from floe.validate.objects import Object, mapping, mappings, text
+from floe.kubernetes import pods
+from floe.kubernetes.objects import Object, mapping, mappings, text
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream

@@ -6,14 +6,15 @@ import re
 from collections.abc import Container, Iterator
 from typing import Any
 
-from floe import repo, yamlio
+from floe import repo
 from floe.errors import FloeError
+from floe.kubernetes.objects import SOPS, Object, mapping, mappings, objects, text
+from floe.kubernetes.pods import Pod
 from floe.validate import credentials, helm
-from floe.validate.objects import SOPS, Object, mapping, mappings, objects, text
-from floe.validate.pods import Pod
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
+from floe.yaml import documents
 
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 
@@ -84,7 +85,7 @@ def _beside(stream: Stream) -> Iterator[Hit]:
     for file in sorted(folder.glob("*.y*ml")):
         path = str(file.relative_to(repo.root()))
         try:
-            found = list(objects(yamlio.documents(file.read_bytes(), path), path))
+            found = list(objects(documents(file.read_bytes(), path), path))
         except FloeError as error:
             yield Hit(holder, f"{path} cannot be read: {error.message}", file=path)
             continue

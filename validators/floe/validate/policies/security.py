@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from floe.validate.objects import mapping, mappings, text
-from floe.validate.pods import Container, Pod
+from floe.kubernetes.objects import mapping, mappings, text
+from floe.kubernetes.pods import Container, Pod
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream

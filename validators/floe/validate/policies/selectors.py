@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from floe.validate.objects import Object, mapping, mappings, text
+from floe.kubernetes.objects import Object, mapping, mappings, text
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream

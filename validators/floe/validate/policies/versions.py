@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from floe import repo
+from floe import git, repo
+from floe.errors import FloeError
+from floe.kubernetes.objects import Object, mapping, text
 from floe.validate import pins
-from floe.validate.objects import Object, mapping, text
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import LeftOut, Stream
@@ -125,7 +126,11 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
 
 
 def _refuse_shallow() -> None:
-    if pins.is_shallow():
+    try:
+        shallow = git.is_shallow(repo.root())
+    except FloeError as error:
+        raise LeftOut(error.message) from None
+    if shallow:
         raise LeftOut("this clone lacks the older history: git fetch --unshallow")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from floe.validate.objects import Object, mapping, text
+from floe.kubernetes.objects import Object, mapping, text
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _LABEL_1035 = re.compile(r"[a-z](?:[a-z0-9-]*[a-z0-9])?")

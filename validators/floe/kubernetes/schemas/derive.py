@@ -1,7 +1,8 @@
 """`make schemas`: derive the schemas that floe-validate carries from what upstream publishes, structure only.
 
 Built-in kinds come out of the package kubernetes-validate; their enumerations, scopes and life cycles out of the Go
-module k8s.io/api; custom kinds out of the controllers' modules (floe.crds). Two files are written beside this one:
+module k8s.io/api; custom kinds out of the controllers' modules (floe.kubernetes.crds). Two files are written beside
+this one:
 
 - types.tsv: a type a line: name, first and last release that has it so, JSON schema.
 - kinds.json: `releases`; `kinds`: apiVersion → kind → [type, whether it is namespaced]; `lifecycle`: apiVersion → kind
@@ -14,11 +15,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from floe import console, crds
-from floe.crds import Definitions
-from floe.kubernetes import definitions, releases
-from floe.schemas import builtin, custom, golang
-from floe.yamlio import load_file
+from floe import console
+from floe.kubernetes import crds
+from floe.kubernetes.crds import Definitions
+from floe.kubernetes.releases import definitions, releases
+from floe.kubernetes.schemas import builtin, custom, golang
+from floe.yaml import load_file
 
 FOLDER = Path(__file__).parent
 OLDEST = "1.31"

@@ -1,8 +1,7 @@
-"""The command `floe`: each subcommand imports what it needs when it runs, so that `floe --help` stays fast."""
+"""`floe render`, `diff`, `compile`, `preflight` and `demo`: what an environment is, and whether it would run."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,135 +9,10 @@ from typing import Annotated
 import typer
 
 from floe import console
-from floe.cli_charts import app as charts_app
-from floe.cli_gitops import app as gitops_app
+from floe.cli.options import SYNC, AsJson, Environment, OptionalEnvironment
 from floe.errors import FloeError
 
-app = typer.Typer(
-    help="""Render, compile, check and show a floe-runtime deployment.
-
-    Exit codes: 0 ok, 1 findings, 2 cannot run.
-
-    \b
-    Examples:
-      floe render prod | floe-validate
-      floe diff prod
-      floe --help, floe charts --help, floe charts pull --help
-    """,
-    no_args_is_help=True,
-    context_settings=console.HELP,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
-app.add_typer(charts_app, name="charts")
-app.add_typer(gitops_app)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        print(f"floe {version('floe-deploy')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _floe(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="say which release this is")
-    ] = False,
-) -> None:
-    del version  # its callback has said it
-
-
-Environment = Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")]
-OptionalEnvironment = Annotated[
-    str | None, typer.Argument(metavar="[ENV]", help="an overlay; the embedded default without")
-]
-_SYNC = "  [dim]next:[/] floe charts sync"
-"""What floe's own charts hold of an overlay is written anew."""
-
-AsJson = Annotated[bool, typer.Option("--json", help="machine format")]
-
-
-@app.command()
-def images(
-    names: Annotated[list[str] | None, typer.Argument(help="dagster, cube, store; all without")] = None,
-    engine: Annotated[str | None, typer.Option(help="docker, podman or buildah; the first that works without")] = None,
-    tag: Annotated[str, typer.Option(help="tag of the images")] = "0.1.0",
-    adapters: Annotated[str, typer.Option(help="dbt's adapters besides DuckDB's")] = "trino snowflake bigquery",
-    as_json: AsJson = False,
-) -> None:
-    """Build the production images, and say what they weigh and why.
-
-    \b
-    Examples:
-      floe images
-      floe images dagster --engine podman --tag 0.2.0 --adapters trino
-    """
-    from floe import images as production
-
-    unknown = sorted(set(names or ()) - set(production.IMAGES))
-    if unknown:
-        raise FloeError(f"there is no image {unknown[0]!r}", f"images: {', '.join(production.IMAGES)}")
-    production.check(tag, adapters)
-    production.report(production.builder(engine), names or [*production.IMAGES], tag, adapters, as_json=as_json)
-
-
-@app.command()
-def pin(
-    environment: Environment,
-    name: Annotated[str, typer.Argument(metavar="IMAGE", help="dagster or cube")],
-    tag: Annotated[str, typer.Argument(help="tag and digest, such as 0.1.0@sha256:…")],
-) -> None:
-    """Let an overlay run another image: write its tag and digest where the overlay has them.
-
-    \b
-    Examples:
-      floe pin dev dagster 0.2.0@sha256:0f2c…
-    """
-    from floe import images as production
-
-    file = production.pin(environment, name, tag)
-    console.out().print(f"[green]✓[/] {file}: {tag}")
-    console.err().print(_SYNC)
-
-
-@app.command()
-def tools(
-    names: Annotated[list[str] | None, typer.Argument(help="only these")] = None,
-    get: Annotated[bool, typer.Option("--get", help="fetch what is missing")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List the command-line tools: where, which version, and how to get what is missing.
-
-    \b
-    Examples:
-      floe tools
-      floe tools --get kustomize helm
-      floe tools --json | jq -r .kustomize.path
-    """
-    from floe import tools as resolver
-
-    found = {name: (resolver.get if get else resolver.find)(name) for name in names or resolver.TOOLS}
-    if as_json:
-        table: dict[str, dict[str, object]] = {
-            name: {"path": str(tool.path), "version": tool.version, "source": tool.source}
-            if tool
-            else {"path": None, "version": None, "get": resolver.ways(name)}
-            for name, tool in found.items()
-        }
-        print(json.dumps(table, indent=2))
-    else:
-        out = console.out()
-        width = max(map(len, found))
-        for name, tool in found.items():
-            if tool:
-                out.print(f"[green]✓[/] {name:<{width}}  {tool.version:<10} {tool.path} [dim]({tool.source})[/]")
-            else:
-                out.print(f"[yellow]-[/] {name:<{width}}  missing    [dim]{'; or '.join(resolver.ways(name))}[/]")
-        if None in found.values():
-            out.print("[dim]A command that needs one fetches it; `floe tools --get` fetches them now.[/]")
+app = typer.Typer()
 
 
 @app.command()
@@ -244,7 +118,7 @@ def compile_(
         console.write(path, text)
         console.err().print(f"{where}: {'unchanged' if same else 'written'}")
         if not same and environment:
-            console.err().print(_SYNC)
+            console.err().print(SYNC)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from floe.yamledit import is_plain, quoted
+from floe.yaml.edit import is_plain, quoted
 
 Path = tuple[str | int, ...]
 """Steps to a value: keys, and of a list the element's `name`, or its number where it has none."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from floe import process
 from floe.console import progress
 from floe.errors import FloeError
+from floe.kubernetes.objects import mapping
 from floe.tools import sources
 from floe.validate import credentials
-from floe.validate.objects import mapping
 
 _DOWNLOAD_SECONDS = 600
 

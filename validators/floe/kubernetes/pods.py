@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from floe import yamlio
-from floe.validate.objects import Object, mapping, mappings, text
+from floe.kubernetes.objects import Object, mapping, mappings, text
+from floe.yaml import YamlError, documents
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def instance(item: Object) -> dict[str, Any]:
     if not isinstance(content, str):
         return {}
     try:
-        found = [document.value for document in yamlio.documents(content, "dagster.yaml")]
-    except yamlio.YamlError:
+        found = [document.value for document in documents(content, "dagster.yaml")]
+    except YamlError:
         return {}
     return mapping(found[0]) if len(found) == 1 else {}
 

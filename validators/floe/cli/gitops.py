@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from floe.cli.options import AsJson
 from floe.errors import FloeError
 
 app = typer.Typer()
@@ -27,7 +28,7 @@ def promote(
     reason: Annotated[
         str | None, typer.Option(help="why, for --allow-unproven; it goes into commit and overlay")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="machine format")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Carry chart versions, images and the apps' specifications from an overlay to the next, as a commit on a branch.
 
@@ -61,7 +62,7 @@ def status(
     cluster: Annotated[bool, typer.Option("--cluster", help="ask the cluster too")] = False,
     context: Annotated[str | None, typer.Option(help="context of the kubeconfig; its current one without")] = None,
     timeout: Annotated[float, typer.Option(min=1, max=300, help="seconds that the cluster may take to answer")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="machine format")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what each environment runs, and how far it is behind the one before.
 

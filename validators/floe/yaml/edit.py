@@ -9,7 +9,7 @@ from functools import lru_cache
 import yaml
 
 from floe.errors import FloeError
-from floe.yamlscalars import resolve
+from floe.yaml.scalars import resolve
 
 
 def replace(text: str, values: Mapping[str, str], source: str) -> str:

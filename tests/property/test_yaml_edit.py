@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from floe import yamledit, yamlio
 from floe.errors import FloeError
+from floe.yaml import documents, edit
 from fuzz import inputs
 
 PLACES = ("version", "values.image.tag", "values.list[a].tag", "values.list[b].tag", "values.list[2].deep.tag")
@@ -44,7 +44,7 @@ def quoted(value: str, quote: str) -> str:
 
 def read(text: str) -> dict[str, Any]:
     """Values by place, as kubectl reads them."""
-    (document,) = yamlio.documents(text, "it")
+    (document,) = documents(text, "it")
     value = document.value
     first, second, third = value["values"]["list"]
     found = (value["version"], value["values"]["image"]["tag"], first["tag"], second["tag"], third["deep"]["tag"])
@@ -57,7 +57,7 @@ def read(text: str) -> dict[str, Any]:
 def test_what_was_asked_for_changes_and_nothing_else(old: tuple[tuple[str, str], ...], new: dict[str, str]) -> None:
     parts = [quoted(value, quote) for value, quote in old]
     text = TEXT.format(*parts)
-    edited = yamledit.replace(text, new, "it")
+    edited = edit.replace(text, new, "it")
     before = dict(zip(PLACES, (value for value, _ in old), strict=True))
     if all(value.isprintable() for value in new.values()):
         assert read(edited) == before | new
@@ -65,7 +65,7 @@ def test_what_was_asked_for_changes_and_nothing_else(old: tuple[tuple[str, str],
     for piece in TEXT.replace("{{", "{").replace("}}", "}").split("{}"):
         assert piece in rest, "a byte of what was not to be touched"
         rest = rest[rest.index(piece) + len(piece) :]
-    assert yamledit.replace(text, before, "it") == text
+    assert edit.replace(text, before, "it") == text
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_what_was_asked_for_changes_and_nothing_else(old: tuple[tuple[str, str],
 )
 def test_a_place_that_is_not_there_is_named(place: str) -> None:
     with pytest.raises(FloeError, match=r"^it has no "):
-        yamledit.replace(TEXT.format(*["1"] * len(PLACES)), {place: "2"}, "it")
+        edit.replace(TEXT.format(*["1"] * len(PLACES)), {place: "2"}, "it")
 
 
 def test_what_is_no_yaml_says_so() -> None:
     with pytest.raises(FloeError, match="it is not YAML"):
-        yamledit.replace("a: [", {"a": "1"}, "it")
+        edit.replace("a: [", {"a": "1"}, "it")

@@ -37,16 +37,6 @@ query Status($runId: ID!) {
 }
 """
 
-_RUNS = """
-query Runs($tags: [ExecutionTag!]!) {
-  runsOrError(filter: {tags: $tags}) {
-    __typename
-    ... on Runs { results { runId status tags { key value } } }
-    ... on PythonError { message }
-  }
-}
-"""
-
 _LOCATIONS = """
 query Locations {
   workspaceOrError {
@@ -55,31 +45,9 @@ query Locations {
 }
 """
 
-_SCHEDULES = """
-query Schedules($selector: RepositorySelector!) {
-  schedulesOrError(repositorySelector: $selector) {
-    __typename
-    ... on Schedules { results { name scheduleState { status } } }
-    ... on PythonError { message }
-    ... on RepositoryNotFoundError { message }
-  }
-}
-"""
-
-_ASSETS = "query Assets { assetNodes { assetKey { path } } }"
-
-_REPOSITORY = "__repository__"  # Dagster's name for a code location's only one
+REPOSITORY = "__repository__"  # Dagster's name for a code location's only one
 
 FINAL = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run, with the tags it carries."""
-
-    run_id: str
-    status: str
-    tags: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -90,34 +58,23 @@ class Dagster:
 
     def launch(self, location: str, job: str, tags: dict[str, str] | None = None) -> str:
         """Launch a job of a code location; returns the run's id. Raises FloeError where Dagster refuses."""
-        selector = {"repositoryLocationName": location, "repositoryName": _REPOSITORY, "pipelineName": job}
+        selector = {"repositoryLocationName": location, "repositoryName": REPOSITORY, "pipelineName": job}
         listed = [{"key": key, "value": value} for key, value in (tags or {}).items()]
-        answer = self._ask(_LAUNCH, {"selector": selector, "tags": listed})["launchPipelineExecution"]
+        answer = self.ask(_LAUNCH, {"selector": selector, "tags": listed})["launchPipelineExecution"]
         if answer["__typename"] != "LaunchRunSuccess":
             raise FloeError(
-                f"Dagster does not launch {location}/{job}: {_reason(answer)}", "see the code location's log"
+                f"Dagster does not launch {location}/{job}: {reason(answer)}", "see the code location's log"
             )
         return str(answer["run"]["runId"])
 
     def status(self, run_id: str) -> str:
         """A run's status, such as STARTED or SUCCESS."""
-        answer = self._ask(_STATUS, {"runId": run_id})["runOrError"]
+        answer = self.ask(_STATUS, {"runId": run_id})["runOrError"]
         if answer["__typename"] != "Run":
             raise FloeError(
-                f"Dagster knows nothing of the run {run_id}: {_reason(answer)}", "was its database replaced?"
+                f"Dagster knows nothing of the run {run_id}: {reason(answer)}", "was its database replaced?"
             )
         return str(answer["status"])
-
-    def runs(self, tags: dict[str, str]) -> list[Run]:
-        """Every run with these tags, the latest first."""
-        listed = [{"key": key, "value": value} for key, value in tags.items()]
-        answer = self._ask(_RUNS, {"tags": listed})["runsOrError"]
-        if answer["__typename"] != "Runs":
-            raise FloeError(f"Dagster lists no runs: {_reason(answer)}", "see the webserver's log")
-        return [
-            Run(one["runId"], one["status"], {tag["key"]: tag["value"] for tag in one["tags"]})
-            for one in answer["results"]
-        ]
 
     def follow(self, run_id: str, seconds: float, tick: Callable[[], None] = lambda: None) -> str:
         """Wait for a run's end, calling `tick` in between; returns its status. Raises FloeError past the deadline."""
@@ -133,7 +90,7 @@ class Dagster:
 
     def loaded(self, location: str) -> bool:
         """Whether a code location is loaded. Raises FloeError where it failed to load."""
-        entries = self._ask(_LOCATIONS, {})["workspaceOrError"].get("locationEntries", [])
+        entries = self.ask(_LOCATIONS, {})["workspaceOrError"].get("locationEntries", [])
         for entry in entries:
             if entry["name"] == location and entry["loadStatus"] == "LOADED":
                 if failure := (entry["locationOrLoadError"] or {}).get("message"):
@@ -141,19 +98,8 @@ class Dagster:
                 return True
         return False
 
-    def schedules(self, location: str) -> dict[str, str]:
-        """Status of each schedule of a code location: RUNNING or STOPPED."""
-        selector = {"repositoryLocationName": location, "repositoryName": _REPOSITORY}
-        answer = self._ask(_SCHEDULES, {"selector": selector})["schedulesOrError"]
-        if answer["__typename"] != "Schedules":
-            raise FloeError(f"Dagster lists no schedules of {location}: {_reason(answer)}", "is it loaded?")
-        return {schedule["name"]: schedule["scheduleState"]["status"] for schedule in answer["results"]}
-
-    def assets(self) -> list[list[str]]:
-        """The path of each asset's key, of every code location."""
-        return [node["assetKey"]["path"] for node in self._ask(_ASSETS, {})["assetNodes"]]
-
-    def _ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """The data of a query's answer. Raises FloeError where there is none."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 # http(s), by our callers
         try:
@@ -171,6 +117,7 @@ class Dagster:
         return data
 
 
-def _reason(answer: dict[str, Any]) -> str:
+def reason(answer: dict[str, Any]) -> str:
+    """Why an answer is not what was asked for, in Dagster's words."""
     messages = [answer.get("message")] + [error.get("message") for error in answer.get("errors") or ()]
     return "; ".join(message for message in messages if message) or str(answer["__typename"])

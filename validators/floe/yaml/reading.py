@@ -10,29 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from floe import yamlblock
 from floe.errors import FloeError
-
-
-class YamlError(FloeError):
-    """A document that does not parse: where, and why; never what stands there, since it may be a secret."""
-
-    def __init__(self, source: str, document: int, line: int, problem: str) -> None:
-        super().__init__(f"{source}: document {document}, line {line}: {problem}", "mend the YAML there")
-        self.document, self.line = document, line
-
-
-@dataclass(frozen=True)
-class Document:
-    """One document of a stream. `number` counts from 1 and empty documents too; `line` is that of its first key."""
-
-    number: int
-    line: int
-    value: Any
+from floe.yaml import block
+from floe.yaml.document import Document, YamlError
 
 
 def documents(text: str | bytes, source: str) -> Iterator[Document]:
@@ -40,7 +23,7 @@ def documents(text: str | bytes, source: str) -> Iterator[Document]:
     readable = _readable(text.encode() if isinstance(text, str) else text, source)
     if _splits(readable):
         return _one_by_one(readable, source)
-    from floe.yamlfull import Stream
+    from floe.yaml.full import Stream
 
     return Stream(readable, source).documents()
 
@@ -97,7 +80,7 @@ def _one_by_one(text: str, source: str) -> Iterator[Document]:
         number += line > 0  # before the first --- there is a document only if there is something
         found = _block(part if parts else part.removesuffix("\n"), whole=bool(parts) or part[-1:] in ("", "\n"))
         if found is None:
-            from floe.yamlfull import Stream
+            from floe.yaml.full import Stream
 
             stream = Stream(f"{'---' if line else ''}{part}{chr(10) if parts else ''}", source, number or 1, line)
             yield from stream.documents()
@@ -115,6 +98,6 @@ def _block(part: str, *, whole: bool) -> tuple[Any, int] | None:
     lines = part.split("\n")
     lines[0] = ""  # beside --- there is a comment at most
     try:
-        return yamlblock.read(lines)
-    except yamlblock.Other:
+        return block.read(lines)
+    except block.Other:
         return None

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from floe import yamlfull, yamlio
 from floe.errors import FloeError
-from floe.yamlio import YamlError
+from floe.yaml import YamlError, documents, full, load_file
 
 # What each text is as a value, in JSON: made by YAMLToJSON of sigs.k8s.io/yaml v1.6.0, the module and version in
 # kubectl 1.37, from the document `a: <text>`; "error" where it refuses.
@@ -38,13 +37,13 @@ TABLE = [tuple(entry.split("  ")) for line in SCALARS.splitlines() for entry in 
 
 
 def load(text: str | bytes) -> Any:
-    (document,) = yamlio.documents(text, "x")
+    (document,) = documents(text, "x")
     return document.value
 
 
 def problem(text: str | bytes) -> YamlError:
     with pytest.raises(YamlError) as caught:
-        list(yamlio.documents(text, "x.yaml"))
+        list(documents(text, "x.yaml"))
     return caught.value
 
 
@@ -141,7 +140,7 @@ def test_aliases() -> None:
     assert load("a: &a [1, {b: 2}]\nc: *a") == {"a": [1, {"b": 2}], "c": [1, {"b": 2}]}
     assert load("[&a 1, &a 2, *a]") == [1, 2, 2]
     assert load("- &k key\n- {*k : 1}") == ["key", {"key": 1}]
-    assert [document.value for document in yamlio.documents("&a 1\n---\n&a 2\n", "x")] == [1, 2]
+    assert [document.value for document in documents("&a 1\n---\n&a 2\n", "x")] == [1, 2]
     for text in ("&a [*a]", "a: &a\n  b: *a", "&a {<<: *a}", "&a {b: &b {c: [*a]}}"):
         assert "contains itself" in problem(text).message
     missing = problem("a: &x 1\n---\na: *x")
@@ -184,13 +183,13 @@ def test_the_deepest_that_is_taken() -> None:
 
 def test_positions() -> None:
     text = "# comment\n---\n\n# more\na: 1\n---\n---\n# only a comment\n---\n- 1\n"
-    found = [(document.number, document.line, document.value) for document in yamlio.documents(text, "x")]
+    found = [(document.number, document.line, document.value) for document in documents(text, "x")]
     assert found == [(1, 5, {"a": 1}), (4, 10, [1])]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "---", "---\n---\n", "# x", "--- ~\n", "null\n", "\ufeff"])
 def test_empty_documents_are_left_out(text: str) -> None:
-    assert not list(yamlio.documents(text, "x"))
+    assert not list(documents(text, "x"))
 
 
 @pytest.mark.parametrize(
@@ -228,7 +227,7 @@ def test_other_ways_to_write_it(text: str | bytes) -> None:
 
 
 def test_documents_before_a_broken_one_come_first() -> None:
-    stream = yamlio.documents("a: 1\n---\nb: [", "x")
+    stream = documents("a: 1\n---\nb: [", "x")
     assert next(stream).value == {"a": 1}
     with pytest.raises(YamlError):
         next(stream)
@@ -236,25 +235,25 @@ def test_documents_before_a_broken_one_come_first() -> None:
 
 def test_the_c_parser_is_in_use() -> None:
     assert yaml.__with_libyaml__
-    assert isinstance(yamlfull.Stream("", "x")._parser, yaml.CSafeLoader)
+    assert isinstance(full.Stream("", "x")._parser, yaml.CSafeLoader)
 
 
 def test_many_tiny_documents_in_reasonable_time() -> None:
     start = time.perf_counter()
-    assert sum(1 for _ in yamlio.documents("a: 1\n---\n" * 100_000, "x")) == 100_000
+    assert sum(1 for _ in documents("a: 1\n---\n" * 100_000, "x")) == 100_000
     assert time.perf_counter() - start < 20
 
 
 def test_load_file(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("a: yes\n")
-    assert yamlio.load_file(file) == {"a": True}
+    assert load_file(file) == {"a": True}
     for text in ("", "a: 1\n---\nb: 1\n", "[1]", "x"):
         file.write_text(text)
         with pytest.raises(FloeError, match="exactly one YAML mapping"):
-            yamlio.load_file(file)
+            load_file(file)
     file.write_text("a: [")
     with pytest.raises(YamlError, match=r"a\.yaml: document 1"):
-        yamlio.load_file(file)
+        load_file(file)
     with pytest.raises(FloeError, match="No such file"):
-        yamlio.load_file(tmp_path / "none.yaml")
+        load_file(tmp_path / "none.yaml")

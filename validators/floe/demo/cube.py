@@ -149,20 +149,6 @@ def answer(url: str, token: str, query: dict[str, Any], seconds: float = 60) -> 
             raise FloeError(f"Cube is still computing after {seconds:.0f} s", "ask again, or for less")
 
 
-def wait_ready(url: str, seconds: float, check: Literal["readyz", "livez"] = "readyz") -> None:
-    """Return as soon as Cube is ready, its engine in reach, or merely lives. Raises FloeError where it does not."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            _get(f"{url}/{check}", "", 5)
-        except CubeError as error:
-            if time.monotonic() > deadline:
-                raise FloeError(f"{url}/{check} fails after {seconds:.0f} s: {error}", "see Cube's log") from error
-            time.sleep(0.1)
-        else:
-            return
-
-
 def _get(address: str, token: str, seconds: float) -> dict[str, Any]:
     request = Request(address, headers={"Authorization": token} if token else {})  # noqa: S310 # http, by our callers
     try:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from floe import console
+from floe.cli.options import AsJson
 
 app = typer.Typer(
     help="""The upstream charts that overlays inflate, and floe's own in charts/.
@@ -30,7 +31,6 @@ Mirror = Annotated[
         help="stands in for the public repositories: a folder, the URL of a chart repository, or oci://registry/path",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="machine format")]
 
 
 @app.command()

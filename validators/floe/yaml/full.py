@@ -11,8 +11,8 @@ from typing import Any, Never
 import yaml
 from yaml import events
 
-from floe.yamlio import Document, YamlError
-from floe.yamlscalars import DOUBTFUL, resolve
+from floe.yaml.document import Document, YamlError
+from floe.yaml.scalars import DOUBTFUL, resolve
 
 _TAG = "tag:yaml.org,2002:"
 _TAGGED: dict[str, tuple[type, ...]] = {

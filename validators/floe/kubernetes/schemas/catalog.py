@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from floe import yamlio
 from floe.errors import FloeError
-from floe.kubernetes import RELEASE
+from floe.kubernetes.releases import RELEASE
+from floe.yaml import documents
 
 _FOLDER = Path(__file__).parent
 _REFERENCE = re.compile(r'"#/\$defs/([^"]+)"')
@@ -99,7 +99,7 @@ class Catalog:
         return self._types[kind.type]
 
     def _add(self, folder: Path) -> None:
-        from floe.schemas import custom
+        from floe.kubernetes.schemas import custom
 
         for definition, place in _definitions(folder):
             try:
@@ -120,7 +120,7 @@ def _definitions(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
         raise FloeError(f"{folder} is no folder", "name a folder of CustomResourceDefinitions")
     count = 0
     for file in sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml", ".json")):
-        for document in yamlio.documents(file.read_bytes(), str(file)):
+        for document in documents(file.read_bytes(), str(file)):
             for value in _unfolded(document.value):
                 if value.get("kind") == "CustomResourceDefinition":
                     count += 1

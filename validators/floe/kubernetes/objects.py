@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from floe import yamlio
+from floe.yaml import Document
 
 ENVIRONMENT = "floe-runtime.io/environment"
 """The annotation by which an overlay stamps its objects."""
@@ -71,7 +71,7 @@ def mappings(node: Any) -> Iterator[dict[str, Any]]:
     return (item for item in node if isinstance(item, dict)) if isinstance(node, list) else iter(())
 
 
-def objects(documents: Iterable[yamlio.Document], source: str) -> Iterator[Object]:
+def objects(documents: Iterable[Document], source: str) -> Iterator[Object]:
     """The objects of a stream, lists unfolded. What is no mapping becomes an object with the one key ""."""
     for document in documents:
         for value in _unfolded(document.value):

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from floe.validate.objects import mapping, mappings
-from floe.validate.pods import Pod
+from floe.kubernetes.objects import mapping, mappings
+from floe.kubernetes.pods import Pod
 
 
 class Pods:

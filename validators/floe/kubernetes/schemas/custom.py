@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from floe.schemas.builtin import FORMATS, OBJECT_META
+from floe.kubernetes.schemas.builtin import FORMATS, OBJECT_META
 
 RULES = "x-kubernetes-validations"
 UNIQUE = "x-kubernetes-list-map-keys"

@@ -1,6 +1,6 @@
 """The plain block form of YAML, in which kustomize prints manifests, read a line at a time.
 
-It reads what it is sure of and leaves every other document to the full loader (floe.yamlfull), which takes four times
+It reads what it is sure of and leaves every other document to the full loader (floe.yaml.full), which takes four times
 as long: anchors, tags, flow collections in each other or over several lines, folded and continued text, unusual keys,
 keys that stand twice, and all that is wrong. What it does read must be what the full loader makes of it; a property
 test compares them.
@@ -12,7 +12,7 @@ import re
 from operator import length_hint
 from typing import Any
 
-from floe.yamlscalars import resolve
+from floe.yaml.scalars import resolve
 
 
 class Other(Exception):
