@@ -20,14 +20,14 @@ unexport PYTHONDONTWRITEBYTECODE
 # uv lists every package it installs: worth a person's terminal, not a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test servers test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz truth schemas lint types format bench lock clean
+.PHONY: help setup demo test servers test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz truth schemas findings lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## the locked Python environment, the tools, Cube, the charts
 	@$(BIN)/floe tools --get kustomize helm node npm
-	@$(BIN)/python -m floe.cube
+	@$(BIN)/python -m floe.demo.cube
 	@$(BIN)/floe charts pull --stand-ins
 
 demo: setup ## render, validate, preflight, then live data up to Cube (ARGS=--once stops after that)
@@ -37,19 +37,19 @@ test: setup ## unit, property and integration tests (ARGS="tests/unit -k name" i
 	@$(BIN)/python -m pytest -m "not built" $(ARGS)
 
 test-built: setup ## the integration tests of Helm 3 and an OCI registry, which Go compiles (ARGS as for test)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get helm3 registry
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get helm3 registry
 	@$(BIN)/python -m pytest -m built tests/integration $(ARGS)
 
 servers: setup ## what Go compiles for the suites below, at once: minutes the first time (nothing without Go)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get kubelet coredns oauth2-proxy source-controller argocd helm3
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubelet coredns oauth2-proxy source-controller argocd helm3
 
 # Built here and not by the first test that needs them, so that one sees how far the build is.
 test-cluster: setup ## the overlays against a real Kubernetes API server and, as root, as running pods (ARGS as for test)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver kubelet coredns
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubectl etcd kube-apiserver kubelet coredns
 	@$(BIN)/python -m pytest -o testpaths=tests/cluster $(ARGS)
 
 test-gitops: setup ## Flux and Argo CD themselves, on a node as above, following a fork, as root (ARGS as for test)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver kubelet coredns source-controller argocd
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubectl etcd kube-apiserver kubelet coredns source-controller argocd
 	@$(BIN)/python -m pytest tests/gitops $(ARGS)
 
 cluster-up: setup ## a Kubernetes node with real pods, as root (ARGS=dev runs that overlay on it)
@@ -72,11 +72,14 @@ fuzz: setup ## the property tests with 30 times as many random inputs, others in
 	@FLOE_FUZZ=30 $(BIN)/python -m pytest tests/property $(ARGS)
 
 truth: setup ## the verdict of floe-validate against a real API server's on 20,000 random objects (needs Go)
-	@! command -v go >/dev/null || $(BIN)/floe tools --get kubectl etcd kube-apiserver
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubectl etcd kube-apiserver
 	@FLOE_TRUTH=20000 $(BIN)/python -m pytest tests/cluster/test_schema_truth.py $(ARGS)
 
 schemas: $(STAMP) ## derive the schemas of floe-validate anew from what upstream publishes (needs Go)
-	@$(BIN)/python -m floe.schemas.derive
+	@$(BIN)/python -m floe.kubernetes.schemas.derive
+
+findings: $(STAMP) ## write docs/08-findings.md anew from the policies of floe-validate
+	@$(BIN)/python -m floe.validate.findings_page
 
 images: $(STAMP) ## the production images (ARGS="dagster --engine podman --tag 0.2.0")
 	@$(BIN)/floe images $(ARGS)
@@ -97,7 +100,7 @@ lock: $(BIN)/uv ## write the locks anew; the image's comes first, and a checkout
 	@$(BIN)/uv pip compile --python-version 3.11 --python-platform linux --extra runtime --extra cluster --extra trino --extra snowflake --extra bigquery --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file images/dagster/requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet images/cube/requirements.in --output-file images/cube/requirements.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra checkout --extra runtime --extra trino --extra dev --constraint images/dagster/requirements.lock --generate-hashes --no-header --upgrade --quiet pyproject.toml --output-file requirements.lock
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet validators/floe/tools/packages.in --output-file validators/floe/tools/packages.lock
+	@for folder in validators/floe/tools tests/toolbox; do $(BIN)/uv pip compile --universal --python-version 3.11 --no-deps --generate-hashes --no-header --upgrade --quiet $$folder/packages.in --output-file $$folder/packages.lock; done
 
 clean: ## forget the embedded default's state and the pulled charts
 	@rm -rf .floe overlays/*/charts charts/*/charts

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from floe import tools
+import toolbox
 
 BUILT = pytest.mark.built
 
@@ -16,5 +16,5 @@ def need(tool: str, reason: str) -> None:
 
     `reason` begins as one of those that tests/conftest.py lists in CANNOT_BE_HAD.
     """
-    if tools.find(tool) is None and shutil.which("go") is None:
+    if toolbox.find(tool) is None and shutil.which("go") is None:
         pytest.skip(f"{reason}: {tool} is not on PATH, and no Go to build it with")

@@ -13,7 +13,8 @@ import pytest
 import built
 import fuzz  # noqa: F401 # loads hypothesis' profile before any test is read
 import servers
-from floe import charts, repo, tools
+import toolbox
+from floe import charts, repo
 from forks import commit, git
 from helm import Helm
 from rendering import ROOT, Tree, copy_repository
@@ -98,7 +99,7 @@ def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name = "helm" if wanted == 4 else "helm3"
     if wanted == 3:
         built.need(name, "no Helm 3")
-    found = tools.get(name)
+    found = toolbox.get(name)
     if int(found.version.split(".")[0]) != wanted:
         pytest.skip(f"no Helm {wanted}: {found.path} is {found.version}")
     return Helm(found.path, wanted, tmp_path_factory.mktemp(f"helm{wanted}"))

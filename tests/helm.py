@@ -14,7 +14,7 @@ from typing import Any
 
 from floe import tools
 from floe.charts.packaged import UMBRELLA, UPSTREAM
-from floe.validate.objects import ENVIRONMENT, Object
+from floe.kubernetes.objects import ENVIRONMENT, Object
 from rendering import Identity, Values, by_identity, parse
 
 CHARTS = (*UPSTREAM, UMBRELLA)

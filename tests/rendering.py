@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from floe import charts, render, repo, tools, yamlio
+from floe import charts, render, repo, tools
 from floe.charts import packaged
-from floe.validate.objects import Object, objects
+from floe.kubernetes.objects import Object, objects
+from floe.yaml import documents
 
 Values = dict[str, Any]
 Identity = tuple[str, str, str, str]
@@ -92,7 +93,7 @@ class Tree:
 
 
 def parse(stream: bytes | str) -> list[Object]:
-    return list(objects(yamlio.documents(stream, "rendered"), "rendered"))
+    return list(objects(documents(stream, "rendered"), "rendered"))
 
 
 def identity(one: Object) -> Identity:

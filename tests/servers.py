@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from floe.connect import s3_client
 from floe.contract.platform import S3Storage
 from floe.demo.processes import answers, tied_to_us
-from floe.tools import resolve
+from toolbox import resolve
 
 HOST = "127.0.0.1"
 _UP_SECONDS = 60

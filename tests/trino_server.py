@@ -19,10 +19,10 @@ from floe import repo
 from floe.connect import trino_connection
 from floe.contract.platform import Trino
 from floe.errors import FloeError
-from floe.tools import resolve
 from floe.tools.sources import install
 from servers import HOST, ObjectStore, free_ports
 from servers import running as serving_process
+from toolbox import resolve
 
 VERSION = "476"
 ARTIFACTS = {

@@ -11,8 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from floe import console, cube, repo
+from floe import console, repo
 from floe.contract.artifacts import VARIABLE, compile_environment
+from floe.demo import cube
 from floe.demo.ports import claim
 from floe.demo.processes import supervisor
 from floe.demo.services import start_cube, start_dagster

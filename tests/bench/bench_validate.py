@@ -18,10 +18,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from floe import render, yamlio
-from floe.kubernetes import definitions
-from floe.tools import resolve
-from floe.validate.objects import ENVIRONMENT, objects
+from floe import render
+from floe.kubernetes.objects import ENVIRONMENT, objects
+from floe.kubernetes.releases import definitions
+from floe.yaml import documents
+from toolbox import resolve
 
 DOCUMENTS = 10_000
 OVERLAY = "prod"
@@ -139,7 +140,7 @@ def stream(documents: int) -> str:
 
 def kinds(manifests: bytes) -> set[tuple[str, str]]:
     """(apiVersion, kind) of a stream's objects."""
-    return {(one.api_version, one.kind) for one in objects(yamlio.documents(manifests, "bench"), "bench")}
+    return {(one.api_version, one.kind) for one in objects(documents(manifests, "bench"), "bench")}
 
 
 def write_schemas(folder: Path, wanted: Iterable[tuple[str, str]]) -> str:

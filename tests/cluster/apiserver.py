@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cluster.client import ApiServer, default_service_account
 from floe.demo.processes import answers
-from floe.tools import resolve
 from servers import HOST, free_ports, running
+from toolbox import resolve
 
 CERTIFICATE = Path("certificates", "apiserver.crt")
 

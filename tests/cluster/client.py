@@ -18,9 +18,9 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
+from floe.kubernetes.objects import mapping, text
 from floe.tools import resolve
-from floe.validate.objects import mapping, text
-from floe.yamlio import load_file
+from floe.yaml import load_file
 
 Object = dict[str, Any]
 

@@ -12,11 +12,13 @@ import pytest
 
 import debian
 import timings
+import toolbox
 from cluster import apiserver, node
 from cluster.client import ApiServer
 from cluster.deployed import Deployed, environment, proxied
 from cluster.kubectl import Kubectl
-from floe import charts, crds, repo, tools
+from floe import charts, repo
+from floe.kubernetes import crds
 from images.build import archives
 from timings import took
 
@@ -39,7 +41,7 @@ def pytest_report_header() -> str:
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A server of its own, empty but for what tests leave in it."""
-    absent = [name for name in _SERVERS if tools.find(name) is None]
+    absent = [name for name in _SERVERS if toolbox.find(name) is None]
     if absent and shutil.which("go") is None:
         pytest.skip(f"no API server: {' and '.join(absent)} not on PATH, and no Go to build with")
     with apiserver.api_server(tmp_path_factory.mktemp("api-server")) as server:

@@ -18,13 +18,14 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from cluster.kubectl import Kubectl, Object
-from floe import cube, render, repo
+from dagster_api import Dagster
+from floe import render, repo
 from floe.contract.artifacts import CompiledArtifacts
-from floe.dagster_api import Dagster
+from floe.demo import cube
 from floe.demo.processes import tied_to_us
 from floe.errors import FloeError
 from floe.tools import resolve
-from floe.yamlio import load_file
+from floe.yaml import load_file
 from floe_synthetic import EcommerceGenerator
 
 OVERLAY = Path("tests/cluster/overlay")
@@ -37,7 +38,7 @@ AT = "2026-01-05T12:00:00+00:00"
 _USER = "floe"
 _CUBE = """
 import json, sys, time
-from floe import cube
+from floe.demo import cube
 token, query, wanted, seconds = sys.argv[1], *map(json.loads, sys.argv[2:])
 deadline = time.monotonic() + seconds
 while True:

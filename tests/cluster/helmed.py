@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 
 from cluster.deployed import OVERLAY, SERVICES, Deployed
+from dagster_api import Dagster
 from floe import repo
-from floe.dagster_api import Dagster
 from floe.tools import resolve
 from helm import Helm, values_of
 

@@ -30,7 +30,7 @@ from cluster.pause import PAUSE, archive
 from debian import CNI_PLUGINS
 from floe.demo.processes import answers
 from floe.errors import FloeError
-from floe.tools import resolve
+from toolbox import resolve
 
 NODE = "node"
 ADDRESS = "10.88.77.1"

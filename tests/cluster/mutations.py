@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cluster.client import Raw
-from floe import yamlio
-from floe.validate.objects import mapping, text
+from floe.kubernetes.objects import mapping, text
+from floe.yaml import documents
 
 Path = tuple[str | int, ...]
 
@@ -137,7 +137,7 @@ def _read(value: Any) -> Any:
     """What kubectl would read of a scalar that stands in the YAML as it is."""
     if not isinstance(value, Verbatim):
         return value
-    return next((document.value for document in yamlio.documents(f"{value}\n", "scalar")), None)
+    return next((document.value for document in documents(f"{value}\n", "scalar")), None)
 
 
 def dump(node: Any) -> str:

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import debian
+import toolbox
 from cluster import inside
-from floe import repo, tools
+from floe import repo
 from floe.console import progress
 from floe.demo.ports import HOST, claim
 from floe.demo.processes import tied_to_us
@@ -94,7 +95,7 @@ class Node:
         if len(str(self.folder)) > 80:
             raise FloeError(f"{self.folder} is too long a path for sockets", "set XDG_CACHE_HOME to a shorter one")
         for name in BUILT:
-            tools.resolve(name)
+            toolbox.resolve(name)
         port = claim(port, "the node's API", "--port")
         prefix = tied_to_us() if tied else []
         command = [*prefix, sys.executable, "-m", "cluster.node", self.name, str(port)]
@@ -218,7 +219,7 @@ def missing() -> str:
         return "it needs root on Linux"
     if debian.absent(debian.NODE):
         return debian.remedy(debian.NODE)
-    unbuilt = [name for name in BUILT if tools.find(name) is None]
+    unbuilt = [name for name in BUILT if toolbox.find(name) is None]
     if unbuilt and shutil.which("go") is None:
         return f"{', '.join(unbuilt)} not on PATH, and no Go to build with"
     return ""

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
+import toolbox
 from cluster.client import ApiServer, Raw
-from floe import tools
 
 Object = dict[str, Any]
 
@@ -117,7 +117,7 @@ def test_quota_counts_pods(api_server: ApiServer) -> None:
 
 def test_server_tells_its_release(api_server: ApiServer) -> None:
     """Helm refuses charts over it, so a server that was built without a version would not do."""
-    assert api_server.version().startswith(f"v{tools.get('kube-apiserver').version}")
+    assert api_server.version().startswith(f"v{toolbox.get('kube-apiserver').version}")
 
 
 def test_custom_resources_are_checked_by_their_definitions(defined: ApiServer) -> None:

@@ -19,9 +19,10 @@ import pytest
 
 from cluster.client import ApiServer
 from cluster.test_overlays import all_clear, unexplained
-from floe import repo, tools, yamlio
+from floe import repo, tools
+from floe.kubernetes.objects import objects
 from floe.promote.cluster import Cluster, Live
-from floe.validate.objects import objects
+from floe.yaml import documents
 from forks import FLOE, floe, keep_encrypted, sops
 from rendering import ROOT
 
@@ -40,7 +41,7 @@ def build(folder: Path) -> bytes:
 
 
 def parse(stream: bytes) -> list[Object]:
-    return [one.value for one in objects(yamlio.documents(stream, "x"), "x")]
+    return [one.value for one in objects(documents(stream, "x"), "x")]
 
 
 def namespace(name: str) -> Object:

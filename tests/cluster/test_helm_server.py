@@ -21,7 +21,7 @@ from cluster.client import ApiServer
 from cluster.test_overlays import all_clear
 from floe import repo
 from floe.charts.packaged import UPSTREAM
-from floe.validate.objects import Object as Manifest
+from floe.kubernetes.objects import Object as Manifest
 from fuzz import inputs
 from helm import Helm, values_of, written
 from rendering import Values

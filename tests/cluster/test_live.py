@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster.deployed import LOCATION, Deployed, wait_for
-from floe import cube
+from floe.demo import cube
 
 Note = Callable[[str, float], None]
 

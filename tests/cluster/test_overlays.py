@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from cluster.client import ApiServer, Verdict
-from floe import render, repo, tools, yamlio
-from floe.validate.objects import Object as Manifest
-from floe.validate.objects import mapping, objects
-from floe.validate.pods import made_by
+from floe import render, repo, tools
+from floe.kubernetes.objects import Object as Manifest
+from floe.kubernetes.objects import mapping, objects
+from floe.kubernetes.pods import made_by
+from floe.yaml import documents
 
 Object = dict[str, Any]
 
@@ -45,7 +46,7 @@ def manifests(folder: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def stream(manifests: bytes) -> list[Object]:
-    return [one.value for one in objects(yamlio.documents(manifests, "overlay"), "overlay")]
+    return [one.value for one in objects(documents(manifests, "overlay"), "overlay")]
 
 
 @pytest.fixture(scope="module")

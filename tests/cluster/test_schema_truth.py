@@ -18,19 +18,20 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from cluster.client import ApiServer, Verdict
 from cluster.mutations import dump, mutated, request
-from floe import render, repo, yamlio
+from floe import render, repo
 from floe.errors import FloeError
-from floe.kubernetes import RELEASE
-from floe.validate.objects import objects
-from floe.validate.policies import api
+from floe.kubernetes.objects import objects
+from floe.kubernetes.releases import RELEASE
+from floe.validate.policies import api, kinds
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
+from floe.yaml import documents, load_file
 
 ASKED_FOR = os.environ.get("FLOE_TRUTH")
 OBJECTS = int(ASKED_FOR or 2500)
 LEAST = 0.995
 SCHEMAS = Schemas()
-POLICIES = (api.schema, api.unknown_kind, api.removed, api.bad_name, api.bad_value)
+POLICIES = (kinds.schema, kinds.unknown_kind, kinds.removed, api.bad_name, api.bad_value)
 
 STRICTER = {
     "must be set": "published as required, but Go knows no missing text or number, and not every empty one is refused",
@@ -44,19 +45,19 @@ STRICTER = {
 def ours(body: bytes) -> list[str]:
     """What floe-validate has against an object, as --strict-kinds has it."""
     try:
-        stream = Stream(list(objects(yamlio.documents(body, "x"), "x")))
+        stream = Stream(list(objects(documents(body, "x"), "x")))
     except FloeError as error:
         return [error.message]
-    return [hit.message for policy in POLICIES for hit in policy(stream, SCHEMAS)]
+    return [hit.message for policy in POLICIES for hit in policy.check(stream, SCHEMAS)]
 
 
 @pytest.fixture(scope="module")
 def seeds(defined: ApiServer) -> list[dict[str, Any]]:
     """Objects that both take."""
     assert defined.version().startswith(f"v{RELEASE}.")
-    found = [yamlio.load_file(file) for file in sorted((Path(__file__).parent / "samples").glob("*.yaml"))]
+    found = [load_file(file) for file in sorted((Path(__file__).parent / "samples").glob("*.yaml"))]
     for environment in repo.environments():
-        stream = objects(yamlio.documents(render.render(environment), environment), environment)
+        stream = objects(documents(render.render(environment), environment), environment)
         found += [one.value for one in stream if one.kind != "Namespace"]
     for one, verdict in zip(found, defined.dry_run(found), strict=True):
         assert verdict.accepted, (one["kind"], one["metadata"], verdict)

@@ -13,9 +13,10 @@ import pytest
 import servers
 import trino_server
 from code_location import Location, edit
-from floe import cube, repo
+from floe import repo
 from floe.connect import trino_connection
 from floe.contract.artifacts import VARIABLE
+from floe.demo import cube
 from floe.runtime.scratch import scratch
 from integration.test_cube_model import serving
 

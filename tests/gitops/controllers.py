@@ -15,9 +15,10 @@ from pathlib import Path
 from cluster.deployed import wait_for
 from cluster.kubectl import Kubectl
 from cluster.node import Node
-from floe import crds, yamlio
 from floe.demo.processes import Supervisor
-from floe.tools import resolve
+from floe.kubernetes import crds
+from floe.yaml import load_file
+from toolbox import resolve
 
 FLUX, ARGOCD = "flux-system", "argocd"
 """The namespaces they work in."""
@@ -60,10 +61,10 @@ def start_argocd(node: Node, kubectl: Kubectl, running: Supervisor, folder: Path
     ):
         metadata = {"name": name, "namespace": ARGOCD, "labels": labels}
         kubectl.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata, **content})
-    kubeconfig = yamlio.load_file(node.inner_kubeconfig)
+    kubeconfig = load_file(node.inner_kubeconfig)
     kubeconfig["contexts"][0]["context"]["namespace"] = ARGOCD  # where they look for their settings
     env = os.environ | _argocd_env(folder) | {"KUBECONFIG": _private(folder / "kubeconfig", kubeconfig)}
-    env["ARGOCD_RECONCILIATION_TIMEOUT"] = yamlio.load_file(settings)["data"]["timeout.reconciliation"]
+    env["ARGOCD_RECONCILIATION_TIMEOUT"] = load_file(settings)["data"]["timeout.reconciliation"]
     programs = folder / "programs"
     programs.mkdir()
     for name in _ON_PATH:

@@ -13,8 +13,8 @@ from cluster.inside import ADDRESS
 from cluster.node import Node
 from floe.demo.processes import Supervisor
 from floe.errors import FloeError
-from floe.tools import resolve
 from forks import git
+from toolbox import resolve
 
 PORT, REGISTRY_PORT = 8100, 8101
 GIT = f"http://{ADDRESS}:{PORT}/git/deployment.git"

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from cluster.deployed import OVERLAY, Deployed
-from floe import charts, repo, yamlio
+from floe import charts, repo
+from floe.yaml import load_file
 from forks import commit, git
 from gitops import forge
 from rendering import ROOT, copy_repository
@@ -54,7 +55,7 @@ class Fork:
     def edit(self, file: str, change: Callable[[Values], object]) -> None:
         """Change what a YAML file of the working tree holds."""
         path = self.folder / file
-        value = yamlio.load_file(path)
+        value = load_file(path)
         change(value)
         path.write_text(yaml.safe_dump(value, sort_keys=False))
 
@@ -125,7 +126,7 @@ def _where_things_are(fork: Fork) -> None:
 
 def _hardening(fork: Fork) -> None:
     """What the overlay of the tests changes in pods of charts: Cube without Cube Store, and that without pods."""
-    common = yamlio.load_file(fork.folder / OVERLAY / "common" / "kustomization.yaml")
+    common = load_file(fork.folder / OVERLAY / "common" / "kustomization.yaml")
     (cube,) = (one["patch"] for one in common["patches"] if one["target"]["kind"] == "Deployment")
     (container,) = yaml.safe_load(cube)["spec"]["template"]["spec"]["containers"]
 
@@ -153,7 +154,7 @@ def _dev(fork: Fork, dev: Deployed) -> None:
     (fork.folder / "overlays/dev/platform.yaml").write_text(yaml.safe_dump(platform, sort_keys=False))
     (fork.folder / "overlays/dev/compiled/CompiledArtifacts.json").write_text(artifacts.text())
     fork.edit(f"{_SERVICES}/kustomization.yaml", lambda value: value["resources"].remove("client.yaml"))
-    tested = yamlio.load_file(fork.folder / OVERLAY / "dev" / "kustomization.yaml")
+    tested = load_file(fork.folder / OVERLAY / "dev" / "kustomization.yaml")
 
     def with_services(value: Values) -> None:
         value["resources"].append(f"../../../{_SERVICES}")

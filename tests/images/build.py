@@ -25,7 +25,7 @@ import debian
 from floe import images, repo
 from floe.console import err, run
 from floe.errors import FloeError
-from floe.tools import resolve
+from toolbox import resolve
 
 ROOT = Path(__file__).parents[2]
 LOOKALIKES = Path(__file__).parent / "lookalikes"

@@ -10,12 +10,13 @@ import pytest
 
 import servers
 from containers import Podman, podman
-from floe import cube, images
+from floe import images
 from floe.connect import s3_client
 from floe.contract.platform import S3Storage
+from floe.demo import cube
 from floe.errors import FloeError
 from images.build import RECIPES, TAG, builder
-from integration.test_cube_model import REVENUE_BY_DAY, Shop
+from integration.test_cube_model import REVENUE_BY_DAY, Shop, wait_ready
 
 SECRET = "only-this-test-signs-with-it-0123456789"
 
@@ -59,7 +60,7 @@ def test_it_serves_the_rows_on_a_read_only_root(image: Podman, env: dict[str, st
     url = f"http://{servers.HOST}:{port}"
     with image.started([], env | {"PORT": str(port), "FLOE_CUBE_HOST": servers.HOST}) as container:
         ready = container.until(lambda: container.exec("node", "/app/healthy.js").returncode == 0, 60)
-        cube.wait_ready(url, 30)
+        wait_ready(url, 30)
         (row,) = cube.load(url, cube.token(SECRET), {"measures": ["orders.count"]})
         assert row == {"orders.count": "90"}
         answer = cube.answer(url, cube.token(SECRET), REVENUE_BY_DAY)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from floe.errors import FloeError
-from floe.tools import resolve
 from images.build import ROOT, builder
+from toolbox import resolve
 
 DOCKERFILES = sorted(ROOT.glob("images/*/Dockerfile")) + sorted(ROOT.glob("tests/images/lookalikes/*/Dockerfile"))
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from floe import repo, yamlio
-from floe.validate.objects import ENVIRONMENT, Object
+from floe import repo
+from floe.kubernetes.objects import ENVIRONMENT, Object
 from floe.validate.run import validate
 from floe.validate.schema import Schemas
+from floe.yaml import load_file
 from rendering import ROOT, Tree, by_identity, kustomize
 
 CLUSTERS = ROOT / "clusters"
@@ -120,7 +121,7 @@ def test_a_fork_changes_its_addresses_in_one_file(folder: Path, tmp_path: Path) 
     for part in ("clusters", "base"):
         shutil.copytree(ROOT / part, tmp_path / part)
     file = tmp_path / "clusters" / REPOSITORY
-    before = yamlio.load_file(file)["data"]
+    before = load_file(file)["data"]
     after = {key: f"{value}-of-ours" for key, value in before.items()}
     text = file.read_text()
     for key, value in before.items():
@@ -133,7 +134,7 @@ def test_a_fork_changes_its_addresses_in_one_file(folder: Path, tmp_path: Path) 
 
 
 def test_the_addresses_stand_in_one_file() -> None:
-    urls = [value for value in yamlio.load_file(CLUSTERS / REPOSITORY)["data"].values() if "://" in value]
+    urls = [value for value in load_file(CLUSTERS / REPOSITORY)["data"].values() if "://" in value]
     for file in CLUSTERS.rglob("*.yaml"):
         if file != CLUSTERS / REPOSITORY:
             assert not [url for url in urls if url in file.read_text()], file
@@ -170,6 +171,6 @@ def test_a_chart_is_hardened_as_an_overlay_is() -> None:
     spec = of(kustomize(CLUSTERS / "dev" / "flux-chart"), "HelmRelease")["floe-dev"]
     (renderer,) = spec["postRenderers"]
     files = [file for file in sorted((ROOT / "base" / "hardening").glob("*.yaml")) if file.stem != "kustomization"]
-    wanted = [{key: one[key] for key in ("target", "patch")} for one in map(yamlio.load_file, files)]
+    wanted = [{key: one[key] for key in ("target", "patch")} for one in map(load_file, files)]
     found = sorted(renderer["kustomize"]["patches"], key=lambda one: one["patch"])
     assert found == sorted(wanted, key=lambda one: one["patch"])

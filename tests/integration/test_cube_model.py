@@ -25,7 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from floe import cube, repo
+from floe import repo
+from floe.demo import cube
 from floe.errors import FloeError
 
 SECRET = "only-this-test-signs-with-it-0123456789"
@@ -173,6 +174,20 @@ def installed() -> cube.CubeInstall:
     return install
 
 
+def wait_ready(url: str, seconds: float, check: Literal["readyz", "livez"] = "readyz") -> None:
+    """Return as soon as Cube is ready, its engine in reach, or merely lives. Raises FloeError where it does not."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            cube._get(f"{url}/{check}", "", 5)
+        except cube.CubeError as error:
+            if time.monotonic() > deadline:
+                raise FloeError(f"{url}/{check} fails after {seconds:.0f} s: {error}", "see Cube's log") from error
+            time.sleep(0.1)
+        else:
+            return
+
+
 @contextmanager
 def serving(
     install: cube.CubeInstall, marts: Path, check: Literal["readyz", "livez"] = "readyz", **changes: str
@@ -188,7 +203,7 @@ def serving(
             cube.command(install), env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        cube.wait_ready(f"http://127.0.0.1:{port}", 60, check)
+        wait_ready(f"http://127.0.0.1:{port}", 60, check)
         yield Served(f"http://127.0.0.1:{port}", marts)
         assert process.poll() is None, log.read_text()
         process.terminate()

@@ -16,8 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from floe import charts, cube
-from floe.dagster_api import Dagster
+from dagster_api import Dagster
+from floe import charts
+from floe.demo import cube
 
 FLOE = Path(sys.executable).with_name("floe")
 SECONDS = 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from floe.validate.objects import ENVIRONMENT
+from floe.kubernetes.objects import ENVIRONMENT
 from rendering import Flux, Identity, Tree, Values, by_identity, differences
 
 HOOK = "helm.sh/hook"

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from floe import repo
-from floe.charts.commented import comments, dump
 from floe.validate.run import validate
 from floe.validate.schema import Schemas
+from floe.yaml.commented import comments, dump
 from forks import floe
 from helm import CHARTS, HOOK, KUBERNETES, Helm, values_of, written
 from rendering import ROOT, Tree, Values, kustomize

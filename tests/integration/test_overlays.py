@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from floe import charts, render, repo
-from floe.validate.objects import ENVIRONMENT, Object
+from floe.kubernetes.objects import ENVIRONMENT, Object
 from rendering import Tree, by_identity, identity, parse
 
 NOT_READY = {

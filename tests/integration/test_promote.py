@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from floe import images, repo, yamlio
+from floe import images, repo
 from floe.contract import artifacts
+from floe.yaml import load_file
 from forks import commit, edit, floe, git
 from rendering import ROOT
 
@@ -255,7 +256,7 @@ def test_what_is_unproven_goes_with_a_reason_that_stays(newer: Path) -> None:
     assert done["waived"] == ["FLOE023", "FLOE024"]
     assert f"Unproven: {REASON}" in git(newer, "show", "--format=%B", "--no-patch", done["commit"])
     git(newer, "merge", "--quiet", "--ff-only", done["branch"])
-    namespace = yamlio.load_file(newer / "overlays" / "prod" / "objects" / "namespace.yaml")
+    namespace = load_file(newer / "overlays" / "prod" / "objects" / "namespace.yaml")
     assert namespace["metadata"]["annotations"]["floe-runtime.io/waive.FLOE024"].endswith(f": {REASON}")
     assert floe(newer, "status").returncode == 0
     # Once it came the usual way nothing is left to waive.

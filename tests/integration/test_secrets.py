@@ -13,7 +13,8 @@ import pytest
 import yaml
 from pyrage.x25519 import Identity
 
-from floe import repo, tools, yamlio
+from floe import repo, tools
+from floe.yaml import documents
 from forks import commit, edit, floe, git
 from rendering import ROOT
 
@@ -84,7 +85,7 @@ def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) 
     assert validated.returncode == 0, validated.stdout.decode()
     leaked = stream.replace(b"ENC[AES256_GCM,", b"")
     assert b"FLOE011" in subprocess.run([floe_validate(), "-"], input=leaked, capture_output=True, check=False).stdout
-    assert [one.value["kind"] for one in yamlio.documents(stream, "x")] == ["Namespace", "Secret"]
+    assert [one.value["kind"] for one in documents(stream, "x")] == ["Namespace", "Secret"]
     assert b"ENC[" not in floe(fork, "render", environment).stdout
 
 

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from floe import crds, repo, tools
+import toolbox
+from floe import repo, tools
 from floe.errors import FloeError
-from floe.kubernetes import RELEASE
+from floe.kubernetes import crds
+from floe.kubernetes.releases import RELEASE
 from floe.tools import sources
+from toolbox.servers import SERVERS, GoServers, required
 
 FLOE = Path(sys.executable).with_name("floe")
 
@@ -107,7 +110,7 @@ def test_unknown_tool_lists_those_that_exist() -> None:
 def test_machine_format() -> None:
     done = subprocess.run([FLOE, "tools", "--json"], capture_output=True, text=True, check=True)
     table = json.loads(done.stdout)
-    assert set(table) == set(tools.TOOLS)
+    assert set(table) == set(tools.TOOLS) - {tool.name for tool in toolbox.TOOLS}
     kustomize = table["kustomize"]
     assert os.access(kustomize["path"], os.X_OK)
     version = subprocess.run([kustomize["path"], "version"], capture_output=True, text=True, check=True).stdout
@@ -118,30 +121,30 @@ def test_every_pin_has_hashes() -> None:
     for tool in tools.TOOLS.values():
         for source in tool.sources:
             if isinstance(source, sources.Package):
-                assert "--hash=sha256:" in sources.pins()[source.name].block
+                assert "--hash=sha256:" in sources.pins(source.lock)[source.name].block
 
 
-def servers() -> list[sources.GoServers]:
-    return [one for tool in tools.TOOLS.values() for one in tool.sources if isinstance(one, sources.GoServers)]
+def servers() -> list[GoServers]:
+    return [one for tool in tools.TOOLS.values() for one in tool.sources if isinstance(one, GoServers)]
 
 
 def test_the_module_of_servers_holds_the_commands_of_the_table_and_no_others() -> None:
-    module = (sources.SERVERS / "go.mod").read_text()
+    module = (SERVERS / "go.mod").read_text()
     listed = re.findall(r"^\t(\S+)$", module, re.MULTILINE)  # lines of requirements hold a version too
     assert sorted(listed) == sorted({command for one in servers() for command in one.commands})
 
 
 @pytest.mark.parametrize("server", servers(), ids=lambda one: one.path)
-def test_a_build_makes_the_program_of_the_table(server: sources.GoServers) -> None:
+def test_a_build_makes_the_program_of_the_table(server: GoServers) -> None:
     assert server.path in [sources.GoModule(command, "").path for command in server.commands]
-    assert sources.required(server.module)
+    assert required(server.module)
 
 
 def test_kubernetes_is_of_one_release() -> None:
     """The servers, the libraries they are built with, and the schemas that floe-validate takes by default."""
-    version = sources.required("k8s.io/kubernetes")
+    version = required("k8s.io/kubernetes")
     assert version.startswith(f"{RELEASE}.")
-    replaced = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", (sources.SERVERS / "go.mod").read_text())
+    replaced = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", (SERVERS / "go.mod").read_text())
     assert len(replaced) > 20
     assert {f"1.{minor}" for minor in replaced} == {version}
 
@@ -151,7 +154,7 @@ def test_controllers_are_of_the_releases_whose_definitions_we_have() -> None:
     commands = {command for one in servers() for command in one.commands}
     built = {module for module in defined if any(command.startswith(module) for command in commands)}
     assert len(built) == 4
-    assert {module: f"v{sources.required(module)}" for module in built}.items() <= defined.items()
+    assert {module: f"v{required(module)}" for module in built}.items() <= defined.items()
 
 
 def test_a_program_in_go_that_does_not_say_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

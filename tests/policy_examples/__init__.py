@@ -1,4 +1,4 @@
-"""Examples of what each policy finds and of what it does not, by code and name."""
+"""Examples beside the two that each policy carries: the corners of what it finds and of what it does not."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from floe.diff import formats
 from floe.diff.compare import compare
 from floe.diff.model import Comparison, ObjectChange, Report
-from floe.validate.objects import Object
+from floe.kubernetes.objects import Object
 from fuzz import inputs
 
 MIRRORED = {"added": "removed", "removed": "added", "changed": "changed", "reordered": "reordered"}

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from floe.validate.objects import objects
-from floe.validate.policies import POLICIES
+from floe.kubernetes.objects import objects
+from floe.validate.policies import POLICIES, Policy
 from floe.validate.schema import Schemas
 from floe.validate.stream import LeftOut, Stream
-from floe.yamlio import Document
+from floe.yaml import Document
 from policy_examples import EXAMPLES
+from policy_examples.written import documents
 
 OTHERS: tuple[Any, ...] = (None, True, 7, "x", [], [None], [[]], [{}], {}, {"x": 1})
 SCHEMAS = Schemas()
@@ -37,15 +38,16 @@ def changed(documents: tuple[Any, ...]) -> Iterator[list[Any]]:
                 todo.append(was)
 
 
-@pytest.mark.parametrize("code", EXAMPLES)
-def test_anything_anywhere(code: str) -> None:
-    for example in EXAMPLES[code].values():
-        for documents in changed(example.documents):
-            found = list(objects((Document(1, 1, value) for value in documents), "test"))
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.code)
+def test_anything_anywhere(policy: Policy) -> None:
+    carried = (documents(policy.fails), documents(policy.passes))
+    for example in (*carried, *(one.documents for one in EXAMPLES.get(policy.code, {}).values())):
+        for values in changed(example):
+            found = list(objects((Document(1, 1, value) for value in values), "test"))
             stream = Stream(found)
-            for policy in CHECKED:
+            for checked in CHECKED:
                 try:
-                    for hit in policy.check(stream, SCHEMAS):
+                    for hit in checked.check(stream, SCHEMAS):
                         assert isinstance(hit.message, str)
                 except LeftOut:
                     pass

@@ -185,9 +185,9 @@ def test_any_value_anywhere(data: st.DataObject, tree: Any) -> None:
 
 
 def _documents() -> list[Any]:
-    from floe import yamlio
+    from floe.yaml import documents
 
-    return [json.loads(json.dumps(document.value)) for document in yamlio.documents(STREAM, "x")]
+    return [json.loads(json.dumps(document.value)) for document in documents(STREAM, "x")]
 
 
 # The same edits in every run: one that makes the value a key or a name may come up, and names are shown.

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from floe import yamlblock, yamlfull, yamlio
-from floe.yamlio import YamlError
+from floe.yaml import YamlError, block, documents, full, reading
 from fuzz import inputs
 
 STREAM = """\
@@ -129,10 +128,10 @@ def outcome(documents: Any) -> tuple[list[Any], bool]:
 def compare(text: str) -> None:
     data = text.encode(errors="replace")
     try:
-        readable = yamlio._readable(data, "x")
+        readable = reading._readable(data, "x")
     except YamlError:
         return  # refused before either reads
-    assert outcome(lambda: yamlio.documents(data, "x")) == outcome(lambda: yamlfull.Stream(readable, "x").documents())
+    assert outcome(lambda: documents(data, "x")) == outcome(lambda: full.Stream(readable, "x").documents())
 
 
 @settings(max_examples=inputs(1500), deadline=None)
@@ -161,7 +160,7 @@ def test_made_up_text(text: str) -> None:
 
 
 def test_the_block_reader_is_what_reads_manifests() -> None:
-    parts = [yamlio._block(part, whole=True) for part in f"\n{STREAM}".split("\n---")]
+    parts = [reading._block(part, whole=True) for part in f"\n{STREAM}".split("\n---")]
     assert [part is None for part in parts] == [
         False,
         True,
@@ -176,5 +175,5 @@ def test_the_block_reader_is_what_reads_manifests() -> None:
     "text", ["a: 1\na: 2", "a:\n  b: 1\n  b: 2", "a: {b: 1, b: 2}", "a: *b", "a: &b 1", "y: 1", "a: !!int 1"]
 )
 def test_what_it_leaves_to_the_full_loader(text: str) -> None:
-    with pytest.raises(yamlblock.Other):
-        yamlblock.read(text.split("\n"))
+    with pytest.raises(block.Other):
+        block.read(text.split("\n"))

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from floe import tools, yamlio
+from floe import tools
 from floe.errors import FloeError
 from floe.tools import sources
+from floe.yaml import documents
 from fuzz import inputs
 
 HEAD = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: x}\nspec:\n"
@@ -78,7 +79,7 @@ def _kubectl_beside_kustomize() -> str:
 def ours(scalars: Sequence[str]) -> dict[str, Any] | None:
     text = HEAD + "".join(f"  a{number}: {scalar}\n" for number, scalar in enumerate(scalars))
     try:
-        (document,) = yamlio.documents(text, "x")
+        (document,) = documents(text, "x")
     except FloeError:
         return None
     spec: dict[str, Any] = document.value["spec"]

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
+import pkgutil
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from floe import repo
-from floe.schemas.catalog import Catalog
+from floe.kubernetes.objects import objects
+from floe.kubernetes.schemas.catalog import Catalog
 from floe.validate import policies
 from floe.validate.findings import Finding
-from floe.validate.objects import objects
+from floe.validate.policies import Policy, Stage, registry
+from floe.validate.policies.policy import Hit
 from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 from floe.validate.waivers import PREFIX
-from floe.yamlio import Document
-from policy_examples import EXAMPLES
+from floe.yaml import Document
+from policy_examples import EXAMPLES, written
 from policy_examples.builders import Edit, Example, Json, annotated, config, environment, named, pod, service
 from policy_examples.repository import back, bump
 from policy_examples.secrets import CREDENTIALS
@@ -88,16 +95,76 @@ def test_example(code: str, name: str, request: pytest.FixtureRequest) -> None:
         assert said in message
 
 
-@pytest.mark.parametrize("policy", policies.POLICIES, ids=lambda policy: policy.code)
-def test_every_policy_has_examples_of_both(policy: policies.Policy) -> None:
-    found = EXAMPLES.get(policy.code, {}).values()
-    assert {bool(example.says) for example in found} == {True, False}
+policy = pytest.mark.parametrize("policy", policies.POLICIES, ids=lambda policy: policy.code)
 
 
-def test_codes_are_unique_and_every_policy_helps() -> None:
-    assert len({policy.code for policy in policies.POLICIES}) == len(policies.POLICIES)
-    assert all(policy.why and policy.remedy and policy.title for policy in policies.POLICIES)
-    assert set(EXAMPLES) == {policy.code for policy in policies.POLICIES}
+def of_an_example(text: str, policy: Policy, request: pytest.FixtureRequest) -> set[str]:
+    """The codes of what no waiver lets stand."""
+    if policy.stage is Stage.REPOSITORY:
+        written.write(text, request.getfixturevalue("checkout"))
+    found = validate(written.stream(text), "an example", SCHEMAS)
+    assert policy.code not in {omission.code for omission in found.left_out}
+    return {finding.code for finding in found.findings if not finding.waived}
+
+
+@policy
+def test_the_example_that_fails(policy: Policy, request: pytest.FixtureRequest) -> None:
+    assert of_an_example(policy.fails, policy, request) == {policy.code}
+
+
+@policy
+def test_the_example_that_passes(policy: Policy, request: pytest.FixtureRequest) -> None:
+    assert of_an_example(policy.passes, policy, request) == set()
+
+
+def test_further_examples_are_of_policies_that_exist() -> None:
+    assert set(EXAMPLES) <= {policy.code for policy in policies.POLICIES}
+
+
+SENTENCES = re.compile(r"([A-Z][^.?!]*(?:\.\S[^.?!]*)*\. )*[A-Z][^.?!]*(?:\.\S[^.?!]*)*\.")
+"""Each begins with a capital letter and ends with a full stop; one inside a word, as in floe.yaml, ends none."""
+
+
+@policy
+def test_a_policy_speaks_in_full_sentences(policy: Policy) -> None:
+    assert SENTENCES.fullmatch(policy.why)
+    assert SENTENCES.fullmatch(policy.remedy)
+    assert not policy.waiver or SENTENCES.fullmatch(policy.waiver)
+    assert re.fullmatch(r"[A-Z].*[^.]", policy.title)
+
+
+def other(code: str, stage: Stage = Stage.STREAM) -> Policy:
+    """One more policy, which has something against every object."""
+    entry = replace(policies.POLICIES[0], code=code, stage=stage, waivable=True)
+    return entry(lambda stream, _: [Hit(item, "no") for item in stream.objects])
+
+
+def test_more_policies_change_nothing_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever their codes are, the first part runs apart, waivers are judged last, and reports go by number."""
+    expired = waiving("FLOE010", f"until 2020-01-31: {REASON}")
+    found = list(objects([Document(1, 1, expired)], "test"))
+    codes = ["FLOE010", "FLOE025"]
+    assert [finding.code for finding in policies.check(Stream(found), SCHEMAS).findings] == codes
+    added = SimpleNamespace(a=other("FLOE1000"), b=other("FLOE009"), c=other("FLOE999", Stage.API_SERVER))
+    more = registry.collect([SimpleNamespace(**{one.code: one for one in policies.POLICIES}), added])
+    monkeypatch.setattr(policies, "POLICIES", more)
+    codes = ["FLOE009", *codes, "FLOE999", "FLOE1000"]
+    assert [finding.code for finding in policies.check(Stream(found), SCHEMAS).findings] == codes
+    apart = policies.first(found, SCHEMAS)
+    assert [hits for hits, _ in apart if hits] == [[(0, Hit(apart[-1][0][0][1].item, "no"))]]
+    outcome = policies.check(Stream(found), SCHEMAS, apart=lambda: apart)
+    assert [finding.code for finding in outcome.findings] == codes
+
+
+def test_every_module_of_policies_is_in_the_registry() -> None:
+    names = [module.name for module in pkgutil.iter_modules(policies.__path__)]
+    modules = [importlib.import_module(f"{policies.__name__}.{name}") for name in names]
+    assert registry.collect(modules) == policies.POLICIES
+
+
+def test_two_policies_cannot_have_one_code() -> None:
+    with pytest.raises(ValueError, match="two policies have the code FLOE026"):
+        registry.collect([SimpleNamespace(a=other("FLOE026")), SimpleNamespace(b=other("FLOE026"))])
 
 
 @pytest.mark.parametrize("what", CREDENTIALS)
@@ -194,7 +261,7 @@ def test_a_shallow_clone_says_so_where_it_cannot_tell(
 def test_a_stream_of_another_repository_says_what_is_left_out() -> None:
     stamped = annotated("floe-runtime.io/environment", "elsewhere")
     reasons = left_out(report(stamped))
-    assert reasons.keys() == {"FLOE021", "FLOE022", "FLOE023", "FLOE024"}
+    assert reasons.keys() == {policy.code for policy in policies.POLICIES if policy.stage is Stage.REPOSITORY}
     assert set(reasons.values()) == {"there is no overlay 'elsewhere'"}
 
 

@@ -357,8 +357,10 @@ def test_the_environment_says_which_secrets_to_expect() -> None:
 
 def test_explain() -> None:
     text = run("", "--explain", "floe010").stdout.decode()
-    assert text.startswith("FLOE010 image without digest")
+    assert text.startswith("FLOE010 An image has neither")
     assert "What to do: " in text
+    assert "\n\nThis fails:\n\n```yaml\napiVersion: v1\nkind: Pod\n" in text
+    assert "\n\nThis passes:\n\n```yaml\napiVersion: v1\nkind: Pod\n" in text
 
 
 def test_a_reader_that_leaves_early() -> None:

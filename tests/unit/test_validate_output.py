@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -93,3 +94,18 @@ def test_an_origin_is_a_file_of_the_repository(capsys: pytest.CaptureFixture[str
         assert {finding.file for finding in found.findings} == {file}
         output.github([found])
         assert capsys.readouterr().out.startswith(f"::error file={file or 'overlays/prod/kustomization.yaml'},title=")
+
+
+def test_only_examples_that_are_short_are_shown() -> None:
+    long = replace(POLICIES[0], fails="a: 1\n" * 50)
+    assert "This fails:" in output.explanation(POLICIES[0])
+    assert "This fails:" not in output.explanation(long)
+    assert "This passes:" in output.explanation(long)
+
+
+def test_an_explanation_says_what_may_be_waived() -> None:
+    for policy in POLICIES:
+        words = output.explanation(policy).partition("What to do: ")[2].partition("\n")[0]
+        assert words.startswith(policy.remedy)
+        assert ("cannot be waived" in words) == bool(policy.waiver or not policy.waivable)
+        assert ("may let" in words) == policy.waivable

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 HELP = {"help_option_names": ["-h", "--help"]}
 """Of every typer.Typer: subcommands have it from the app above them."""
 
+TRACEBACK = "FLOE_TRACEBACK"
+"""The variable that, set to anything, makes an unexpected error show its traceback."""
+_ISSUES = "https://github.com/floe-runtime/floe-deploy/issues"
+_LONGEST = 500  # characters of an unexpected error's message
+
 _SILENCE_SECONDS = 30  # that a log may keep before it says how far a long step has come
 
 
@@ -105,7 +110,10 @@ def write(path: Path, text: str) -> None:
 
 
 def run(app: Callable[..., Any]) -> None:
-    """Entry point of a console script: known errors in words, Ctrl-C as 130, a closed pipe in silence."""
+    """Entry point of a console script: errors in words, Ctrl-C as 130, a closed pipe in silence.
+
+    An error that nobody thought of exits with 2 as well, its traceback being shown where FLOE_TRACEBACK is set.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding lacks
@@ -119,3 +127,30 @@ def run(app: Callable[..., Any]) -> None:
         # The reader (head, less) left: nothing to say, and nobody to say it to.
         sys.stderr.close()
         sys.exit(0)
+    except SystemExit:
+        raise
+    except BaseException as error:  # what nobody thought of; a panic of a library in Rust is no Exception
+        sys.exit(fail(_unexpected(error)))
+
+
+def _unexpected(error: BaseException) -> FloeError:
+    """An exception in words: what, where in floe, and what to do with it. Credentials in it are masked."""
+    import traceback
+
+    from floe.validate import credentials
+
+    def plain(text: str) -> str:
+        return credentials.masked(text, os.environ)
+
+    ours = Path(__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [(Path(frame.filename), frame.lineno) for frame in frames if Path(frame.filename).is_relative_to(ours)]
+    where = f" in {inside[-1][0].relative_to(ours.parent)}, line {inside[-1][1]}" if inside else ""
+    said = " ".join(plain(str(error)).split())
+    if len(said) > _LONGEST:
+        said = f"{said[:_LONGEST]} …"
+    hint = f"report it at {_ISSUES}, with the traceback that {TRACEBACK}=1 shows"
+    if os.environ.get(TRACEBACK):
+        sys.stderr.write(plain("".join(traceback.format_exception(error))))
+        hint = f"report it at {_ISSUES}, with the traceback above"
+    return FloeError(f"floe did not expect {type(error).__name__}{where}: {said or 'it says nothing more'}", hint)

@@ -1,19 +1,22 @@
-"""What a revision holds, whether the working tree holds more, and a commit beside it that leaves the tree alone."""
+"""What revisions hold, whether the working tree holds more, and a commit beside it that leaves the tree alone."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from floe import process
 from floe.errors import FloeError
 
 _OURS_ALONE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 """Set by Git for its hooks, in one of which we may run: they would make Git look at an index that is not ours."""
 
+_SECONDS = 300  # a person may have to type the passphrase of the key that signs
+_HISTORY_SECONDS = 120  # to print a history; one of thousands of commits takes seconds
 _PLAIN = ("-c", "core.hooksPath=/dev/null", "-c", "core.sparseCheckout=false")
 _HINTS = {
     "commit-tree": "git config user.name and user.email say who commits; a key that signs must be at hand",
@@ -117,8 +120,6 @@ class Repository:
 
 def open_repository(folder: Path) -> Repository:
     """The Git repository around a folder. Raises FloeError where there is none, or no Git."""
-    if shutil.which("git") is None:
-        raise FloeError("git is not on PATH", "install git")
     question = ["rev-parse", "--absolute-git-dir", "--is-shallow-repository", "--show-prefix"]
     done = _git(question, folder)
     if done.returncode:
@@ -126,22 +127,71 @@ def open_repository(folder: Path) -> Repository:
             f"{folder} is not in a Git repository that can be read: {_last_line(done)}",
             "run it in a clone of your fork",
         )
-    git_dir, shallow, *prefix = done.stdout.splitlines()
-    return Repository(folder, Path(git_dir), prefix[0] if prefix else "", shallow == "true")
+    git_dir, shallow, prefix = [*done.stdout.splitlines(), "", "", ""][:3]
+    if shallow not in ("true", "false"):
+        raise FloeError(f"git does not say where the repository of {folder} is", "see which git is first on PATH")
+    return Repository(folder, Path(git_dir), prefix, shallow == "true")
+
+
+def history(folder: Path, path: str) -> Generator[tuple[str, bytes], None, None]:
+    """(file name, content) of each version of the files under a path, the newest first, by one call of Git.
+
+    Raises FloeError with Git's own reason, such as that the folder is in no repository, and where Git does not end.
+    """
+    # With all lines as context a patch holds the whole file; nothing else has to be asked for.
+    options = ["--format=", "--patch", "--unified=1000000", "--no-color", "--no-ext-diff", "--no-renames"]
+    command = ["git", "log", *options, "--", path]
+    what = f"the history of {path} cannot be read"
+    # The reader may have seen enough.
+    with closing(
+        process.lines(command, seconds=_HISTORY_SECONDS, folder=folder, env=_ours(_named()), what=what)
+    ) as printed:
+        yield from _written(printed)
+
+
+def _written(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of each file that Git's patches write."""
+    name, content, inside = "", b"", False
+    for line in lines:
+        if line.startswith(b"diff --git "):
+            if content:
+                yield name, content
+            name, content, inside = Path(line.decode(errors="replace").rstrip().rstrip('"')).name, b"", False
+        elif line.startswith(b"@@"):
+            inside = True
+        elif inside and line[:1] in (b"+", b" "):
+            content += line[1:]
+    if content:
+        yield name, content
+
+
+def is_shallow(folder: Path) -> bool:
+    """Whether the clone around a folder lacks the older part of the history.
+
+    Raises FloeError where Git does not say.
+    """
+    done = process.run(
+        ["git", "rev-parse", "--is-shallow-repository"],
+        seconds=_HISTORY_SECONDS,
+        folder=folder,
+        env=_ours(_named()),
+        what="whether the history is whole cannot be told",
+    )
+    return done.stdout.strip() == "true"
+
+
+def _named() -> dict[str, str]:
+    """The repository that the process's variables name: of what a promotion exported, while it validates that."""
+    return {name: os.environ[name] for name in ("GIT_DIR", "GIT_WORK_TREE") if name in os.environ}
+
+
+def _ours(env: dict[str, str]) -> process.Env:
+    """What changes in the environment of every call of Git."""
+    return dict.fromkeys(_OURS_ALONE) | {"LC_ALL": "C"} | env
 
 
 def _git(arguments: list[str], folder: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
-    return subprocess.run(
-        ["git", *arguments],  # noqa: S607 # the git of PATH is the one that a person uses here
-        cwd=folder,
-        env=inherited | {"LC_ALL": "C"} | (env or {}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    return process.run(["git", *arguments], seconds=_SECONDS, folder=folder, env=_ours(env or {}), check=False)
 
 
 def _checked(done: subprocess.CompletedProcess[str]) -> str:
@@ -151,4 +201,4 @@ def _checked(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _last_line(done: subprocess.CompletedProcess[str]) -> str:
-    return (done.stderr.strip().splitlines() or ["it gave no reason"])[-1].removeprefix("fatal: ")
+    return process.complaint(done).removeprefix("fatal: ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +14,15 @@ from typing import Literal
 
 from rich.markup import escape
 
-from floe import console, repo, yamledit
+from floe import console, process, repo
 from floe.errors import FloeError
+from floe.yaml import edit
 
 Engine = Literal["docker", "podman", "buildah"]
 ENGINES: tuple[Engine, ...] = ("docker", "podman", "buildah")
 REGISTRY = "ghcr.io/floe-runtime"
 _SECONDS = 3600
+_INFO_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,10 @@ class Builder:
     def call(self, *arguments: str) -> str:
         """Standard output of a command. Raises FloeError with the last line of what went wrong."""
         command = [self.program, *self.globally, *arguments]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL
-            )
-        except subprocess.TimeoutExpired:
-            raise FloeError(f"{self.engine} {arguments[0]} did not end within {_SECONDS} s") from None
+        done = process.run(command, seconds=_SECONDS, check=False)
         if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it says nothing"]
-            remedy = "\n".join(lines[-15:-1]) or "try it by hand"
+            lines = process.complaint(done, 15).splitlines()
+            remedy = "\n".join(lines[:-1]) or "try it by hand"
             if base := _PULLED.search(done.stderr):
                 remedy = (
                     f"reach the registry of {base[1]}, or `{self.engine} login` to it, or give {self.engine} the image"
@@ -130,7 +126,14 @@ class Builder:
         return Built(reference, time.monotonic() - started, *self.weigh(reference))
 
     def weigh(self, reference: str) -> tuple[int, list[tuple[int, str]]]:
-        """Bytes an image has unpacked, and its layers (bytes, what made it)."""
+        """Bytes an image has unpacked, and its layers (bytes, what made it).
+
+        Raises FloeError where the engine describes it in another form than is known.
+        """
+        with self._understood(reference):
+            return self._weighed(reference)
+
+    def _weighed(self, reference: str) -> tuple[int, list[tuple[int, str]]]:
         if self.engine == "buildah":
             found = json.loads(self.call("inspect", "--type", "image", reference))
             sizes = [layer["size"] for layer in json.loads(found["Manifest"])["layers"]]
@@ -159,10 +162,22 @@ class Builder:
             self.call("rm", container)
 
     def packages(self, reference: str) -> list[tuple[int, str]]:
-        """Python packages of the Dagster image and their bytes, largest first."""
+        """Python packages of the Dagster image and their bytes, largest first. Raises FloeError as `weigh` does."""
         with self.running(reference) as run:
             lines = self.call(*run, "/opt/venv/bin/python", "-c", _LIST).splitlines()
-        return sorted(((int(size), name) for name, size in map(str.split, lines)), reverse=True)
+        with self._understood(reference):
+            return sorted(((int(size), name) for name, size in map(str.split, lines)), reverse=True)
+
+    @contextmanager
+    def _understood(self, reference: str) -> Iterator[None]:
+        """Raise FloeError where what the engine prints cannot be read."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError) as error:
+            raise FloeError(
+                f"{self.engine} describes {reference} in a form that is not known: {type(error).__name__}",
+                f"see what `{self.engine} version` says, or take another engine: --engine",
+            ) from error
 
 
 _LIST = """
@@ -184,8 +199,11 @@ def builder(engine: str | None = None) -> Builder:
         if program is None:
             continue
         if candidate == "docker":  # the program alone is no engine
-            done = subprocess.run([program, "info"], capture_output=True, timeout=60, check=False)
-            if done.returncode or b"Server Version" not in done.stdout:
+            try:
+                done = process.run([program, "info"], seconds=_INFO_SECONDS)
+            except FloeError:
+                continue
+            if "Server Version" not in done.stdout:
                 continue
         return Builder(candidate, program)
     raise FloeError(
@@ -206,7 +224,7 @@ def pin(environment: str, name: str, tag: str) -> Path:
     if name not in PLACES:
         raise FloeError(f"overlays pin no image {name!r}", f"images: {', '.join(PLACES)}")
     file, place = repo.overlay(environment) / "values" / PLACES[name][0], ".".join(PLACES[name][1])
-    console.write(file, yamledit.replace(file.read_text(), {place: tag}, str(file)))
+    console.write(file, edit.replace(file.read_text(), {place: tag}, str(file)))
     return file
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from floe import yamlio
 from floe.errors import FloeError
-from floe.validate.objects import Object, mapping
+from floe.kubernetes.objects import Object, mapping
+from floe.yaml import documents
 
 LIST = ".floe-render"
 """What lists the files that we wrote, as `sha256sum --check` reads it; kubectl passes over a file of that name."""
@@ -76,7 +76,7 @@ def _files(stream: bytes) -> Iterator[tuple[str, bytes]]:
     """(file name, content) of each object, in the stream's order."""
     taken: set[str] = set()
     for content in re.split(rb"(?m)^---\n", stream):  # within a document such a line would end it
-        for document in yamlio.documents(content, "what kustomize rendered"):
+        for document in documents(content, "what kustomize rendered"):
             item = Object("", document.number, document.line, mapping(document.value))
             name, number = _name(item), 1
             while name.casefold() in taken:  # two groups with one kind; some file systems know no case

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from floe import charts, console, repo, tools, yamlio
+from floe import charts, console, process, repo, tools
 from floe.charts.chart import GENERATOR
 from floe.errors import FloeError
+from floe.yaml import documents
 
 FORMS = {"manifests": "", "flux": "flux"}
 """What an overlay renders to, by the folder in it: plain manifests, or what makes Flux install the charts."""
@@ -65,35 +64,27 @@ def started(
 
 @contextmanager
 def _running(arguments: list[str], name: str) -> Iterator[Callable[[], bytes]]:
-    # Files, not pipes: nobody reads while both run, and a full pipe would stop kustomize.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            env=_GO | os.environ,
-            start_new_session=True,  # its group holds the helm that it starts
-        )
+    env = {name: os.environ.get(name, value) for name, value in _GO.items()}
+    with process.started(
+        arguments,
+        seconds=_SECONDS,
+        env=env,
+        apart=True,  # with the helm that it starts
+        what=f"{name} cannot be rendered",
+    ) as ended:
 
         def output() -> bytes:
-            code = process.wait()
-            for file in (out, err):
-                file.seek(0)
-            if code:
-                reason = err.read().decode(errors="replace").strip()
+            done = ended()
+            if done.returncode:
+                reason = process.complaint(done, _LINES)
                 raise FloeError(f"kustomize cannot render {name}:\n{reason}", "mend what it names, then render again")
-            return out.read()
+            return done.stdout
 
-        try:
-            yield output
-        finally:
-            if process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        yield output
 
 
+_SECONDS = 300  # what takes a second anywhere; beyond, kustomize waits for something that will not come
+_LINES = 30  # of what kustomize and helm say, the last
 _GO = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 """kustomize and helm end before collecting their garbage pays: it takes a quarter of their time. Both are Go's own."""
 
@@ -130,5 +121,5 @@ def chart_generators(environment: str) -> list[dict[str, Any]]:
             "    - {op: remove, path: /metadata/annotations/config.kubernetes.io~1local-config}\n"
         )
         with _running(_kustomize(folder), what) as output:
-            found = [document.value for document in yamlio.documents(output(), what)]
+            found = [document.value for document in documents(output(), what)]
     return [one for one in found if one.get("kind") == GENERATOR]

@@ -11,12 +11,13 @@ from pathlib import Path
 from pyrage import IdentityError
 from pyrage.x25519 import Identity
 
-from floe import console, repo, yamlio
+from floe import console, repo
 from floe.charts import packaged
 from floe.contract.model import load
 from floe.contract.platform import Platform
 from floe.errors import FloeError
-from floe.validate.objects import mappings, text
+from floe.kubernetes.objects import mappings, text
+from floe.yaml import load_file
 
 _RECIPIENT = re.compile(r"age1[0-9a-z]{58}")
 _PRIVATE = "AGE-SECRET-KEY-"
@@ -54,7 +55,7 @@ def init(environment: str, key: Path | None = None) -> Prepared:
     if around := _git_around(place):
         raise FloeError(f"{place} is inside of the Git repository {around}", "name a place outside of any: --key FILE")
     known = _known(environment)
-    namespace = yamlio.load_file(overlay / "objects" / "namespace.yaml")["metadata"]["name"]
+    namespace = load_file(overlay / "objects" / "namespace.yaml")["metadata"]["name"]
     wanted = _wanted(environment)
     written = []
     if not place.is_file():
@@ -93,7 +94,7 @@ def _wanted(environment: str) -> dict[str, list[str]]:
     for chart in packaged.UPSTREAM:
         for name in ("values.yaml", f"values-{environment}.yaml"):
             file = packaged.folder(chart) / name
-            said = yamlio.load_file(file)["floe"].get("secrets", {}) if file.is_file() else {}
+            said = load_file(file)["floe"].get("secrets", {}) if file.is_file() else {}
             keys |= {secret: found for secret, found in said.items() if secret in keys}
     return keys
 
@@ -113,7 +114,7 @@ def _known(environment: str) -> list[str]:
     config = repo.root() / ".sops.yaml"
     if not config.is_file():
         return []
-    rules = mappings(yamlio.load_file(config).get("creation_rules"))
+    rules = mappings(load_file(config).get("creation_rules"))
     return [one for rule in rules if text(rule.get("path_regex")) == _pattern(environment) for one in _recipients(rule)]
 
 

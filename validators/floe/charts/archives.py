@@ -7,7 +7,6 @@ import ipaddress
 import os
 import re
 import shutil
-import subprocess
 import tarfile
 import zlib
 from contextlib import suppress
@@ -15,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from floe import console, repo, tools, yamlio
+from floe import console, process, repo, tools
 from floe.charts.chart import MIRROR, Chart, Origin
 from floe.errors import FloeError
+from floe.yaml import load_file
 
 _HELM_SECONDS = 120
 _MAX_BYTES = 100 << 20  # of an unpacked chart: Helm's own limit
@@ -79,22 +79,20 @@ def _helm_pull(chart: Chart, url: str, folder: Path) -> Path:
     target = folder / "served"
     target.mkdir()
     # Helm's state goes to the same temporary folder: what a person configured for Helm has no say in what is pulled …
-    env = os.environ | {f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
-    if url.startswith("oci://"):
-        # … but for `helm registry login`.
-        asked = subprocess.run(
-            [helm, "env", "HELM_REGISTRY_CONFIG"], capture_output=True, text=True, timeout=_HELM_SECONDS, check=False
-        )
-        env["HELM_REGISTRY_CONFIG"] = asked.stdout.strip()
-        what = [f"{url}/{chart.name}", *(["--plain-http"] if _is_loopback(url) else [])]
-    else:
-        what = [chart.name, "--repo", url]
-    command = [helm, "pull", *what, "--version", chart.version, "--destination", str(target)]
+    env = {f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_HELM_SECONDS, check=False, env=env)
-        reason = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["helm gave no reason"])[-1]
-    except subprocess.TimeoutExpired:
-        reason = "no answer within two minutes"
+        if url.startswith("oci://"):
+            # … but for `helm registry login`.
+            asked = process.run([helm, "env", "HELM_REGISTRY_CONFIG"], seconds=_HELM_SECONDS)
+            env["HELM_REGISTRY_CONFIG"] = asked.stdout.strip()
+            what = [f"{url}/{chart.name}", *(["--plain-http"] if _is_loopback(url) else [])]
+        else:
+            what = [chart.name, "--repo", url]
+        command = [helm, "pull", *what, "--version", chart.version, "--destination", str(target)]
+        done = process.run(command, seconds=_HELM_SECONDS, env=env, check=False)
+        reason = process.complaint(done) if done.returncode else ""
+    except FloeError as error:
+        reason = error.message
     archives = list(target.glob("*.tgz"))
     if not reason and len(archives) != 1:
         reason = "helm brought no archive"
@@ -139,7 +137,7 @@ def unpack(chart: Chart, found: Found, folder: Path) -> Path:
             "look at what is served there, or pull from a mirror that is whole: --mirror",
         ) from error
     try:
-        meta = yamlio.load_file(target / "Chart.yaml")
+        meta = load_file(target / "Chart.yaml")
     except FloeError:
         meta = {}
     holds = f"{meta.get('name')} {meta.get('version')}" if meta else "something without a readable Chart.yaml"

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from floe import repo, yamlio
+from floe import repo
 from floe.errors import FloeError
+from floe.yaml import load_file
 
 Key = tuple[str, str, str]
 """Name, version and repository of a chart."""
@@ -89,14 +90,14 @@ def pinned(environment: str, *, root: Path | None = None) -> list[Chart]:
     root = root or repo.root()
     charts = []
     for file in sorted((root / "base" / "charts").glob("*.yaml")):
-        base = yamlio.load_file(file)
+        base = load_file(file)
         if base.get("kind") != GENERATOR:
             continue
         name, repository = base.get("name"), base.get("repo")
         if not (isinstance(name, str) and _NAME.fullmatch(name) and isinstance(repository, str) and repository):
             raise FloeError(f"{file.relative_to(root)} must name a chart and its repository", "set `name:` and `repo:`")
         pin = repo.overlay(environment, root) / "values" / file.name
-        patch = yamlio.load_file(pin) if pin.is_file() else {}
+        patch = load_file(pin) if pin.is_file() else {}
         version = patch.get("version")
         if not (isinstance(version, str) and _VERSION.fullmatch(version)):
             raise FloeError(

@@ -11,12 +11,13 @@ from typing import Any
 
 import yaml
 
-from floe import render, repo, yamlio
-from floe.charts.commented import Comment, Comments, comments
+from floe import render, repo
 from floe.charts.packaged import UPSTREAM
 from floe.contract import artifacts
 from floe.contract.settings import Ref
-from floe.validate.objects import ENVIRONMENT, Object, objects
+from floe.kubernetes.objects import ENVIRONMENT, Object, objects
+from floe.yaml import documents, load_file
+from floe.yaml.commented import Comment, Comments, comments
 
 Values = dict[str, Any]
 Step = tuple[str | int, ...]
@@ -74,7 +75,7 @@ def environment(name: str) -> Environment:
     """Read an overlay. Raises FloeError where kustomize refuses it."""
     found = Environment(name)
     inline = {one["name"]: one["valuesInline"] for one in render.chart_generators(name)}
-    own = list(objects(yamlio.documents(render.build(repo.overlay(name) / "objects"), name), name))
+    own = list(objects(documents(render.build(repo.overlay(name) / "objects"), name), name))
     said = _said(name)
     for chart, upstream in UPSTREAM.items():
         values: Values = {"floe": _floe(chart, name, own, {one: inline[one] for one in upstream})}
@@ -187,7 +188,7 @@ def _mappings(node: Any) -> Iterator[Values]:
 
 def _ports_said(environment: str, chart: str) -> dict[Step, Comment]:
     """What base/platform and the overlay say beside each port."""
-    patches = yamlio.load_file(repo.overlay(environment) / "objects" / "kustomization.yaml").get("patches") or []
+    patches = load_file(repo.overlay(environment) / "objects" / "kustomization.yaml").get("patches") or []
     about: dict[Step, Comment] = {}
     for name in ("dagster",) if chart == "floe-dagster" else ("cube", "cubestore"):
         texts = [(repo.root() / "base" / "platform" / f"networkpolicy-{name}.yaml").read_text()]
@@ -215,7 +216,7 @@ def _said(environment: str) -> dict[str, dict[Step, Comment]]:
 
 def _patches(folder: Path) -> Iterator[tuple[str | None, str]]:
     """The patches of a kustomization and its components, each with the name of its target where it has one."""
-    kustomization = yamlio.load_file(folder / "kustomization.yaml")
+    kustomization = load_file(folder / "kustomization.yaml")
     for component in kustomization.get("components") or ():
         yield from _patches((folder / component).resolve())
     for patch in kustomization.get("patches") or ():

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from floe import repo, yamlio
+from floe import repo
 from floe.charts.chart import digest, pinned
+from floe.yaml import load_file
 
 UPSTREAM = {"floe-dagster": ("dagster",), "floe-cube": ("cube", "cubestore")}
 """Upstream charts, by the chart of floe's that they are a dependency of."""
@@ -24,7 +25,7 @@ def folder(name: str, root: Path | None = None) -> Path:
 
 def dependencies(name: str, root: Path | None = None) -> dict[str, dict[str, Any]]:
     """What a chart's Chart.yaml depends on, by name."""
-    listed = yamlio.load_file(folder(name, root) / "Chart.yaml").get("dependencies") or []
+    listed = load_file(folder(name, root) / "Chart.yaml").get("dependencies") or []
     return {str(one["name"]): one for one in listed}
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from floe import console, repo, yamledit, yamlio
+from floe import console, repo
 from floe.charts import overlay_values
 from floe.charts.chart import pinned
-from floe.charts.commented import Comment, Comments, dump
 from floe.charts.overlay_values import Environment, Values
 from floe.charts.packaged import UMBRELLA, UPSTREAM, folder
 from floe.errors import FloeError
+from floe.yaml import documents, edit, load_file
+from floe.yaml.commented import Comment, Comments, dump
 
 README = Path("charts", "README.md")
 _TABLE = ("<!-- written by floe charts sync -->", "<!-- until here -->")
@@ -154,7 +155,7 @@ def _with_versions(chart: str) -> str:
     """Chart.yaml with the versions that are next to be released: those of the first environment, and floe's own."""
     file = folder(chart) / "Chart.yaml"
     if chart == UMBRELLA:
-        versions = {name: str(yamlio.load_file(folder(name) / "Chart.yaml")["version"]) for name in UPSTREAM}
+        versions = {name: str(load_file(folder(name) / "Chart.yaml")["version"]) for name in UPSTREAM}
         places = {f"dependencies[{name}].version": version for name, version in versions.items()}
     else:
         places = {}
@@ -162,7 +163,7 @@ def _with_versions(chart: str) -> str:
             if one.name in UPSTREAM[chart]:
                 places[f"dependencies[{one.name}].version"] = one.version
                 places[f"dependencies[{one.name}].repository"] = one.repository
-    return yamledit.replace(file.read_text(), places, str(file.relative_to(repo.root())))
+    return edit.replace(file.read_text(), places, str(file.relative_to(repo.root())))
 
 
 def _schema(chart: str) -> Values:
@@ -213,7 +214,7 @@ def _readme(text: str, files: dict[Path, str]) -> str:
         )
     lines: list[str] = []
     for chart in UPSTREAM:
-        values = next(yamlio.documents(files[Path("charts", chart, "values.yaml")], chart)).value
+        values = next(documents(files[Path("charts", chart, "values.yaml")], chart)).value
         lines += ["", f"**{chart}**", "", "| value | without values of an environment | what it is |", "|---|---|---|"]
         lines += [
             f"| {' | '.join(row)} |" for row in _rows(_schema(chart)["properties"]["floe"], values["floe"], "floe")

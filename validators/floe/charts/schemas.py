@@ -56,7 +56,7 @@ def _definition(node: dict[str, Any], pointer: str) -> str:
 
 
 def _closure(names: set[str]) -> dict[str, Any]:
-    from floe.kubernetes import definitions
+    from floe.kubernetes.releases import definitions
 
     known, closure, todo = definitions(strict=False), {}, sorted(names)
     while todo:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from floe import render, yamlio
+from floe import render
 from floe.charts.chart import pinned
+from floe.yaml import documents, load_file
 
 Known = dict[str, Any]
 """Keys a chart knows, each with what it knows below: a mapping, or None where everything goes."""
@@ -44,7 +45,7 @@ def _known(chart: Path) -> Known:
     file = chart / "values.yaml"
     text = file.read_text() if file.is_file() else ""
     keys: Known = {}
-    for document in yamlio.documents(text, str(file)):
+    for document in documents(text, str(file)):
         keys = _shape(document.value)
     _add_commented(keys, text)
     for template in sorted(path for path in (chart / "templates").rglob("*") if path.is_file()):
@@ -53,7 +54,7 @@ def _known(chart: Path) -> Known:
         below = _known(subchart.parent)
         name = subchart.parent.name
         keys[name] = _merged(below, keys.get(name) or {})
-    for dependency in yamlio.load_file(chart / "Chart.yaml").get("dependencies") or []:
+    for dependency in load_file(chart / "Chart.yaml").get("dependencies") or []:
         if isinstance(dependency, dict):
             keys.setdefault(str(dependency.get("alias") or dependency.get("name")), None)
     return keys | {"global": None, "tags": None}

@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError, model_validator
 
-from floe import repo, yamlio
+from floe import repo
 from floe.contract.app import App
 from floe.contract.model import Model, load, problems
 from floe.contract.platform import Platform
 from floe.errors import FloeError
+from floe.yaml import load_file
 
 VARIABLE = "FLOE_COMPILED_ARTIFACTS"
 """Names the file in a code location's environment."""
@@ -82,7 +83,7 @@ def _apps(environment: str) -> list[str]:
     """The apps that an overlay lists as components (`../../../apps/<app>/deploy`); all in the embedded default."""
     if environment == repo.EMBEDDED:
         return repo.apps()
-    listed = yamlio.load_file(repo.overlay(environment) / "values" / "kustomization.yaml").get("components") or []
+    listed = load_file(repo.overlay(environment) / "values" / "kustomization.yaml").get("components") or []
     return sorted(Path(path).parent.name for path in map(str, listed) if Path(path).parent.parent.name == "apps")
 
 

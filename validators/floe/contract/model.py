@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from floe import yamlio
 from floe.errors import FloeError
+from floe.yaml import load_file
 
 
 class Model(BaseModel):
@@ -22,7 +22,7 @@ M = TypeVar("M", bound=Model)
 
 def load(model: type[M], path: Path) -> M:
     """The model that a YAML file holds. Raises FloeError that names file, field and what it may be."""
-    value = yamlio.load_file(path)
+    value = load_file(path)
     try:
         return model.model_validate(value)
     except ValidationError as error:

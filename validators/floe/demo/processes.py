@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+from floe import process as programs
 from floe.errors import FloeError
 
 _STOP_SECONDS = 15  # Dagster's daemon ends its threads within ten
@@ -47,19 +48,25 @@ class Supervisor:
     processes: list[Process] = field(default_factory=list)
 
     def start(self, name: str, command: list[str], env: dict[str, str], cwd: Path) -> Process:
-        """Start a program; what it prints goes to `<logs>/<name>.log`, made anew."""
+        """Start a program; what it prints goes to `<logs>/<name>.log`, made anew. `stop` ends it.
+
+        Raises FloeError where it cannot be started.
+        """
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"{name}.log"
         with log.open("wb") as output:
-            popen = subprocess.Popen(
-                [*tied_to_us(), *command],
-                env=env,
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches us alone, and its group holds its children
-            )
+            try:
+                popen = subprocess.Popen(  # without a deadline: it runs until `stop`
+                    [*tied_to_us(), *command],
+                    env=env,
+                    cwd=cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C reaches us alone, and its group holds its children
+                )
+            except OSError as error:
+                raise programs.not_started(command, error) from None
         process = Process(name, popen, log)
         self.processes.append(process)
         return process

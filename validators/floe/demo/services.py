@@ -6,16 +6,16 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from floe import console, cube, repo
+from floe import console, process, repo
 from floe.connect import local
 from floe.contract.artifacts import VARIABLE, CompiledArtifacts
 from floe.contract.platform import Sqlite
-from floe.dagster_api import Dagster
+from floe.demo import cube
+from floe.demo.dagster_api import Dagster
 from floe.demo.ports import HOST, claim
 from floe.demo.processes import Supervisor, answers
 from floe.errors import FloeError
@@ -78,12 +78,13 @@ def _create_databases(home: Path, env: dict[str, str]) -> None:
     if made.is_file():
         return
     command = [sys.executable, "-c", "from dagster import DagsterInstance as I; I.get().dispose()"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_UP_SECONDS, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise FloeError(
-            f"Dagster's databases in {home} cannot be made: {reason}", "make clean forgets the demo's state"
-        )
+    process.run(
+        command,
+        seconds=_UP_SECONDS,
+        env=env,
+        what=f"Dagster's databases in {home} cannot be made",
+        hint="make clean forgets the demo's state",
+    )
     made.touch()
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from floe import charts, console, cube, render, repo
+from floe import charts, console, render, repo
 from floe.contract.artifacts import CompiledArtifacts, compile_environment
-from floe.dagster_api import Dagster
+from floe.demo import cube
+from floe.demo.dagster_api import Dagster
 from floe.demo.ports import claim
 from floe.demo.processes import Supervisor, supervisor
 from floe.demo.services import CubeApi, start_cube, start_dagster

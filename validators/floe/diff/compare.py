@@ -12,7 +12,7 @@ from typing import Any
 
 from floe.diff.masking import is_secret, masked, masked_pair, name_in
 from floe.diff.model import Field, ObjectChange
-from floe.validate.objects import Object
+from floe.kubernetes.objects import Object
 
 _Identity = tuple[str, str, str, str, int]
 _HASHED = ("ConfigMap", "Secret")

@@ -13,7 +13,7 @@ import yaml
 
 from floe import console
 from floe.diff.model import Comparison, Field, ObjectChange, Report
-from floe.yamlscalars import resolve
+from floe.yaml.scalars import resolve
 
 _CONTEXT = 2  # lines around a change in a text
 _COMMENT = 65_536  # characters that GitHub takes in a comment

@@ -14,13 +14,14 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from floe import charts, console, repo, yamlio
+from floe import charts, console, repo
 from floe.diff.compare import compare
 from floe.diff.model import Comparison, Report
 from floe.errors import FloeError
 from floe.git import open_repository
+from floe.kubernetes.objects import Object, objects
 from floe.render import started
-from floe.validate.objects import Object, objects
+from floe.yaml import documents
 
 
 def report(environments: Sequence[str], base: str = "HEAD") -> Report:
@@ -73,7 +74,7 @@ def _render(environment: str, exported: Callable[[], Path], base: str) -> tuple[
 
 def objects_of(stream: bytes) -> list[Object]:
     """What kustomize printed, object by object."""
-    return list(objects(yamlio.documents(stream, "what kustomize rendered"), "kustomize"))
+    return list(objects(documents(stream, "what kustomize rendered"), "kustomize"))
 
 
 def provide_charts(environment: str, before: Path) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from floe import repo, yamledit, yamlio
+from floe import repo
 from floe.contract import artifacts
 from floe.errors import FloeError
+from floe.kubernetes.objects import mapping, mappings, text
 from floe.validate import pins
-from floe.validate.objects import mapping, mappings, text
 from floe.validate.waivers import PREFIX
+from floe.yaml import documents, edit, load_file
 
 Held = dict[str, dict[str, str]]
 """By file in the overlay and place in the file: `values/cube.yaml`, `valuesInline.image.tag`."""
@@ -50,7 +51,7 @@ def held(environment: str) -> Held:
     found: Held = {f"values/{name}": places for name, places in pins.current(environment).items()}
     objects = overlay / _OBJECTS
     if objects.is_file():
-        images = mappings(yamlio.load_file(objects).get("images"))
+        images = mappings(load_file(objects).get("images"))
         found[_OBJECTS] = {
             f"images[{text(image.get('name'))}].{field}": str(image[field])
             for image in images
@@ -116,7 +117,7 @@ def edited(source: str, target: str, changes: Sequence[Change]) -> dict[Path, st
             carried = {name: theirs.apps[name] for name in ours.apps if f"apps.{name}" in here}
             result[path] = ours.model_copy(update={"apps": ours.apps | carried}).text()
         else:
-            result[path] = yamledit.replace(path.read_text(), here, f"overlays/{target}/{file}")
+            result[path] = edit.replace(path.read_text(), here, f"overlays/{target}/{file}")
     return result
 
 
@@ -127,7 +128,7 @@ def namespace_file(environment: str) -> Path:
 
 def waived(content: str, waivers: dict[str, str], source: str) -> str:
     """A Namespace's manifest with these annotations and no others of their prefix, each on a line of its own."""
-    annotations = mapping(mapping(next(yamlio.documents(content, source)).value).get("metadata")).get("annotations")
+    annotations = mapping(mapping(next(documents(content, source)).value).get("metadata")).get("annotations")
     lines = [line for line in content.splitlines(keepends=True) if not line.strip().startswith(_UNPROVEN_LINES)]
     at = next((number for number, line in enumerate(lines) if line.strip() == "annotations:"), None)
     if not waivers:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from floe import images, repo, tools, yamlio
+from floe import images, process, repo, tools
 from floe.errors import FloeError
+from floe.kubernetes.objects import ENVIRONMENT, mapping, mappings, text
 from floe.promote import carried
-from floe.validate.objects import ENVIRONMENT, mapping, mappings, text
+from floe.yaml import load_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +30,7 @@ _ARGO = {"Application": "/apis/argoproj.io/v1alpha1/applications"}
 _WORKLOADS = {kind: f"/apis/apps/v1/namespaces/{{namespace}}/{kind.lower()}s" for kind in ("Deployment", "StatefulSet")}
 _PODS = {"Pod": "/api/v1/namespaces/{namespace}/pods"}
 _LONGEST = 300  # characters of a message
+_LATER_SECONDS = 2  # by which kubectl itself may be later than the request that it gives up
 
 
 @dataclass(frozen=True)
@@ -99,21 +100,15 @@ class Cluster:
         """The objects of a list; none where the cluster does not know the kind."""
         command = [str(tools.resolve("kubectl")), "get", "--raw", path, f"--request-timeout={self.timeout:g}s"]
         command += [f"--context={self.context}"] if self.context else []
-        try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                timeout=self.timeout + 2,
-            )
-        except subprocess.TimeoutExpired:
-            raise FloeError(
-                f"the cluster does not answer within {self.timeout:g} s", f"{_ask(self.context)} version; or --timeout"
-            ) from None
+        done = process.run(
+            command,
+            seconds=self.timeout + _LATER_SECONDS,
+            check=False,
+            what="the cluster does not answer",
+            hint=f"{_ask(self.context)} version; or --timeout",
+        )
         if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
+            reason = process.complaint(done)
             if "NotFound" in reason or "could not find the requested resource" in reason:
                 return []
             raise FloeError(f"the cluster does not answer: {reason}", f"{_ask(self.context)} get --raw {path}")
@@ -128,7 +123,7 @@ def _ask(context: str | None) -> str:
 
 
 def _namespace(environment: str) -> str:
-    return str(yamlio.load_file(carried.namespace_file(environment))["metadata"]["name"])
+    return str(load_file(carried.namespace_file(environment))["metadata"]["name"])
 
 
 def _managed(environment: str, namespace: str, found: dict[str, list[Values]]) -> Iterator[Line]:

@@ -20,10 +20,10 @@ from floe.diff.model import Report as Diff
 from floe.diff.run import objects_of, provide_charts, temporary_folder
 from floe.errors import FloeError
 from floe.git import Exported, Repository, open_repository
+from floe.kubernetes.objects import Object
 from floe.promote import carried
 from floe.render import started
 from floe.validate import output
-from floe.validate.objects import Object
 from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from floe import process
+from floe.errors import FloeError
 from floe.runtime.start import PROGRAMS
 
 _SECONDS = 10
+_DAEMON_SECONDS = 25  # to start Python and ask; the image gives the whole check 30
 
 
 def main() -> None:
@@ -25,8 +27,7 @@ def healthy(words: Sequence[str]) -> bool:
     if "dagster-webserver" in names:
         return _answers(int(_option(words, "-p", "--port") or 3000))
     if "dagster-daemon" in names:
-        command = [str(PROGRAMS / "dagster-daemon"), "liveness-check"]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        return _lives([str(PROGRAMS / "dagster-daemon"), "liveness-check"])
     if "grpc" in names:
         return _serves(int(_option(words, "-p", "--port") or 4000))
     return True
@@ -37,6 +38,14 @@ def _option(words: Sequence[str], *names: str) -> str | None:
         if name in names:
             return value
     return None
+
+
+def _lives(command: list[str]) -> bool:
+    try:
+        process.run(command, seconds=_DAEMON_SECONDS)
+    except FloeError:
+        return False
+    return True
 
 
 def _answers(port: int) -> bool:

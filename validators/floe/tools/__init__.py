@@ -1,7 +1,7 @@
 """The one resolver of command-line tools: PATH, else a pinned package of a registry, else a build of its Go module.
 
 What it fetches lies in the cache folder outside the checkout, so a fresh clone finds it again. Adding a tool is one
-entry in `table` (and, for a package, a line in packages.in; for a server that Go builds, `go get -tool` in servers/).
+entry in `table` (and, for a package, a line in packages.in). Tests `register` those that only they run.
 """
 
 from __future__ import annotations
@@ -9,20 +9,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from floe import repo
+from floe import process, repo
 from floe.console import err, write
 from floe.errors import FloeError
 from floe.tools.sources import Package
 from floe.tools.table import TOOLS, Tool
 
-__all__ = ["TOOLS", "Found", "Tool", "find", "get", "resolve", "ways"]
+__all__ = ["TOOLS", "Found", "Tool", "find", "get", "register", "resolve", "ways"]
+
+
+_VERSION_SECONDS = 30  # for a program to say its version; one that takes longer is not used
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Found:
     path: Path
     version: str
     source: Literal["PATH", "package", "go"]
+
+
+def register(*more: Tool) -> None:
+    """Let the resolver know further tools, which whoever registers them needs."""
+    TOOLS.update({tool.name: tool for tool in more})
 
 
 def find(name: str) -> Found | None:
@@ -124,12 +131,12 @@ def _version(tool: Tool, path: Path) -> str | None:
 
 
 def _printed(command: list[str]) -> str:
-    """What a program prints; nothing where it fails."""
+    """What a program prints; nothing where it fails or hangs."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = process.run(command, seconds=_VERSION_SECONDS)
+    except FloeError:
         return ""
-    return "" if done.returncode else done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def _built_of(path: Path, module: str) -> str:

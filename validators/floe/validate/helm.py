@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from floe import yamlio
-from floe.validate.objects import Object, mapping, mappings, text
+from floe.kubernetes.objects import Object, mapping, mappings, text
+from floe.yaml import YamlError, documents
 
 KINDS = ("HelmRelease", "Application")
 
@@ -38,6 +38,6 @@ def values(item: Object) -> Iterator[tuple[str, Any]]:
 
 def _parsed(content: str) -> Any:
     try:
-        return [document.value for document in yamlio.documents(content, "values")]
-    except yamlio.YamlError:
+        return [document.value for document in documents(content, "values")]
+    except YamlError:
         return content

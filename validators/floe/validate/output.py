@@ -12,6 +12,7 @@ from floe import console, repo
 from floe.errors import FloeError
 from floe.validate.findings import Finding
 from floe.validate.policies import POLICIES, Policy
+from floe.validate.policies.policy import plain
 from floe.validate.run import Report
 
 
@@ -176,10 +177,30 @@ def _result(report: Report, finding: Finding, rule: int) -> dict[str, Any]:
     return result
 
 
+_LONGEST = 20
+"""Lines of an example that is worth reading in passing."""
+
+
 def explanation(policy: Policy) -> str:
-    """What a code means and what to do, in Markdown that reads as plain text."""
-    waiver = "A waiver may let it stand for a while." if policy.waivable else "It cannot be waived."
-    return f"{policy.code} {policy.title} ({policy.severity})\n\n{policy.why}\n\nWhat to do: {policy.remedy} {waiver}\n"
+    """What a code means, what to do, and examples, in Markdown that reads as plain text."""
+    return (
+        f"{policy.code} {policy.title} ({policy.severity})\n\n{policy.why}\n\n"
+        f"What to do: {policy.remedy} {_waiver(policy)}\n"
+        + _example("This fails:", policy.fails)
+        + _example("This passes:", policy.passes)
+    )
+
+
+def _waiver(policy: Policy) -> str:
+    if policy.waiver:
+        return policy.waiver
+    return "A waiver may let this finding stand for a while." if policy.waivable else "This finding cannot be waived."
+
+
+def _example(caption: str, example: str) -> str:
+    """An example in a block of its own; nothing where it is too long."""
+    text = plain(example)
+    return f"\n{caption}\n\n```yaml\n{text}```\n" if text.count("\n") <= _LONGEST else ""
 
 
 WRITERS: dict[str, Callable[[Sequence[Report]], None]] = {

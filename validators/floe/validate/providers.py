@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from floe.validate.objects import Object, mapping, mappings, text
+from floe.kubernetes.objects import Object, mapping, mappings, text
 
 IN_EVERY_CLUSTER: dict[str, frozenset[str]] = {
     "ConfigMap": frozenset({"kube-root-ca.crt"}),

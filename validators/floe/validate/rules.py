@@ -8,7 +8,7 @@ from functools import cache
 from importlib.machinery import PathFinder
 from typing import Any
 
-from floe.schemas.custom import RULES
+from floe.kubernetes.schemas.custom import RULES
 
 _DEFAULT = "default"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from floe import repo, yamlio
+from floe import repo
 from floe.errors import FloeError
+from floe.kubernetes.objects import Object, environment_of, objects
 from floe.validate import forked, policies
 from floe.validate.findings import Finding, Omission
-from floe.validate.objects import Object, environment_of, objects
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
+from floe.yaml import documents
 
 FILES = (".yaml", ".yml", ".json")
 """How names of files end, as against those of overlays."""
@@ -52,7 +53,7 @@ def validate(content: bytes, source: str, schemas: Schemas, environment: str | N
 
 
 def _objects(content: bytes, source: str) -> list[Object]:
-    return list(objects(yamlio.documents(content, source), source))
+    return list(objects(documents(content, source), source))
 
 
 def _validate(

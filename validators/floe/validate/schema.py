@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from floe.errors import FloeError
-from floe.kubernetes import RELEASE
-from floe.schemas.catalog import Catalog, Kind, Lifecycle, number
+from floe.kubernetes.objects import SOPS, Object, text
+from floe.kubernetes.releases import RELEASE
+from floe.kubernetes.schemas.catalog import Catalog, Kind, Lifecycle, number
 from floe.validate import rules
-from floe.validate.objects import SOPS, Object, text
 
 _TOO_MANY = 20  # errors of one object that are worth reading
 

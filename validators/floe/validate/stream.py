@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from floe.kubernetes.labels import Pods
+from floe.kubernetes.objects import Object, mapping, text
+from floe.kubernetes.pods import Pod, made_by
 from floe.validate import helm
-from floe.validate.labels import Pods
-from floe.validate.objects import Object, mapping, text
-from floe.validate.pods import Pod, made_by
 from floe.validate.providers import Providers
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Stream:
     """Names of what the cluster brings, by kind."""
     no_repository: str = "the stream names no environment: annotate it floe-runtime.io/environment, or give --env"
     """Why there is no platform."""
+    unsound: Sequence[tuple[Object, str]] = ()
+    """What is wrong with waivers, each with its object; not known before all other policies have run."""
 
     def file(self, item: Object) -> str:
         """What an object was made from, relative to the repository, where that is known; else nothing."""

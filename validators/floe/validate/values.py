@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from floe.validate.names import is_label, is_subdomain, key_problem, label_problems
-from floe.validate.objects import Object, mapping, mappings, text
+from floe.kubernetes.names import is_label, is_subdomain, key_problem, label_problems
+from floe.kubernetes.objects import Object, mapping, mappings, text
 
 _TEMPLATE = "spec.template"
 _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from floe.validate.objects import Object
+from floe.kubernetes.objects import Object
 
 PREFIX = "floe-runtime.io/waive."
 _FORM = re.compile(r"until (?P<date>\d{4}-\d{2}-\d{2}): *(?P<reason>\S.{9,})")

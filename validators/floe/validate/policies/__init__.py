@@ -1,20 +1,20 @@
-"""The rules of the house, one entry each in POLICIES; the runner knows nothing of any of them."""
+"""The runner of all policies, which knows nothing of any of them."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from floe.validate import waivers
+from floe.kubernetes.objects import Object
 from floe.validate.findings import Finding, Omission
-from floe.validate.objects import Object
-from floe.validate.policies.policy import Hit, Policy
-from floe.validate.policies.table import POLICIES, WAIVER
+from floe.validate.policies.policy import Hit, Policy, Stage
+from floe.validate.policies.registry import POLICIES
 from floe.validate.schema import Schemas
 from floe.validate.stream import LeftOut, Stream
+from floe.validate.waivers import read
 
-__all__ = ["POLICIES", "Outcome", "Policy", "Ran", "check", "first"]
+__all__ = ["POLICIES", "Outcome", "Policy", "Ran", "Stage", "check", "first"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def check(
     `apart` gets what `first` found of the same objects, where that was worked out elsewhere.
     """
     waivable = {policy.code for policy in POLICIES if policy.waivable}
-    found = list(waivers.read(stream.objects, waivable, today or datetime.datetime.now(datetime.UTC).date()))
+    found = list(read(stream.objects, waivable, today or datetime.datetime.now(datetime.UTC).date()))
     in_force = {(id(waiver.item), waiver.code): waiver for waiver in found if not waiver.problem}
     findings, left_out = [], []
     unused = dict(in_force)
@@ -50,14 +50,20 @@ def check(
             waiver = in_force.get(key) if hit.waivable else None
             unused.pop(key, None) if waiver else None
             findings.append(_finding(stream, policy, hit, waiver.words if waiver else ""))
-    problems = [Hit(waiver.item, waiver.problem) for waiver in found if waiver.problem]
-    problems += [Hit(waiver.item, f"the waiver of {waiver.code} waives nothing") for waiver in unused.values()]
-    findings += [_finding(stream, WAIVER, hit) for hit in problems]
-    return Outcome(sorted(findings, key=lambda finding: (finding.document, finding.code)), left_out)
+    unsound = [(waiver.item, waiver.problem) for waiver in found if waiver.problem]
+    unsound += [(waiver.item, f"the waiver of {waiver.code} waives nothing") for waiver in unused.values()]
+    judged = replace(stream, unsound=unsound)
+    for policy in _of(Stage.WAIVERS):
+        findings += [_finding(stream, policy, hit) for hit in policy.check(judged, schemas)]
+    numbers = {policy.code: policy.number for policy in POLICIES}
+    return Outcome(sorted(findings, key=lambda finding: (finding.document, numbers[finding.code])), left_out)
 
 
-_FIRST = [policy for policy in POLICIES if policy.code < "FLOE010"]
-"""What the API server says, which needs nothing but the objects."""
+def _of(*stages: Stage) -> list[Policy]:
+    """The policies of some stages, by number."""
+    return [policy for policy in POLICIES if policy.stage in stages]
+
+
 _BY_NUMBER = Object("", 0, 0, {})  # in place of an object that another process has itself
 Ran = tuple[list[tuple[int, Hit]], str]
 """What a policy found, each with the number of its object, and why it did not look everywhere, if so."""
@@ -66,19 +72,19 @@ Ran = tuple[list[tuple[int, Hit]], str]
 def first(found: list[Object], schemas: Schemas) -> list[Ran]:
     """What the policies of the API server find, in a form that can come from another process."""
     stream, numbers = Stream(found), {id(item): number for number, item in enumerate(found)}
-    ran = (_ran(policy, stream, schemas) for policy in _FIRST)
+    ran = (_ran(policy, stream, schemas) for policy in _of(Stage.API_SERVER))
     return [([(numbers[id(hit.item)], hit._replace(item=_BY_NUMBER)) for hit in hits], why) for hits, why in ran]
 
 
 def _run(
     stream: Stream, schemas: Schemas, apart: Callable[[], list[Ran]] | None
 ) -> Iterator[tuple[Policy, list[Hit], str]]:
-    """(policy, hits, why it did not look everywhere), in the table's order."""
-    others = [(policy, *_ran(policy, stream, schemas)) for policy in POLICIES if policy not in _FIRST]
+    """(policy, hits, why it did not look everywhere) of all policies that do not judge waivers, stage by stage."""
+    others = [(policy, *_ran(policy, stream, schemas)) for policy in _of(Stage.STREAM, Stage.REPOSITORY)]
     if apart is None:
-        yield from ((policy, *_ran(policy, stream, schemas)) for policy in _FIRST)
+        yield from ((policy, *_ran(policy, stream, schemas)) for policy in _of(Stage.API_SERVER))
     else:
-        for policy, (hits, why) in zip(_FIRST, apart(), strict=True):
+        for policy, (hits, why) in zip(_of(Stage.API_SERVER), apart(), strict=True):
             yield policy, [hit._replace(item=stream.objects[number]) for number, hit in hits], why
     yield from others
 

@@ -1,71 +1,66 @@
-"""What the API server says of each object by itself."""
+"""Names and values that the API server refuses although they have the right type, and objects that collide."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from floe.validate import names, values
-from floe.validate.objects import Object
-from floe.validate.policies.policy import Hit
+from floe.kubernetes import names
+from floe.kubernetes.objects import Object
+from floe.validate import values
+from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
 
-def schema(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
-    for item in stream.objects:
-        if "" in item.value:
-            yield Hit(item, "not an object but a list or a bare value")
-        elif not item.api_version or not item.kind:
-            yield Hit(item, "apiVersion and kind must both be set, to a string")
-        elif schemas.knows(item):
-            for error in schemas.errors(item):
-                yield Hit(item, error)
-        elif schemas.owns(item) and not _removed(item, schemas):
-            similar = schemas.similar(item)
-            span = schemas.catalog.span(item.api_version, item.kind)
-            yield Hit(
-                item,
-                f"Kubernetes {schemas.kubernetes} has no {item.api_version} {item.kind}"
-                + (f", {span[0]} has it" if span else f"; did you mean {similar}?" if similar else ""),
-            )
-
-
-def deprecated(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
-    for item in stream.objects:
-        found = schemas.lifecycle(item)
-        if found and found.deprecated and schemas.reaches(found.deprecated) and schemas.knows(item):
-            yield Hit(
-                item,
-                f"{item.api_version} {item.kind} is deprecated since Kubernetes {found.deprecated}"
-                + (f" and goes with {found.removed}" if found.removed else "")
-                + (f"; use {found.replacement}" if found.replacement else ""),
-            )
-
-
-def removed(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
-    for item in stream.objects:
-        if schemas.owns(item) and not schemas.knows(item) and (since := _removed(item, schemas)):
-            found = schemas.lifecycle(item)
-            use = f"; use {found.replacement}" if found and found.replacement else ""
-            yield Hit(
-                item, f"Kubernetes {schemas.kubernetes} has no {item.api_version} {item.kind} any more{since}{use}"
-            )
-
-
-def _removed(item: Object, schemas: Schemas) -> str:
-    """Since when the release lacks a kind that earlier ones had, in words; nothing if they had none either."""
-    found, span = schemas.lifecycle(item), schemas.catalog.span(item.api_version, item.kind)
-    if found and found.removed and schemas.reaches(found.removed):
-        return f", {found.removed} removed it"
-    return f", {span[1]} was the last to have it" if span and schemas.reaches(span[1]) else ""
-
-
+@Policy(
+    code="FLOE007",
+    stage=Stage.API_SERVER,
+    severity="error",
+    title="A name, label or annotation has an invalid form",
+    why="The API server refuses the object, because names become parts of host names and paths, and selectors compare "
+    "labels.",
+    remedy="Use lower-case letters, digits and hyphens in a name, and shorten what is too long. If a chart builds the "
+    "name or label, check the values that it is built from.",
+    waivable=False,
+    fails="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: Web_Settings}
+    """,
+    passes="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: web-settings}
+    """,
+)
 def bad_name(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for item in stream.objects:
         if item.kind and item.api_version:
             yield from (Hit(item, problem) for problem in names.problems(item))
 
 
+@Policy(
+    code="FLOE008",
+    stage=Stage.API_SERVER,
+    severity="error",
+    title="The API server does not accept a value",
+    why="The value has the right type and is still not allowed. Examples are a port out of range, a selector that does "
+    "not match the workload's own pods, a volume that does not exist, and a request above its limit.",
+    remedy="Change the value to one that the message allows.",
+    waivable=False,
+    fails="""
+        apiVersion: v1
+        kind: Service
+        metadata: {name: database}
+        spec: {ports: [{port: 70000}]}
+    """,
+    passes="""
+        apiVersion: v1
+        kind: Service
+        metadata: {name: database}
+        spec: {ports: [{port: 5432}]}
+    """,
+)
 def bad_value(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     for item in stream.objects:
         if schemas.accepts(item):  # what is of the wrong type is the schema's to tell
@@ -73,16 +68,38 @@ def bad_value(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
             yield from (Hit(item, problem) for problem in schemas.broken_rules(item))
 
 
-def unknown_kind(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
-    for item in stream.objects:
-        if item.api_version and item.kind and not schemas.knows(item) and not schemas.owns(item):
-            yield Hit(
-                item,
-                f"no schema of {item.api_version} {item.kind} in Kubernetes {schemas.kubernetes}: not checked",
-                severity="error" if schemas.strict_kinds else None,
-            )
-
-
+@Policy(
+    code="FLOE004",
+    stage=Stage.API_SERVER,
+    severity="error",
+    title="Two objects have the same identity",
+    why="Both have the same API group, kind, namespace and name, so the object that is applied last overwrites the "
+    "other one. With the next reconciliation the order may be the opposite.",
+    remedy="Rename one of the two objects, or delete the copy.",
+    waivable=False,
+    fails="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: settings}
+        data: {theme: light}
+        ---
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: settings}
+        data: {theme: dark}
+    """,
+    passes="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: settings}
+        data: {theme: light}
+        ---
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: settings-of-the-night}
+        data: {theme: dark}
+    """,
+)
 def colliding(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     seen: dict[tuple[str, str, str, str], Object] = {}
     for item in stream.objects:

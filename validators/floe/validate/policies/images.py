@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from floe.kubernetes.objects import mapping, mappings, text
 from floe.validate import helm
-from floe.validate.objects import mapping, mappings, text
-from floe.validate.policies.policy import Hit
+from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
@@ -19,6 +19,39 @@ _RUN_IMAGES = ("DAGSTER_K8S_PIPELINE_RUN_IMAGE", "DAGSTER_CURRENT_IMAGE")
 """Variables that name the image of Dagster's runs."""
 
 
+@Policy(
+    code="FLOE010",
+    stage=Stage.STREAM,
+    severity="error",
+    title="An image has neither a digest nor an immutable tag",
+    why="A tag that moves changes what runs without a commit, and a rollback may then start a different image than "
+    "before.",
+    remedy="Set a version tag or a digest for the image in `overlays/<env>/values`.",
+    fails="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: web
+              image: registry.example.com/web:latest
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+    """,
+    passes="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: web
+              image: registry.example.com/web:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+    """,
+)
 def mutable(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for pod in stream.pods:
         for container in pod.containers:

@@ -4,12 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from floe.validate.objects import mapping, mappings, text
-from floe.validate.policies.policy import Hit
+from floe.kubernetes.objects import mapping, mappings, text
+from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
 
+@Policy(
+    code="FLOE012",
+    stage=Stage.STREAM,
+    severity="error",
+    title="A container has no resource requests or no memory limit",
+    why="Without requests the scheduler reserves no room for the pod, and the kubelet evicts it first when the node "
+    "runs short of memory. Without a memory limit one container can use up the memory of the whole node.",
+    remedy="Set requests.cpu, requests.memory and limits.memory under resources, in the values of the chart.",
+    fails="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: web
+              image: registry.example.com/web:1.4.0
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+    """,
+    passes="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: web
+              image: registry.example.com/web:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+    """,
+)
 def no_resources(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for pod in stream.pods:
         for container in pod.containers:
@@ -29,6 +61,49 @@ def no_resources(stream: Stream, _: Schemas) -> Iterator[Hit]:
 _SERVERS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 
 
+@Policy(
+    code="FLOE014",
+    stage=Stage.STREAM,
+    severity="error",
+    title="A container has no probe",
+    why="Without a readinessProbe a Service sends requests to a pod that cannot answer yet, and a rollout goes on "
+    "although the new pods do not work. Without any probe, nobody notices a process that hangs.",
+    remedy="Set a readinessProbe on a container that a Service sends requests to. Set a readinessProbe or a "
+    "livenessProbe on any other container.",
+    fails="""
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: web}
+        spec:
+          selector: {matchLabels: {app: web}}
+          template:
+            metadata: {labels: {app: web}}
+            spec:
+              securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+              containers:
+                - name: web
+                  image: registry.example.com/web:1.4.0
+                  resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+                  securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+    """,
+    passes="""
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: web}
+        spec:
+          selector: {matchLabels: {app: web}}
+          template:
+            metadata: {labels: {app: web}}
+            spec:
+              securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+              containers:
+                - name: web
+                  image: registry.example.com/web:1.4.0
+                  resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+                  securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+                  readinessProbe: {httpGet: {path: /ready, port: 8080}}
+    """,
+)
 def no_probe(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for pod in stream.pods:
         if pod.item.kind not in _SERVERS:
@@ -44,6 +119,50 @@ def no_probe(stream: Stream, _: Schemas) -> Iterator[Hit]:
                 yield Hit(pod.item, f"{container.label}: no probe at all")
 
 
+@Policy(
+    code="FLOE019",
+    stage=Stage.STREAM,
+    severity="error",
+    title="A container mounts a volume that the pod does not declare",
+    why="The API server refuses the pod. For the pods of a workload and for the runs of Dagster, this shows only when "
+    "they are created.",
+    remedy="Declare the volume in the pod or in volumeClaimTemplates, or correct the name of the mount.",
+    fails="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: dagster-instance}
+        data:
+          dagster.yaml: |
+            run_launcher:
+              class: K8sRunLauncher
+              config:
+                job_namespace: shop
+                resources: {requests: {cpu: 100m, memory: 1Gi}, limits: {memory: 1Gi}}
+                security_context: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+                run_k8s_config:
+                  pod_spec_config:
+                    security_context: {run_as_non_root: true, seccomp_profile: {type: RuntimeDefault}}
+                volume_mounts: [{name: scratch, mount_path: /scratch}]
+    """,
+    passes="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: dagster-instance}
+        data:
+          dagster.yaml: |
+            run_launcher:
+              class: K8sRunLauncher
+              config:
+                job_namespace: shop
+                resources: {requests: {cpu: 100m, memory: 1Gi}, limits: {memory: 1Gi}}
+                security_context: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+                run_k8s_config:
+                  pod_spec_config:
+                    security_context: {run_as_non_root: true, seccomp_profile: {type: RuntimeDefault}}
+                volume_mounts: [{name: scratch, mount_path: /scratch}]
+                volumes: [{name: scratch, empty_dir: {}}]
+    """,
+)
 def undeclared_volume(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for pod in stream.pods:
         declared = {text(volume.get("name")) for volume in mappings(pod.spec.get("volumes"))}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from floe.validate.objects import Object, mapping, mappings, text
-from floe.validate.pods import Pod
-from floe.validate.policies.policy import Hit
+from floe.kubernetes.objects import Object, mapping, mappings, text
+from floe.kubernetes.pods import Pod
+from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
@@ -19,6 +19,33 @@ _IN_CHARTS = frozenset({"ConfigMap", "Service", "ServiceAccount", "PersistentVol
 """Kinds that a chart usually makes for itself."""
 
 
+@Policy(
+    code="FLOE013",
+    stage=Stage.STREAM,
+    severity="error",
+    title="An object refers to something that does not exist",
+    why="A pod with such a reference is not created, or it waits in CreateContainerConfigError. A request to a Service "
+    "that does not exist ends at an error page.",
+    remedy="Add the missing object or correct its name. If it is already in the cluster, declare it in "
+    "`overlays/<env>/platform.yaml`: a Secret under `secrets`, everything else under `cluster`.",
+    fails="""
+        apiVersion: networking.k8s.io/v1
+        kind: Ingress
+        metadata: {name: shop}
+        spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
+    """,
+    passes="""
+        apiVersion: networking.k8s.io/v1
+        kind: Ingress
+        metadata: {name: shop}
+        spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
+        ---
+        apiVersion: v1
+        kind: Service
+        metadata: {name: web}
+        spec: {type: ExternalName, externalName: web.example.com}
+    """,
+)
 def dangling(stream: Stream, _: Schemas) -> Iterator[Hit]:
     untold = False
     for item, references in _all(stream):

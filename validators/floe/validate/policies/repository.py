@@ -1,20 +1,57 @@
-"""What is rendered against what the repository says: artifacts, platform.yaml, versions, their promotion."""
+"""What is rendered against what the repository says: charts, artifacts, platform.yaml."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from floe import repo
 from floe.errors import FloeError
-from floe.validate import pins, pods
-from floe.validate.objects import Object, mapping, mappings, text
-from floe.validate.policies.policy import Hit
+from floe.kubernetes import pods
+from floe.kubernetes.objects import Object, mapping, mappings, text
+from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
-from floe.validate.stream import LeftOut, Stream
+from floe.validate.stream import Stream
 
 
+@Policy(
+    code="FLOE021",
+    stage=Stage.REPOSITORY,
+    severity="error",
+    title="CompiledArtifacts.json does not match its sources or lacks its variables",
+    why="A code location reads only this file. It would run with settings that nobody wrote in platform.yaml or "
+    "floe.yaml, or fail because a variable is not set.",
+    remedy="Run `floe compile <env>` and render again. If a variable is not set, add its Secret to envSecrets in "
+    "the values of Dagster's chart.",
+    fails="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: shop, annotations: {floe-runtime.io/environment: dev}}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: shop
+              image: registry.example.com/shop:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+              env: [{name: FLOE_COMPILED_ARTIFACTS, value: /etc/floe/CompiledArtifacts.json}]
+              envFrom: [{secretRef: {name: floe-object-store}}]
+    """,
+    passes="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: shop, annotations: {floe-runtime.io/environment: dev}}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: shop
+              image: registry.example.com/shop:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+              env: [{name: FLOE_COMPILED_ARTIFACTS, value: /etc/floe/CompiledArtifacts.json}]
+              envFrom: [{secretRef: {name: floe-object-store}}, {secretRef: {name: floe-catalog}}]
+    """,
+)
 def artifacts_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
     environment, _platform = stream.overlay()
     from floe.contract.artifacts import VARIABLE, compile_environment
@@ -74,6 +111,40 @@ _IN_INSTANCE = (("host", "hostname"), ("port", "port"), ("database", "db_name"),
 """What platform.yaml says of the metadata database, and where dagster.yaml says it again."""
 
 
+@Policy(
+    code="FLOE022",
+    stage=Stage.REPOSITORY,
+    severity="error",
+    title="The manifests contradict platform.yaml",
+    why="Preflight checks the services that platform.yaml names, but Dagster or Cube would connect to others.",
+    remedy="Set the same value in `overlays/<env>/platform.yaml` and in `overlays/<env>/values`.",
+    fails="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: cube, annotations: {floe-runtime.io/environment: prod}}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: cube
+              image: registry.example.com/cube:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+              env: [{name: CUBEJS_DB_HOST, value: trino.floe-staging.svc.cluster.local}]
+    """,
+    passes="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: cube, annotations: {floe-runtime.io/environment: prod}}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: cube
+              image: registry.example.com/cube:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+              env: [{name: CUBEJS_DB_HOST, value: trino.floe-prod.svc.cluster.local}]
+    """,
+)
 def platform_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
     environment, platform = stream.overlay()
     path = f"overlays/{environment}/platform.yaml"
@@ -109,76 +180,29 @@ def _bare(endpoint: str) -> str:
     return endpoint.partition("://")[2].rstrip("/") if "://" in endpoint else endpoint
 
 
-_LOCKED = re.compile(r"^dagster==([\w.]+)", re.MULTILINE)
-_DAGSTER = "dagster.yaml"
-
-
-def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
-    environment, platform = stream.overlay()
-    pinned = pins.current(environment).get(_DAGSTER, {})
-    chart, path = pinned.get("version"), f"overlays/{environment}/values/{_DAGSTER}"
-    if chart is None:
-        return
-    if platform.specification == "follow":
-        lock = repo.root() / "requirements.lock"
-        locked = _LOCKED.search(lock.read_text()) if lock.is_file() else None
-        if locked is None:
-            raise LeftOut("requirements.lock names no version of dagster")
-        if chart != locked[1]:
-            words = f"Dagster's chart is {chart}, but images are built with dagster {locked[1]} of requirements.lock"
-            yield Hit(_of_chart(stream, _DAGSTER), words, file=path)
-        return
-    before = repo.predecessor(environment)
-    if before is None:
-        return
-    if not any(name == _DAGSTER and pinned.items() <= old.items() for name, old in pins.history(before)):
-        _refuse_shallow()
-        images = ", ".join(sorted({value for place, value in pinned.items() if place != "version"}))
-        words = f"Dagster's chart {chart} and images {images} never ran together in {before}"
-        yield Hit(_of_environment(stream), words, file=path)
-
-
-def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
-    environment, _platform = stream.overlay()
-    before = repo.predecessor(environment)
-    if before is None:
-        return
-    missing = {
-        (name, place, value) for name, found in pins.current(environment).items() for place, value in found.items()
-    }
-    for name, old in pins.history(before):
-        missing -= {(name, place, value) for place, value in old.items()}
-        if not missing:
-            return
-    _refuse_shallow()
-    for name, place, value in sorted(missing):
-        path = f"overlays/{environment}/values/{name}"
-        words = f"{path}: {place} {value} never stood in overlays/{before}"
-        yield Hit(_of_environment(stream), words, file=path)
-
-
-def _refuse_shallow() -> None:
-    if pins.is_shallow():
-        raise LeftOut("this clone lacks the older history: git fetch --unshallow")
-
-
-def _of_environment(stream: Stream) -> Object:
-    """The namespace, on which a waiver for the whole environment stands, else the first object."""
-    return next(iter(stream.of("Namespace")), stream.objects[0])
-
-
-def _of_chart(stream: Stream, values_file: str) -> Object:
-    """The first object that a chart made, for a finding to stand at."""
-    name = values_file.removesuffix(".yaml")
-    for item in stream.objects:
-        if text(mapping(item.metadata.get("labels")).get("helm.sh/chart")).rpartition("-")[0] == name:
-            return item
-    return stream.objects[0]
-
-
 STAND_IN = "floe-runtime.io/stand-in-chart"
 
 
+@Policy(
+    code="FLOE020",
+    stage=Stage.STREAM,
+    severity="warning",
+    title="A stand-in takes the place of a chart",
+    why="The repository of the chart could not be reached, so the overlay was rendered from a small substitute. It "
+    "shows what the values do, but it cannot be deployed.",
+    remedy="Run `floe charts pull` on a machine that reaches the chart repository, or set FLOE_CHART_MIRROR to a "
+    "mirror that it reaches.",
+    fails="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: cube, annotations: {floe-runtime.io/stand-in-chart: cube}}
+    """,
+    passes="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: cube}
+    """,
+)
 def stand_in(stream: Stream, _: Schemas) -> Iterator[Hit]:
     found: dict[str, Object] = {}
     for item in stream.objects:

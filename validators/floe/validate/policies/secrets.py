@@ -6,14 +6,15 @@ import re
 from collections.abc import Container, Iterator
 from typing import Any
 
-from floe import repo, yamlio
+from floe import repo
 from floe.errors import FloeError
+from floe.kubernetes.objects import SOPS, Object, mapping, mappings, objects, text
+from floe.kubernetes.pods import Pod
 from floe.validate import credentials, helm
-from floe.validate.objects import SOPS, Object, mapping, mappings, objects, text
-from floe.validate.pods import Pod
-from floe.validate.policies.policy import Hit
+from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
+from floe.yaml import documents
 
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 
@@ -21,6 +22,32 @@ _Place = tuple[str, str, Any]
 """Where a value stands, the name it stands under, and the value."""
 
 
+@Policy(
+    code="FLOE011",
+    stage=Stage.STREAM,
+    severity="error",
+    title="A credential is in plain text",
+    why="Everyone who can read the repository, a CI log or the objects of the cluster can read the credential, and "
+    "replacing it takes a commit.",
+    remedy="Move the credential to a Secret that SOPS or an operator fills, and refer to it with secretKeyRef. If the "
+    "credential was committed, replace it with a new one.",
+    waiver="A waiver may let a finding stand for a while if it is a guess by the name of a value or by its randomness. "
+    "A Secret with data, a token of a known form and a URL with a password cannot be waived.",
+    fails="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: database}
+        data: {user: shop, password: hunter2}
+    """,
+    passes="""
+        apiVersion: external-secrets.io/v1
+        kind: ExternalSecret
+        metadata: {name: database}
+        spec:
+          secretStoreRef: {kind: ClusterSecretStore, name: vault}
+          data: [{secretKey: password, remoteRef: {key: shop/database}}]
+    """,
+)
 def plaintext(stream: Stream, _: Schemas) -> Iterator[Hit]:
     secret_names = stream.providers.names("Secret")
     for item in stream.of("Secret"):
@@ -58,7 +85,7 @@ def _beside(stream: Stream) -> Iterator[Hit]:
     for file in sorted(folder.glob("*.y*ml")):
         path = str(file.relative_to(repo.root()))
         try:
-            found = list(objects(yamlio.documents(file.read_bytes(), path), path))
+            found = list(objects(documents(file.read_bytes(), path), path))
         except FloeError as error:
             yield Hit(holder, f"{path} cannot be read: {error.message}", file=path)
             continue

@@ -5,13 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from floe.validate.objects import mapping, mappings, text
-from floe.validate.pods import Container, Pod
-from floe.validate.policies.policy import Hit
+from floe.kubernetes.objects import mapping, mappings, text
+from floe.kubernetes.pods import Container, Pod
+from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
 
+@Policy(
+    code="FLOE015",
+    stage=Stage.STREAM,
+    severity="error",
+    title="A pod violates the Pod Security Standard restricted",
+    why="A namespace that enforces `restricted` refuses the pod, so a workload stays without pods and a run never "
+    "starts. In other namespaces, a process that breaks out of its container has more rights on the node.",
+    remedy="Set the securityContext of the pod and of its containers as the message says, in the values of the chart "
+    "or in `base/hardening`.",
+    fails="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web}
+        spec:
+          containers:
+            - name: web
+              image: registry.example.com/web:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+    """,
+    passes="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: web
+              image: registry.example.com/web:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+    """,
+)
 def restricted(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for pod in stream.pods:
         for problem in _pod_problems(pod):
@@ -128,6 +160,27 @@ def _handlers(container: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from map(mapping, mapping(container["lifecycle"]).values())
 
 
+@Policy(
+    code="FLOE016",
+    stage=Stage.STREAM,
+    severity="error",
+    title="A role contains a wildcard",
+    why="The role also grants whatever the next release of Kubernetes or the next CustomResourceDefinition adds, and "
+    "nobody reviews that.",
+    remedy="List the API groups, resources, verbs and URLs that are needed.",
+    fails="""
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: Role
+        metadata: {name: operator}
+        rules: [{apiGroups: [apps], resources: [deployments], verbs: ["*"]}]
+    """,
+    passes="""
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: Role
+        metadata: {name: operator}
+        rules: [{apiGroups: [apps], resources: [deployments], verbs: [get, list]}]
+    """,
+)
 def wildcard(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for item in stream.of("Role", "ClusterRole"):
         for number, rule in enumerate(mappings(item.value.get("rules"))):

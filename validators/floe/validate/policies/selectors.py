@@ -6,12 +6,56 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from floe.validate.objects import Object, mapping, mappings, text
-from floe.validate.policies.policy import Hit
+from floe.kubernetes.objects import Object, mapping, mappings, text
+from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
 
+@Policy(
+    code="FLOE018",
+    stage=Stage.STREAM,
+    severity="error",
+    title="A selector or a scale target matches nothing",
+    why="Kubernetes accepts the object without a warning. Then a Service has no endpoints, a NetworkPolicy or a "
+    "PodDisruptionBudget protects nothing, and a HorizontalPodAutoscaler has nothing to scale.",
+    remedy="Compare a selector with the labels of the pods, and a scaleTargetRef with the kind and name of the "
+    "workload. For a NetworkPolicy that is meant for all pods, leave podSelector empty.",
+    fails="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, labels: {app: web}}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: web
+              image: registry.example.com/web:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+        ---
+        apiVersion: v1
+        kind: Service
+        metadata: {name: web}
+        spec: {selector: {app: shop}, ports: [{port: 80}]}
+    """,
+    passes="""
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, labels: {app: web}}
+        spec:
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers:
+            - name: web
+              image: registry.example.com/web:1.4.0
+              resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
+              securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+        ---
+        apiVersion: v1
+        kind: Service
+        metadata: {name: web}
+        spec: {selector: {app: web}, ports: [{port: 80}]}
+    """,
+)
 def matches_nothing(stream: Stream, _: Schemas) -> Iterator[Hit]:
     hits = [*_unmatched(stream)]
     if hits:
@@ -54,6 +98,26 @@ def _words(selector: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
+@Policy(
+    code="FLOE017",
+    stage=Stage.STREAM,
+    severity="error",
+    title="A PodDisruptionBudget allows no eviction",
+    why="A node that runs such a pod cannot be drained, so an upgrade of the cluster stops there.",
+    remedy="Let at least one pod go: set maxUnavailable to 1, or set minAvailable below the number of replicas.",
+    fails="""
+        apiVersion: policy/v1
+        kind: PodDisruptionBudget
+        metadata: {name: all}
+        spec: {selector: {}, maxUnavailable: 0}
+    """,
+    passes="""
+        apiVersion: policy/v1
+        kind: PodDisruptionBudget
+        metadata: {name: all}
+        spec: {selector: {}, maxUnavailable: 1}
+    """,
+)
 def blocks_eviction(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for item in stream.of("PodDisruptionBudget"):
         spec = mapping(item.value.get("spec"))

@@ -1,0 +1,81 @@
+"""Edits of a person's YAML: the values that were asked for change, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from floe.errors import FloeError
+from floe.yaml import documents, edit
+from fuzz import inputs
+
+PLACES = ("version", "values.image.tag", "values.list[a].tag", "values.list[b].tag", "values.list[2].deep.tag")
+TEXT = """\
+# head
+version: {}
+values: # why
+  image:
+    name: x
+    tag: {}
+  list:
+    - name: a # one
+      tag: {}
+    - {{tag: {}, name: b}}
+    - deep: {{other: "1.28", tag: {}}}
+# end"""
+versions = st.from_regex(
+    r"v?[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,3}(-[a-z0-9]{1,4})?(@sha256:[0-9a-f]{64})?", fullmatch=True
+)
+ODD = """1.28 1e3 0777 yes null ~ 12 2027-01-02 ' " {a} a,b !a ä &a *a | > @ `"""
+odd = st.sampled_from([*ODD.split(" "), "", "a: b", "a #b", "- a"])
+values = versions | odd | st.text(max_size=12)
+written = st.tuples(versions | st.sampled_from(["it's", "1.28"]), st.sampled_from("'\" "))
+
+
+def quoted(value: str, quote: str) -> str:
+    if quote == "'":
+        return "'" + value.replace("'", "''") + "'"
+    return json.dumps(value) if quote == '"' or "'" in value or value == "1.28" else value
+
+
+def read(text: str) -> dict[str, Any]:
+    """Values by place, as kubectl reads them."""
+    (document,) = documents(text, "it")
+    value = document.value
+    first, second, third = value["values"]["list"]
+    found = (value["version"], value["values"]["image"]["tag"], first["tag"], second["tag"], third["deep"]["tag"])
+    assert (first["name"], second["name"], third["deep"]["other"]) == ("a", "b", "1.28")
+    return dict(zip(PLACES, found, strict=True))
+
+
+@settings(max_examples=inputs(200), deadline=None)
+@given(st.tuples(*[written] * len(PLACES)), st.dictionaries(st.sampled_from(PLACES), values))
+def test_what_was_asked_for_changes_and_nothing_else(old: tuple[tuple[str, str], ...], new: dict[str, str]) -> None:
+    parts = [quoted(value, quote) for value, quote in old]
+    text = TEXT.format(*parts)
+    edited = edit.replace(text, new, "it")
+    before = dict(zip(PLACES, (value for value, _ in old), strict=True))
+    if all(value.isprintable() for value in new.values()):
+        assert read(edited) == before | new
+    rest = edited
+    for piece in TEXT.replace("{{", "{").replace("}}", "}").split("{}"):
+        assert piece in rest, "a byte of what was not to be touched"
+        rest = rest[rest.index(piece) + len(piece) :]
+    assert edit.replace(text, before, "it") == text
+
+
+@pytest.mark.parametrize(
+    "place", ["values", "values.image", "values.image.tags", "values.list[c].tag", "values.list[0].tag"]
+)
+def test_a_place_that_is_not_there_is_named(place: str) -> None:
+    with pytest.raises(FloeError, match=r"^it has no "):
+        edit.replace(TEXT.format(*["1"] * len(PLACES)), {place: "2"}, "it")
+
+
+def test_what_is_no_yaml_says_so() -> None:
+    with pytest.raises(FloeError, match="it is not YAML"):
+        edit.replace("a: [", {"a": "1"}, "it")

@@ -1,0 +1,88 @@
+"""What a person sees of an error that nobody thought of."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from floe import cli, console, repo
+from floe.validate import cli as validate
+
+SECRET = "correct-horse-battery-staple"
+Failing = Callable[[BaseException], None]
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """Let everything that looks for the repository raise an exception."""
+
+    def let(error: BaseException) -> None:
+        def root() -> None:
+            raise error
+
+        monkeypatch.setattr(repo, "root", root)
+
+    monkeypatch.delenv(console.TRACEBACK, raising=False)
+    return let
+
+
+def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    monkeypatch.setattr(sys, "argv", [*arguments])
+    with pytest.raises(SystemExit) as ended:
+        console.run(validate.app if arguments[0] == "floe-validate" else cli.app)
+    assert ended.value.code == 2
+    found = capsys.readouterr()
+    assert not found.out
+    return found.err
+
+
+class PanicException(BaseException):
+    """As a library in Rust raises it."""
+
+
+@pytest.mark.parametrize("arguments", [("floe", "render", "dev"), ("floe-validate", "dev")])
+def test_in_words_and_without_a_traceback(
+    failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    failing(KeyError("Sum"))
+    text = said(capsys, monkeypatch, *arguments)
+    assert text.startswith("error: floe did not expect KeyError in floe/repo.py, line ")
+    assert text.splitlines()[0].endswith(": 'Sum'")
+    assert "  next: report it at https://github.com/" in text
+    assert "FLOE_TRACEBACK=1" in text
+    assert "Traceback" not in text
+
+
+def test_with_a_traceback_where_it_is_asked_for(
+    failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(console.TRACEBACK, "1")
+    failing(RuntimeError("[bold]no markup[/]"))
+    text = said(capsys, monkeypatch, "floe", "render", "dev")
+    assert text.startswith("Traceback (most recent call last):\n")
+    assert "\nerror: floe did not expect RuntimeError" in text
+    assert "[bold]no markup[/]" in text
+    assert "the traceback above" in text
+
+
+@pytest.mark.parametrize("traceback", ["", "1"])
+def test_no_credential_is_shown(
+    failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, traceback: str
+) -> None:
+    monkeypatch.setenv(console.TRACEBACK, traceback)
+    monkeypatch.setenv("FLOE_CUBE_PASSWORD", SECRET)
+    failing(ValueError(f"cannot parse {SECRET}, nor postgres://floe:{SECRET[:9]}@db/floe"))
+    text = said(capsys, monkeypatch, "floe", "render", "dev")
+    assert "cannot parse ***, nor postgres://***@db/floe" in text
+    assert SECRET[:9] not in text
+
+
+def test_a_message_of_any_length_or_none(
+    failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(ValueError("x" * 9000))
+    assert len(said(capsys, monkeypatch, "floe", "render", "dev")) < 1000
+    failing(PanicException())
+    assert "did not expect PanicException" in said(capsys, monkeypatch, "floe", "render", "dev")

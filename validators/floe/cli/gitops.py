@@ -1,0 +1,128 @@
+"""`floe promote`, `floe status` and `floe secrets`: what moves between environments, and what they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from floe.cli.options import AsJson
+from floe.errors import FloeError
+
+app = typer.Typer()
+
+
+@app.command()
+def promote(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="overlay whose versions are carried")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="the overlay that comes next")],
+    apps: Annotated[
+        list[str] | None, typer.Option("--app", help="carry the specification of this app alone; may be repeated")
+    ] = None,
+    branch: Annotated[str | None, typer.Option(help="branch of the commit; promote/FROM-to-TO-… without")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be; commit nothing")] = False,
+    allow_unproven: Annotated[
+        bool, typer.Option("--allow-unproven", help="skip an environment, or promote what has findings")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="why, for --allow-unproven; it goes into commit and overlay")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Carry chart versions, images and the apps' specifications from an overlay to the next, as a commit on a branch.
+
+    Only values change: comments and all else in the files stay. The commit is made beside the working tree, which is
+    left alone. What FROM runs must be committed and valid, and what TO becomes must be valid too.
+
+    Exit codes: 0 ok, 1 refused for its findings, 2 cannot run.
+
+    \b
+    Examples:
+      floe promote dev staging --dry-run
+      floe promote staging prod --branch release/2027-01
+      floe promote dev staging --app ecommerce
+      floe promote dev prod --allow-unproven --reason "fixes the outage of 3 May, staging is down"
+    """
+    from floe.promote import run
+
+    said = None if reason is None else " ".join(reason.split())
+    if allow_unproven != (said is not None) or (said is not None and len(said) < 10):
+        raise FloeError(
+            "--allow-unproven and --reason go together, and a reason has at least ten characters",
+            '--allow-unproven --reason "what happened, and why it cannot wait"',
+        )
+    wish = run.Wish(source, target, run.names(apps), branch, dry_run, said)
+    promotion = run.promote(wish)
+    (run.as_json if as_json else run.show)(promotion)
+
+
+@app.command()
+def status(
+    cluster: Annotated[bool, typer.Option("--cluster", help="ask the cluster too")] = False,
+    context: Annotated[str | None, typer.Option(help="context of the kubeconfig; its current one without")] = None,
+    timeout: Annotated[float, typer.Option(min=1, max=300, help="seconds that the cluster may take to answer")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each environment runs, and how far it is behind the one before.
+
+    With --cluster also what Flux or Argo CD say, whether pods run the overlay's images, and why a pod does not start.
+    Exit codes: 0 ok, 1 something in the cluster failed, 2 cannot run (the cluster does not answer).
+
+    \b
+    Examples:
+      floe status
+      floe status --json | jq .prod.behind
+      floe status --cluster --context prod
+    """
+    from floe import console
+    from floe.promote import status as overlays
+
+    found = overlays.status()
+    live = None
+    if cluster or context:
+        from floe.promote.cluster import everywhere
+
+        with console.progress("asking the cluster"):
+            live = everywhere(context, timeout)
+    (overlays.as_json if as_json else overlays.show)(found, live)
+    if live and not all(one.ok for one in live.values()):
+        raise typer.Exit(1)
+
+
+secrets = typer.Typer(
+    help="""Keep Secrets in Git, encrypted.
+
+    \b
+    Example:
+      floe secrets init dev
+    """,
+    no_args_is_help=True,
+)
+app.add_typer(secrets, name="secrets")
+
+
+@secrets.callback()
+def _secrets() -> None:
+    """A group, though it has one command: `floe secrets init`."""
+
+
+@secrets.command("init")
+def secrets_init(
+    environment: Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")] = "dev",
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the age key, outside of Git; ~/.config/floe/ENV.agekey without")
+    ] = None,
+) -> None:
+    """Make an age key outside of Git and tell SOPS to encrypt an environment's Secrets for it.
+
+    Writes the key, the recipient in .sops.yaml, and overlays/ENV/secrets; what is there already stays as it is.
+
+    \b
+    Examples:
+      floe secrets init
+      floe secrets init prod --key /media/vault/prod.agekey
+    """
+    from floe import secrets as sops
+
+    sops.show(sops.init(environment, key))

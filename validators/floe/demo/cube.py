@@ -1,0 +1,175 @@
+"""Cube, the semantic layer, as a process on this machine: install it, start it, ask it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import time
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Literal, cast
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from floe import process, repo
+from floe.console import err, out, run
+from floe.errors import FloeError
+from floe.tools import resolve
+
+_INSTALL_SECONDS = 1200  # 400 MB of packages, on a slow line
+_REFRESH_SECONDS = 2  # age at which an answer is computed afresh; new rows show after about twice that
+_KEPT = ("PATH", "HOME", "TMPDIR", "TZ")  # of the caller's environment
+
+
+class CubeError(FloeError):
+    """Cube's refusal of a request, in its words, with its HTTP status; 0 where nothing answered."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(f"Cube answers {status}: {message}" if status else f"Cube does not answer: {message}")
+        self.status = status
+
+
+@dataclass(frozen=True)
+class CubeInstall:
+    """Cube's packages on this machine."""
+
+    path: Path
+    native: Literal["real", "stand-in"]  # what serves as Cube's Rust addon
+
+
+def install() -> CubeInstall:
+    """Cube as locked in images/cube, installed into the cache folder unless it is there already.
+
+    Where its Rust addon cannot be downloaded, the stand-in in tests/cube-native takes its place.
+    """
+    recipe, standin = repo.root() / "images/cube", repo.root() / "tests/cube-native"
+    digest = hashlib.sha256()
+    for file in (recipe / "package-lock.json", recipe / "install.sh", *sorted(standin.iterdir())):
+        digest.update(file.read_bytes())
+    path = repo.cache_dir() / f"cube-{digest.hexdigest()[:12]}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits for the first
+        if not path.is_dir():
+            _run_installer(recipe / "install.sh", path, standin)
+    kind = (path / "native.txt").read_text().strip()
+    return CubeInstall(path, cast("Literal['real', 'stand-in']", kind))
+
+
+def _run_installer(script: Path, path: Path, standin: Path) -> None:
+    err().print("[dim]installing Cube: 400 MB of packages, once[/]")
+    node = resolve("node")
+    path_variable = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"  # npm starts the node it finds there
+    env = {"NODE": str(node), "NPM": str(resolve("npm")), "PATH": path_variable}
+    command = ["sh", str(script), str(path), str(standin)]
+    process.run(
+        command,
+        seconds=_INSTALL_SECONDS,
+        env=env,
+        apart=True,  # with the npm that it starts
+        what="Cube could not be installed",
+        hint=f"npm needs its registry; try: {shlex.join(command)}",
+    )
+
+
+def version() -> str:
+    """The release of Cube that images/cube locks."""
+    lock = json.loads((repo.root() / "images/cube/package-lock.json").read_bytes())
+    return str(lock["packages"]["node_modules/@cubejs-backend/server"]["version"])
+
+
+def parquet_marts(folder: Path) -> str:
+    """`FLOE_MART` for marts that are Parquet files in a folder. Raises FloeError for a path that no SQL can name."""
+    text = str(folder.absolute())
+    if odd := sorted(set(text) & set('*?[]{}\\`$"')):
+        raise FloeError(
+            f"the folder {text} has {' '.join(odd)} in its name, which DuckDB or Cube would read as a pattern",
+            "choose a folder without them",
+        )
+    quoted = text.replace("'", "''")
+    return f"read_parquet('{quoted}/{{mart}}.parquet')"
+
+
+def environment(model: Path, marts: str, port: int, secret: str) -> dict[str, str]:
+    """The whole environment of an embedded Cube: DuckDB in memory, loopback only, refreshing within seconds.
+
+    `marts` is FLOE_MART, see parquet_marts. Of the caller's own environment little is kept: variables of another Cube
+    must not reach this one.
+    """
+    return {name: os.environ[name] for name in _KEPT if name in os.environ} | {
+        "FLOE_CUBE_MODEL": str(model.absolute()),
+        "FLOE_MART": marts,
+        "FLOE_CUBE_HOST": "127.0.0.1",
+        "FLOE_CUBE_REFRESH": str(_REFRESH_SECONDS),
+        "PORT": str(port),
+        "CUBEJS_API_SECRET": secret,
+        "CUBEJS_DB_TYPE": "duckdb",
+        "CUBEJS_DB_DUCKDB_MEMORY_LIMIT": "1GB",
+        "CUBEJS_REFRESH_WORKER": "true",
+        "CUBEJS_LOG_LEVEL": "error",
+    }
+
+
+def command(install: CubeInstall) -> list[str]:
+    """The command that serves Cube in the foreground; SIGTERM ends it within a few seconds."""
+    return [str(resolve("node")), str(repo.root() / "images/cube/start.js"), str(install.path)]
+
+
+def token(secret: str, minutes: int = 60) -> str:
+    """A token for Cube's API."""
+    import jwt
+
+    return jwt.encode({"exp": int(time.time()) + 60 * minutes}, secret, algorithm="HS256")
+
+
+def load(url: str, token: str, query: dict[str, Any], seconds: float = 60) -> list[dict[str, Any]]:
+    """Rows of a query, numbers as strings as Cube writes them. Raises CubeError where Cube refuses."""
+    return cast("list[dict[str, Any]]", answer(url, token, query, seconds)["data"])
+
+
+def answer(url: str, token: str, query: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+    """Cube's whole answer to a query: its rows, and which rollups they came from.
+
+    Cube says `Continue wait` while it computes for longer than a request should take; asking again is waiting on.
+    """
+    deadline = time.monotonic() + seconds
+    address = f"{url}/cubejs-api/v1/load?{urlencode({'query': json.dumps(query)})}"
+    while True:
+        reply = _get(address, token, max(deadline - time.monotonic(), 1))
+        if "error" not in reply:
+            return reply
+        if reply["error"] != "Continue wait":
+            raise CubeError(str(reply["error"]), 200)
+        if time.monotonic() > deadline:
+            raise FloeError(f"Cube is still computing after {seconds:.0f} s", "ask again, or for less")
+
+
+def _get(address: str, token: str, seconds: float) -> dict[str, Any]:
+    request = Request(address, headers={"Authorization": token} if token else {})  # noqa: S310 # http, by our callers
+    try:
+        with urlopen(request, timeout=seconds) as response:  # noqa: S310
+            return cast("dict[str, Any]", json.load(response))
+    except HTTPError as error:
+        with error:
+            body = error.read().decode(errors="replace")
+        try:
+            message = str(json.loads(body)["error"])
+        except (ValueError, KeyError, TypeError):
+            message = body.strip() or error.reason
+        raise CubeError(message, error.code) from None
+    except (OSError, HTTPException) as error:
+        raise CubeError(str(error), 0) from error
+
+
+def _report() -> None:
+    found = install()
+    out().print(f"[green]✓[/] cube       {version():<10} {found.path} [dim](native addon: {found.native})[/]")
+
+
+if __name__ == "__main__":
+    run(_report)

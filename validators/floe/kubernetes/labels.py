@@ -1,0 +1,60 @@
+"""Which pods of a stream a label selector matches, without looking at each of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from floe.kubernetes.objects import mapping, mappings
+from floe.kubernetes.pods import Pod
+
+
+class Pods:
+    """Pods by their labels. A pod or selector without a namespace may be in any."""
+
+    def __init__(self, pods: Iterable[Pod]) -> None:
+        self._in: dict[str | None, list[Pod]] = defaultdict(list)
+        self._by_label: dict[tuple[str | None, str, str | None], list[Pod]] = defaultdict(list)
+        for pod in pods:
+            for namespace in (pod.item.namespace, None):
+                self._in[namespace].append(pod)
+                for key, value in pod.labels.items():
+                    self._by_label[namespace, key, value].append(pod)
+
+    def selected(self, namespace: str, selector: dict[str, Any]) -> list[Pod]:
+        """The pods that a LabelSelector matches; an empty one matches all of the namespace."""
+        wanted = {key: value for key, value in mapping(selector.get("matchLabels")).items() if isinstance(value, str)}
+        expressions = list(mappings(selector.get("matchExpressions")))
+        namespaces = (namespace, "") if namespace else (None,)
+        # Every match has each label, with that value or one that is not known yet: look among the rarest's.
+        candidates = min(
+            (
+                [self._by_label.get((place, key, known), []) for place in namespaces for known in (value, None)]
+                for key, value in wanted.items()
+            ),
+            key=lambda lists: sum(map(len, lists)),
+            default=[self._in.get(place, []) for place in namespaces],
+        )
+        return [
+            pod
+            for some in candidates
+            for pod in some
+            if all(key in pod.labels and pod.labels[key] in (None, value) for key, value in wanted.items())
+            and all(_holds(expression, pod.labels) for expression in expressions)
+        ]
+
+
+def _holds(expression: dict[str, Any], labels: dict[str, str | None]) -> bool:
+    key, operator = expression.get("key"), expression.get("operator")
+    values = expression.get("values")
+    there = isinstance(key, str) and key in labels
+    value = labels[key] if there and isinstance(key, str) else None
+    listed = there and (value is None or value in (values if isinstance(values, list) else ()))
+    if operator == "In":
+        return listed
+    if operator == "NotIn":
+        return not listed or value is None
+    if operator == "Exists":
+        return there
+    return operator == "DoesNotExist" and not there

@@ -1,0 +1,141 @@
+"""The derived schemas as floe-validate reads them: quickly, and only those of the kinds that it sees."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from floe.errors import FloeError
+from floe.kubernetes.releases import RELEASE
+from floe.yaml import documents
+
+_FOLDER = Path(__file__).parent
+_REFERENCE = re.compile(r'"#/\$defs/([^"]+)"')
+
+
+class Kind(NamedTuple):
+    """A kind: the name of its type, and whether its objects lie in a namespace."""
+
+    type: str
+    namespaced: bool
+
+
+class Lifecycle(NamedTuple):
+    """When the version of a kind goes, by release, and `apiVersion Kind` of what takes its place."""
+
+    deprecated: str | None
+    removed: str | None
+    replacement: str | None
+
+
+class Catalog:
+    """The kinds of one Kubernetes release, and the custom ones. Raises FloeError for a release without schemas."""
+
+    def __init__(self, kubernetes: str = RELEASE, crds: Path | None = None) -> None:
+        found = json.loads((_FOLDER / "kinds.json").read_bytes())
+        self.releases: list[str] = found["releases"]
+        """Releases that there are schemas of, oldest first."""
+        if kubernetes not in self.releases:
+            raise FloeError(f"no schemas of Kubernetes {kubernetes}", f"releases: {', '.join(self.releases)}")
+        self.kubernetes = kubernetes
+        self._lifecycle = found["lifecycle"]
+        self._types: dict[str, str] = {}
+        self._elsewhere: dict[str, tuple[str, str]] = {}  # types that other releases have, first and last
+        wanted = number(kubernetes)
+        for line in (_FOLDER / "types.tsv").read_text().splitlines():
+            name, first, last, schema = line.split("\t")
+            if number(first) <= wanted <= number(last):
+                self._types[name] = schema
+            else:
+                self._elsewhere[name] = (first, last)
+        self._all: dict[str, dict[str, list[Any]]] = found["kinds"]
+        named = ((version, kind[0]) for version, kinds in self._all.items() for kind in kinds.values())
+        own = {*self._lifecycle, *(version for version, name in named if name.startswith("io.k8s."))}
+        self._own = {version.rpartition("/")[0] for version in own}
+        if crds is not None:
+            self._add(crds)
+
+    def kind(self, version: str, kind: str) -> Kind | None:
+        """A kind that the release has."""
+        found = self._all.get(version, {}).get(kind)
+        return Kind(*found) if found and found[0] in self._types else None
+
+    def owns(self, group: str) -> bool:
+        """Whether a group is one of Kubernetes' own, to which nobody else adds kinds."""
+        return "." not in group or group in self._own
+
+    def kinds(self) -> Iterator[tuple[str, str]]:
+        """(apiVersion, kind) of all that the release has."""
+        for version, kinds in self._all.items():
+            yield from ((version, kind) for kind, (name, _) in kinds.items() if name in self._types)
+
+    def lifecycle(self, version: str, kind: str) -> Lifecycle | None:
+        """What is known of a kind's end, gone or not."""
+        found = self._lifecycle.get(version, {}).get(kind)
+        return Lifecycle(*found) if found else None
+
+    def span(self, version: str, kind: str) -> tuple[str, str] | None:
+        """First and last release of a kind that the release does not have, as far as the schemas reach."""
+        found = self._all.get(version, {}).get(kind)
+        return self._elsewhere.get(found[0]) if found and found[0] not in self._types else None
+
+    def schema(self, kind: Kind) -> str:
+        """JSON schema, as text, of whole objects of a kind."""
+        needed: dict[str, str] = {}
+        todo = [kind.type]
+        while todo:
+            name = todo.pop()
+            if name not in needed:
+                needed[name] = self._types[name]
+                todo += _REFERENCE.findall(needed[name])
+        types = ",".join(f'"{name}":{schema}' for name, schema in needed.items())
+        return f'{{"$ref":"#/$defs/{kind.type}","required":["metadata"],"$defs":{{{types}}}}}'
+
+    def own_schema(self, kind: Kind) -> str:
+        """JSON schema of a kind, as text, without those of the types that it refers to."""
+        return self._types[kind.type]
+
+    def _add(self, folder: Path) -> None:
+        from floe.kubernetes.schemas import custom
+
+        for definition, place in _definitions(folder):
+            try:
+                found = list(custom.kinds(definition))
+            except (AttributeError, KeyError, TypeError):
+                raise FloeError(
+                    f"{place}: this CustomResourceDefinition is not as apiextensions.k8s.io/v1 has it",
+                    "mend it, or leave it out of the folder",
+                ) from None
+            for kind in found:
+                self._types[kind.type] = json.dumps(kind.schema)
+                self._all.setdefault(kind.version, {})[kind.kind] = [kind.type, kind.namespaced]
+
+
+def _definitions(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Every CustomResourceDefinition in the YAML and JSON files of a folder and below, and where it stands."""
+    if not folder.is_dir():
+        raise FloeError(f"{folder} is no folder", "name a folder of CustomResourceDefinitions")
+    count = 0
+    for file in sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml", ".json")):
+        for document in documents(file.read_bytes(), str(file)):
+            for value in _unfolded(document.value):
+                if value.get("kind") == "CustomResourceDefinition":
+                    count += 1
+                    yield value, f"{file}: document {document.number}"
+    if not count:
+        raise FloeError(f"{folder} holds no CustomResourceDefinition", "name a folder that does")
+
+
+def _unfolded(value: Any) -> Iterable[dict[str, Any]]:
+    if not isinstance(value, dict):
+        return ()
+    items = value.get("items")
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else [value]
+
+
+def number(release: str) -> int:
+    """The part of a release that counts: 34 of 1.34."""
+    return int(release[2:])

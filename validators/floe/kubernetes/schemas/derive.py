@@ -1,0 +1,88 @@
+"""`make schemas`: derive the schemas that floe-validate carries from what upstream publishes, structure only.
+
+Built-in kinds come out of the package kubernetes-validate; their enumerations, scopes and life cycles out of the Go
+module k8s.io/api; custom kinds out of the controllers' modules (floe.kubernetes.crds). Two files are written beside
+this one:
+
+- types.tsv: a type a line: name, first and last release that has it so, JSON schema.
+- kinds.json: `releases`; `kinds`: apiVersion → kind → [type, whether it is namespaced]; `lifecycle`: apiVersion → kind
+  → [release that deprecates it, release that removes it, replacement], each null where there is none.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from floe import console
+from floe.kubernetes import crds
+from floe.kubernetes.crds import Definitions
+from floe.kubernetes.releases import definitions, releases
+from floe.kubernetes.schemas import builtin, custom, golang
+from floe.yaml import load_file
+
+FOLDER = Path(__file__).parent
+OLDEST = "1.31"
+"""The first release of Kubernetes that is checked against."""
+
+_CLUSTER_WIDE = ("APIService", "CustomResourceDefinition")  # of other modules than k8s.io/api
+API_SUMS = {
+    "1.31": "h1:b9LiSjR2ym/SzTOlfMHm1tr7/21aD7fSkqgD/CVJBCo=",
+    "1.32": "h1:OL9JpbvAU5ny9ga2fb24X8H6xQlVp+aJMFlgtQjR9CE=",
+    "1.33": "h1:yTgZVn1XEe6opVpP1FylmNrIFWuDqe2H0V8CT5gxfIU=",
+    "1.34": "h1:L+JtP2wDbEYPUeNGbeSa/5GwFtIA662EmT2YSLOkAVE=",
+    "1.35": "h1:iBAU5LTyBI9vw3L5glmat1njFK34srdLmktWwLTprlY=",
+    "1.36": "h1:SgqDhZzHdOtMk40xVSvCXkP9ME0H05hPM3p9AB1kL80=",
+    "1.37": "h1:Z//Vj9N7RA/yS2sDmxyeo7h+RR4zbUrd2vrd3Z0TbB4=",
+}
+"""What go.sum says of k8s.io/api v0.N.0, by release."""
+
+
+def main() -> None:
+    """Write both files."""
+    names = [name for name in releases() if _number(name) >= _number(OLDEST)]
+    if missing := set(names) - set(API_SUMS):
+        raise SystemExit(f"error: pin k8s.io/api for {', '.join(sorted(missing))} in {Path(__file__).name}")
+    spans: dict[str, list[list[str]]] = {}  # by type: [first, last, schema]
+    kinds: dict[str, dict[str, list[Any]]] = {}
+    lifecycle: dict[str, dict[str, list[Any]]] = {}
+    for release in names:
+        api = golang.read(Definitions("k8s.io/api", f"v0.{release[2:]}.0", API_SUMS[release], "**/*.go").files())
+        types = builtin.types(definitions(release), api.enumerations)
+        for name, schema in types.items():
+            text = json.dumps(schema, separators=(",", ":"), sort_keys=True)
+            span = spans.setdefault(name, [])
+            if span and span[-1][1] == _before(names, release) and span[-1][2] == text:
+                span[-1][1] = release
+            else:
+                span.append([release, release, text])
+        for (version, kind), name in builtin.kinds(definitions(release)).items():
+            namespaced = (version, kind) not in api.cluster_wide and kind not in _CLUSTER_WIDE
+            kinds.setdefault(version, {})[kind] = [name, namespaced]
+        for (version, kind), stages in api.lifecycle.items():
+            lifecycle.setdefault(version, {})[kind] = list(stages)
+    for modules in crds.CONTROLLERS.values():
+        for module in modules:
+            for file in module.files():
+                for one in custom.kinds(load_file(file)):
+                    text = json.dumps(one.schema, separators=(",", ":"), sort_keys=True)
+                    spans[one.type] = [[names[0], names[-1], text]]
+                    kinds.setdefault(one.version, {})[one.kind] = [one.type, one.namespaced]
+    lines = ["\t".join((name, *span)) for name in sorted(spans) for span in spans[name]]
+    console.write(FOLDER / "types.tsv", "".join(f"{line}\n" for line in lines))
+    found = {"kinds": kinds, "lifecycle": lifecycle, "releases": names}
+    console.write(FOLDER / "kinds.json", json.dumps(found, separators=(",", ":"), sort_keys=True) + "\n")
+    print(f"{len(names)} releases, {len(lines)} types, {sum(map(len, kinds.values()))} kinds")
+
+
+def _number(release: str) -> int:
+    return int(release.partition(".")[2])
+
+
+def _before(names: list[str], release: str) -> str:
+    return names[names.index(release) - 1]
+
+
+if __name__ == "__main__":
+    main()

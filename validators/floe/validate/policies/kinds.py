@@ -1,0 +1,157 @@
+"""Kinds, their versions and their fields, by the schemas of one release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from floe.kubernetes.objects import Object
+from floe.validate.policies.policy import Hit, Policy, Stage
+from floe.validate.schema import Schemas
+from floe.validate.stream import Stream
+
+
+@Policy(
+    code="FLOE002",
+    stage=Stage.API_SERVER,
+    severity="error",
+    title="A field is unknown, missing or of the wrong type",
+    why="The API server refuses the object under strict field validation. Without it, the server silently drops a "
+    "field that it does not know.",
+    remedy="Compare the field with the output of `kubectl explain`, and correct its name, its place or its type.",
+    waivable=False,
+    fails="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: settings}
+        data: {port: 8080}
+    """,
+    passes="""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: settings}
+        data: {port: "8080"}
+    """,
+)
+def schema(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    for item in stream.objects:
+        if "" in item.value:
+            yield Hit(item, "not an object but a list or a bare value")
+        elif not item.api_version or not item.kind:
+            yield Hit(item, "apiVersion and kind must both be set, to a string")
+        elif schemas.knows(item):
+            for error in schemas.errors(item):
+                yield Hit(item, error)
+        elif schemas.owns(item) and not _removed(item, schemas):
+            similar = schemas.similar(item)
+            span = schemas.catalog.span(item.api_version, item.kind)
+            yield Hit(
+                item,
+                f"Kubernetes {schemas.kubernetes} has no {item.api_version} {item.kind}"
+                + (f", {span[0]} has it" if span else f"; did you mean {similar}?" if similar else ""),
+            )
+
+
+@Policy(
+    code="FLOE003",
+    stage=Stage.API_SERVER,
+    severity="warning",
+    title="There is no schema for the kind",
+    why="Without a schema the object is not checked, and a misspelled API group looks the same as a custom one.",
+    remedy="Check the spelling of apiVersion and kind. If a CustomResourceDefinition defines the kind, give the folder "
+    "of that file with `--crds`.",
+    fails="""
+        apiVersion: source.toolkit.flux.io/v1
+        kind: GitRepository
+        metadata: {name: platform}
+        spec: {interval: 1m, url: "https://git.example.com/platform.git"}
+    """,
+    passes="""
+        apiVersion: source.toolkit.fluxcd.io/v1
+        kind: GitRepository
+        metadata: {name: platform}
+        spec: {interval: 1m, url: "https://git.example.com/platform.git"}
+    """,
+)
+def unknown_kind(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    for item in stream.objects:
+        if item.api_version and item.kind and not schemas.knows(item) and not schemas.owns(item):
+            yield Hit(
+                item,
+                f"no schema of {item.api_version} {item.kind} in Kubernetes {schemas.kubernetes}: not checked",
+                severity="error" if schemas.strict_kinds else None,
+            )
+
+
+@Policy(
+    code="FLOE005",
+    stage=Stage.API_SERVER,
+    severity="warning",
+    title="The API version is deprecated",
+    why="The version still works, but a later release of Kubernetes removes it, and the object cannot be applied after "
+    "that upgrade.",
+    remedy="Use the version or kind that replaces it, and compare its fields with the output of `kubectl explain`.",
+    fails="""
+        apiVersion: v1
+        kind: Endpoints
+        metadata: {name: database}
+        subsets: [{addresses: [{ip: 10.0.0.5}], ports: [{port: 5432}]}]
+    """,
+    passes="""
+        apiVersion: discovery.k8s.io/v1
+        kind: EndpointSlice
+        metadata: {name: database, labels: {kubernetes.io/service-name: database}}
+        addressType: IPv4
+        endpoints: [{addresses: [10.0.0.5]}]
+        ports: [{port: 5432}]
+    """,
+)
+def deprecated(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    for item in stream.objects:
+        found = schemas.lifecycle(item)
+        if found and found.deprecated and schemas.reaches(found.deprecated) and schemas.knows(item):
+            yield Hit(
+                item,
+                f"{item.api_version} {item.kind} is deprecated since Kubernetes {found.deprecated}"
+                + (f" and goes with {found.removed}" if found.removed else "")
+                + (f"; use {found.replacement}" if found.replacement else ""),
+            )
+
+
+@Policy(
+    code="FLOE006",
+    stage=Stage.API_SERVER,
+    severity="error",
+    title="The API version has been removed",
+    why="The API server of this release of Kubernetes does not know the version, so it refuses the object.",
+    remedy="Use the version or kind that replaces it. If the cluster runs an older release, name that release with "
+    "`--kubernetes`.",
+    waivable=False,
+    fails="""
+        apiVersion: scheduling.k8s.io/v1beta1
+        kind: PriorityClass
+        metadata: {name: urgent}
+        value: 1000
+    """,
+    passes="""
+        apiVersion: scheduling.k8s.io/v1
+        kind: PriorityClass
+        metadata: {name: urgent}
+        value: 1000
+    """,
+)
+def removed(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    for item in stream.objects:
+        if schemas.owns(item) and not schemas.knows(item) and (since := _removed(item, schemas)):
+            found = schemas.lifecycle(item)
+            use = f"; use {found.replacement}" if found and found.replacement else ""
+            yield Hit(
+                item, f"Kubernetes {schemas.kubernetes} has no {item.api_version} {item.kind} any more{since}{use}"
+            )
+
+
+def _removed(item: Object, schemas: Schemas) -> str:
+    """Since when the release lacks a kind that earlier ones had, in words; nothing if they had none either."""
+    found, span = schemas.lifecycle(item), schemas.catalog.span(item.api_version, item.kind)
+    if found and found.removed and schemas.reaches(found.removed):
+        return f", {found.removed} removed it"
+    return f", {span[1]} was the last to have it" if span and schemas.reaches(span[1]) else ""

@@ -1,0 +1,38 @@
+"""All policies, collected from the modules that hold them; the runner and the documentation read the result.
+
+A new policy is an entry in one of these modules and is found there. A new module is listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from floe.validate.policies import (
+    api,
+    images,
+    kinds,
+    pods,
+    references,
+    repository,
+    secrets,
+    security,
+    selectors,
+    versions,
+    waivers,
+)
+from floe.validate.policies.policy import Policy
+
+
+def collect(modules: Iterable[Any]) -> tuple[Policy, ...]:
+    """The policies of some modules, by their number. Raises ValueError where two of them have the same code."""
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Policy)]
+    codes = [policy.code for policy in found]
+    if twice := {code for code in codes if codes.count(code) > 1}:
+        raise ValueError(f"two policies have the code {', '.join(sorted(twice))}")
+    return tuple(sorted(found, key=lambda policy: policy.number))
+
+
+POLICIES = collect(
+    (api, images, kinds, pods, references, repository, secrets, security, selectors, versions, waivers),
+)

@@ -1,0 +1,148 @@
+"""Versions of charts and images: which belong together, and where they ran before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from floe import git, repo
+from floe.errors import FloeError
+from floe.kubernetes.objects import Object, mapping, text
+from floe.validate import pins
+from floe.validate.policies.policy import Hit, Policy, Stage
+from floe.validate.schema import Schemas
+from floe.validate.stream import LeftOut, Stream
+
+_LOCKED = re.compile(r"^dagster==([\w.]+)", re.MULTILINE)
+_DAGSTER = "dagster.yaml"
+
+
+@Policy(
+    code="FLOE023",
+    stage=Stage.REPOSITORY,
+    severity="error",
+    title="The versions of Dagster's chart and image do not belong together",
+    why="The chart writes dagster.yaml and the command lines for its own version of Dagster. Another version may "
+    "refuse them, or migrate the database to a schema that the other parts do not know.",
+    remedy="If platform.yaml says `specification: follow`, set the chart to the version that requirements.lock "
+    "names for dagster. Otherwise promote the chart and the image together with `floe promote`.",
+    fails="""
+        # requirements.lock
+        dagster==1.12.17
+        ---
+        # overlays/dev/values/dagster.yaml
+        kind: HelmChartInflationGenerator
+        version: 1.12.18
+        ---
+        apiVersion: v1
+        kind: Namespace
+        metadata: {name: floe-dev, annotations: {floe-runtime.io/environment: dev}}
+    """,
+    passes="""
+        # requirements.lock
+        dagster==1.12.17
+        ---
+        # overlays/dev/values/dagster.yaml
+        kind: HelmChartInflationGenerator
+        version: 1.12.17
+        ---
+        apiVersion: v1
+        kind: Namespace
+        metadata: {name: floe-dev, annotations: {floe-runtime.io/environment: dev}}
+    """,
+)
+def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    environment, platform = stream.overlay()
+    pinned = pins.current(environment).get(_DAGSTER, {})
+    chart, path = pinned.get("version"), f"overlays/{environment}/values/{_DAGSTER}"
+    if chart is None:
+        return
+    if platform.specification == "follow":
+        lock = repo.root() / "requirements.lock"
+        locked = _LOCKED.search(lock.read_text()) if lock.is_file() else None
+        if locked is None:
+            raise LeftOut("requirements.lock names no version of dagster")
+        if chart != locked[1]:
+            words = f"Dagster's chart is {chart}, but images are built with dagster {locked[1]} of requirements.lock"
+            yield Hit(_of_chart(stream, _DAGSTER), words, file=path)
+        return
+    before = repo.predecessor(environment)
+    if before is None:
+        return
+    if not any(name == _DAGSTER and pinned.items() <= old.items() for name, old in pins.history(before)):
+        _refuse_shallow()
+        images = ", ".join(sorted({value for place, value in pinned.items() if place != "version"}))
+        words = f"Dagster's chart {chart} and images {images} never ran together in {before}"
+        yield Hit(_of_environment(stream), words, file=path)
+
+
+@Policy(
+    code="FLOE024",
+    stage=Stage.REPOSITORY,
+    severity="error",
+    title="A chart or image skipped the previous environment",
+    why="Nobody has tried a version that comes to prod without having been in staging.",
+    remedy="Commit the version to the previous environment and see it run there. Then promote it with `floe promote`.",
+    fails="""
+        # overlays/prod/values/cube.yaml
+        kind: HelmChartInflationGenerator
+        valuesInline: {image: {tag: 1.7.0}}
+        ---
+        apiVersion: v1
+        kind: Namespace
+        metadata: {name: floe-prod, annotations: {floe-runtime.io/environment: prod}}
+    """,
+    passes="""
+        # overlays/staging/values/cube.yaml, in an earlier commit
+        kind: HelmChartInflationGenerator
+        valuesInline: {image: {tag: 1.7.0}}
+        ---
+        # overlays/prod/values/cube.yaml
+        kind: HelmChartInflationGenerator
+        valuesInline: {image: {tag: 1.7.0}}
+        ---
+        apiVersion: v1
+        kind: Namespace
+        metadata: {name: floe-prod, annotations: {floe-runtime.io/environment: prod}}
+    """,
+)
+def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    environment, _platform = stream.overlay()
+    before = repo.predecessor(environment)
+    if before is None:
+        return
+    missing = {
+        (name, place, value) for name, found in pins.current(environment).items() for place, value in found.items()
+    }
+    for name, old in pins.history(before):
+        missing -= {(name, place, value) for place, value in old.items()}
+        if not missing:
+            return
+    _refuse_shallow()
+    for name, place, value in sorted(missing):
+        path = f"overlays/{environment}/values/{name}"
+        words = f"{path}: {place} {value} never stood in overlays/{before}"
+        yield Hit(_of_environment(stream), words, file=path)
+
+
+def _refuse_shallow() -> None:
+    try:
+        shallow = git.is_shallow(repo.root())
+    except FloeError as error:
+        raise LeftOut(error.message) from None
+    if shallow:
+        raise LeftOut("this clone lacks the older history: git fetch --unshallow")
+
+
+def _of_environment(stream: Stream) -> Object:
+    """The namespace, on which a waiver for the whole environment stands, else the first object."""
+    return next(iter(stream.of("Namespace")), stream.objects[0])
+
+
+def _of_chart(stream: Stream, values_file: str) -> Object:
+    """The first object that a chart made, for a finding to stand at."""
+    name = values_file.removesuffix(".yaml")
+    for item in stream.objects:
+        if text(mapping(item.metadata.get("labels")).get("helm.sh/chart")).rpartition("-")[0] == name:
+            return item
+    return stream.objects[0]

@@ -1,0 +1,223 @@
+"""The plain block form of YAML, in which kustomize prints manifests, read a line at a time.
+
+It reads what it is sure of and leaves every other document to the full loader (floe.yaml.full), which takes four times
+as long: anchors, tags, flow collections in each other or over several lines, folded and continued text, unusual keys,
+keys that stand twice, and all that is wrong. What it does read must be what the full loader makes of it; a property
+test compares them.
+"""
+
+from __future__ import annotations
+
+import re
+from operator import length_hint
+from typing import Any
+
+from floe.yaml.scalars import resolve
+
+
+class Other(Exception):
+    """The document has another form."""
+
+
+_SKIP, _VALUE, _OPEN, _LIST, _MAP, _LITERAL, _ITEM = range(7)
+"""What a line is: nothing, `key: value`, `key:`, `key: [a, b]`, `key: {a: b}`, `key: |`, `- …` with any of them."""
+Line = tuple[int, int, str | None, Any]
+"""(what, column, key or None in an item, value; of an item the line behind its dash; of a literal whether it ends in a
+line break)."""
+
+_MAX_DEPTH = 100
+_KEY = r"""(?P<key>[A-Za-z_/.][A-Za-z0-9_/.-]{0,200}|"[^"\\]{1,200}"|'[^']{1,200}')"""
+_PLAIN = r"""(?:[^\s!-#%&'*,:>?@\[\]`{|}-]|-(?=[^ ]))(?:[^:#]|:(?=[^ ])|(?<! )\#)*"""
+_FORM = (
+    r"""(?:(?P<single>'(?:[^']|'')*')|(?P<double>"[^"\\]*")|(?P<escaped>"(?:[^"\\]|\\[\\"nt])*")"""
+    rf"""|(?P<literal>\|-?)|(?P<list>\[.*\])|(?P<map>\{{.*\}})|(?P<plain>{_PLAIN}))"""
+)
+_IN_FLOW = r"""(?:"[^"\\]*"|'[^']*'|-{,2}[A-Za-z0-9_/.$][A-Za-z0-9_/.$+@=-]*)"""
+_FLOW_LIST = re.compile(rf"\[ *(?:{_IN_FLOW}(?: *, *{_IN_FLOW})*)? *\]")
+_PAIR = rf"{_KEY.replace('?P<key>', '?:')}: +{_IN_FLOW}"
+_FLOW_MAP = re.compile(rf"\{{ *(?:{_PAIR}(?: *, *{_PAIR})*)? *\}}")
+_FLOW_ITEM = re.compile(_IN_FLOW)
+_COMMENT = r"(?: +\#.*)?"
+_ENTRY = re.compile(rf"{_KEY}:(?: +{_FORM})?{_COMMENT}")
+_BARE = re.compile(f"{_FORM}{_COMMENT}")
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPES = {"n": "\n", "t": "\t"}
+
+_MAX_SEEN = 1 << 16
+_MAX_LENGTH = 1 << 9
+
+
+class _Seen(dict[str, Line]):
+    """What a line says by itself, by line; Raises Other. Most lines of a stream come again, so they are remembered."""
+
+    def __missing__(self, line: str) -> Line:
+        body = line.lstrip(" ")
+        comment = not body or body[0] == "#"
+        found = (_SKIP, 0, None, None) if comment else _content(body.rstrip(" "), len(line) - len(body))
+        if len(line) < _MAX_LENGTH:
+            if len(self) == _MAX_SEEN:
+                self.clear()
+            self[line] = found
+        return found
+
+
+_seen = _Seen()
+
+
+def _content(body: str, column: int) -> Line:
+    if "\t" in body:
+        raise Other
+    if body == "-" or body.startswith("- "):
+        rest = body[1:].lstrip(" ")
+        if not rest or rest[0] == "#":
+            return _ITEM, column, None, (_OPEN, column, None, None)
+        inner = _content(rest, column + len(body) - len(rest))
+        if inner[0] == _ITEM:
+            raise Other
+        return _ITEM, column, None, inner
+    match = _ENTRY.fullmatch(body)
+    key = None if match is None else _key(match["key"])
+    match = match or _BARE.fullmatch(body)
+    if match is None:
+        raise Other
+    form = match.lastgroup if match.lastgroup != "key" else None
+    text = match[form].rstrip(" ") if form else ""
+    if form == "literal":
+        return _LITERAL, column, key, text == "|"
+    if form == "list":
+        if not _FLOW_LIST.fullmatch(text):
+            raise Other
+        return _LIST, column, key, [_scalar(item) for item in _FLOW_ITEM.findall(text)]
+    if form == "map":
+        if not _FLOW_MAP.fullmatch(text):
+            raise Other
+        items = _FLOW_ITEM.findall(text)
+        pairs = {_key(name): _scalar(item) for name, item in zip(items[::2], items[1::2], strict=True)}
+        if len(pairs) * 2 != len(items):
+            raise Other
+        return _MAP, column, key, pairs
+    if form == "escaped":
+        return _VALUE, column, key, _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), text[1:-1])
+    return (_VALUE, column, key, _scalar(text)) if form else (_OPEN, column, key, None)
+
+
+def _key(text: str) -> str:
+    if text[0] in "\"'":
+        return text[1:-1]
+    if _scalar(text).__class__ is not str:
+        raise Other
+    return text
+
+
+def _scalar(text: str) -> Any:
+    if text[0] == '"':
+        return text[1:-1]
+    if text[0] == "'":
+        return text[1:-1].replace("''", "'")
+    try:
+        return resolve(text)
+    except ValueError:
+        raise Other from None
+
+
+def read(lines: list[str]) -> tuple[Any, int]:
+    """The value of a document's lines, each of which ends in a line break, and the index of its first one.
+
+    A document of comments is None. Raises Other. The caller has made sure that there are no characters that only some
+    take for a line break.
+    """
+    node: Any = None  # the innermost open collection, and the column in which its keys or dashes stand
+    at = -1
+    stack: list[tuple[Any, int]] = []
+    waits: Any = None  # the key or index whose value may begin on the next line
+    first = 0
+    rest = iter(lines)
+    key: Any  # of a mapping, or the index in a list
+    for what, column, key, value in map(_seen.__getitem__, rest):
+        if what == _VALUE and column == at and node.__class__ is dict and key is not None and key not in node:
+            node[key] = value  # by far the most
+            waits = None
+            continue
+        if not what:
+            continue
+        if node is None:
+            first, at = len(lines) - length_hint(rest) - 1, column
+            root = node = [] if what == _ITEM else {}
+        elif waits is not None and (column > at or (column == at and what == _ITEM and node.__class__ is dict)):
+            stack.append((node, at))
+            if len(stack) > _MAX_DEPTH:
+                raise Other
+            opened: Any = [] if what == _ITEM else {}
+            node[waits] = opened
+            node, at = opened, column
+        else:
+            while column < at:
+                if not stack:
+                    raise Other
+                node, at = stack.pop()
+            if column != at:
+                raise Other
+            if what != _ITEM and node.__class__ is list:  # the end of a list that is no deeper than its key
+                if not stack:
+                    raise Other
+                node, at = stack.pop()
+                if column != at:
+                    raise Other
+        waits = None
+        if what == _ITEM:
+            if node.__class__ is not list:
+                raise Other
+            what, column, key, value = value
+            if key is None:
+                node.append(value)
+                key = len(node) - 1
+                column = at
+            else:
+                stack.append((node, at))
+                opened = {}
+                node.append(opened)
+                node, at = opened, column
+        elif node.__class__ is list or key is None or key in node:
+            raise Other
+        if what == _VALUE:
+            node[key] = value
+        elif what == _OPEN:
+            node[key] = None
+            waits = key
+        elif what == _LIST:
+            node[key] = list(value)
+        elif what == _MAP:
+            node[key] = dict(value)
+        else:
+            number = len(lines) - length_hint(rest)
+            node[key], end = _literal(lines, number, at, value)
+            for _ in range(end - number):
+                next(rest)
+    return (root if node is not None else None), first
+
+
+def _literal(lines: list[str], start: int, above: int, ends_in_break: bool) -> tuple[str, int]:
+    """The text of a literal block whose parent stands in the column `above`, and the index of the line after it."""
+    number, count, column = start, len(lines), 0
+    found: list[str] = []
+    while number < count:
+        line = lines[number]
+        body = line.lstrip(" ")
+        if body:
+            indent = len(line) - len(body)
+            if indent <= above:
+                break
+            if not column:
+                column = indent
+                if body[0] == "\t" or any(len(blank) > indent for blank in found):
+                    raise Other
+            elif indent < column:
+                raise Other
+        found.append(line)
+        number += 1
+    if not column:
+        raise Other
+    texts = [line[column:] for line in found]
+    while not texts[-1]:
+        texts.pop()
+    return "\n".join(texts) + ("\n" if ends_in_break else ""), number

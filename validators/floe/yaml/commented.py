@@ -1,0 +1,185 @@
+"""YAML with comments: what a source says beside its values is said again where the values are written anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from floe.yaml.edit import is_plain, quoted
+
+Path = tuple[str | int, ...]
+"""Steps to a value: keys, and of a list the element's `name`, or its number where it has none."""
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What stands above a value, a line each, and beside it; without the # sign."""
+
+    above: tuple[str, ...] = ()
+    beside: str = ""
+
+
+Comments = Mapping[Path, Comment]
+_FLOW = 60  # characters that a mapping on one line may have
+_WIDTH = 118  # of a comment's line
+
+
+@cache
+def comments(text: str) -> Comments:
+    """The comments of a YAML document, by the value they are about. Every environment asks for those of base/."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    found: dict[Path, Comment] = {}
+    if node is not None:
+        _Reader(text, found).read(node, ())
+    return found
+
+
+class _Reader:
+    def __init__(self, text: str, found: dict[Path, Comment]) -> None:
+        self.found = found
+        self.alone: dict[int, str] = {}  # comments that have their line for themselves
+        self.beside: dict[int, str] = {}
+        ends: dict[int, int] = {}
+        inside: set[int] = set()
+        for token in yaml.scan(text):
+            start, end = token.start_mark, token.end_mark
+            if isinstance(token, yaml.ScalarToken) and token.style in ("|", ">"):
+                inside.update(range(start.line + 1, end.line))
+            elif end.index > start.index:
+                ends[end.line] = max(ends.get(end.line, 0), end.column)
+        for number, line in enumerate(text.splitlines()):
+            rest = line[ends.get(number, 0) :].strip()
+            if number not in inside and rest.startswith("#"):
+                (self.beside if number in ends else self.alone)[number] = rest.removeprefix("#").strip()
+
+    def read(self, node: yaml.Node, path: Path) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                self._note((*path, key.value), key.start_mark.line)
+                self.read(value, (*path, key.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for number, item in enumerate(node.value):
+                step = (*path, _step(number, item))
+                block = isinstance(item, yaml.MappingNode) and not item.flow_style
+                self._note(step, item.start_mark.line, beside=not block)
+                self.read(item, step)
+
+    def _note(self, path: Path, line: int, *, beside: bool = True) -> None:
+        above: list[str] = []
+        at = line - 1
+        while at in self.alone:
+            above.insert(0, self.alone.pop(at))
+            at -= 1
+        text = self.beside.pop(line, "") if beside else ""
+        if above or text:
+            self.found[path] = Comment(tuple(above), text)
+
+
+def _step(number: int, item: yaml.Node) -> str | int:
+    entries = item.value if isinstance(item, yaml.MappingNode) else ()
+    names = [value.value for key, value in entries if key.value == "name"]
+    return names[0] if names else number
+
+
+def dump(values: Mapping[str, Any], about: Comments, header: str = "") -> str:
+    """The values as YAML, with a comment for each path that has one; `header` is a comment at the top."""
+    lines = [*_comment(header, ""), *_mapping(values, about, (), "")]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    lines: list[str] = []
+    for word in text.split():
+        if lines and len(lines[-1]) + len(word) < _WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"{indent}# {word}")
+    return lines
+
+
+def _mapping(values: Mapping[str, Any], about: Comments, path: Path, indent: str) -> Iterator[str]:
+    for key, value in values.items():
+        step = (*path, key)
+        comment = about.get(step, Comment())
+        for line in comment.above:
+            yield from _comment(line, indent)
+        yield from _entry(f"{indent}{_scalar(key)}:", value, about, step, f"{indent}  ", comment.beside)
+
+
+def _entry(start: str, value: Any, about: Comments, path: Path, indent: str, beside: str) -> Iterator[str]:
+    """A value after its key or dash; what does not fit there goes on with `indent`."""
+    note = f" # {beside}" if beside else ""
+    flow = _flow(value, about, path)
+    if flow is not None:
+        yield f"{start} {flow}{note}"
+    elif isinstance(value, str):
+        yield f"{start} |{'' if value.endswith(chr(10)) else '-'}{note}"
+        yield from (f"{indent}{line}".rstrip() for line in value.removesuffix("\n").split("\n"))
+    else:
+        yield start + note
+        lines = _mapping if isinstance(value, dict) else _sequence
+        yield from lines(value, about, path, indent)
+
+
+def _sequence(values: list[Any], about: Comments, path: Path, indent: str) -> Iterator[str]:
+    for number, value in enumerate(values):
+        step = (*path, value["name"] if isinstance(value, dict) and "name" in value else number)
+        comment = about.get(step, Comment())
+        for line in comment.above:
+            yield from _comment(line, indent)
+        if isinstance(value, dict) and _flow(value, about, step) is None:
+            named = dict(sorted(value.items(), key=lambda entry: entry[0] != "name"))
+            first, *others = _mapping(named, about, step, f"{indent}  ")
+            # A comment above the first key stands above the dash.
+            while first.lstrip().startswith("#"):
+                yield first[2:]
+                first, *others = others
+            yield f"{indent}- {first.lstrip()}"
+            yield from others
+        else:
+            yield from _entry(f"{indent}-", value, about, step, f"{indent}  ", comment.beside)
+
+
+def _flow(value: Any, about: Comments, path: Path) -> str | None:
+    """The value on one line, or None where it needs more."""
+    if isinstance(value, str):
+        return None if _is_block(value) else _scalar(value)
+    if not isinstance(value, dict | list):
+        return json.dumps(value)
+    if not value:
+        return "{}" if isinstance(value, dict) else "[]"
+    inside = any(other[: len(path)] == path and len(other) > len(path) for other in about)
+    parts = list(value.values()) if isinstance(value, dict) else value
+    short = isinstance(value, list) or 1 < len(value) < 4
+    if (
+        inside
+        or not short
+        or any(isinstance(part, dict | list) or (isinstance(part, str) and "\n" in part) for part in parts)
+    ):
+        return None
+    if isinstance(value, dict):
+        value = dict(sorted(value.items(), key=lambda entry: entry[0] != "name"))
+    texts = [_scalar(part) for part in (value.values() if isinstance(value, dict) else value)]
+    if isinstance(value, dict):
+        text = "{" + ", ".join(f"{_scalar(key)}: {part}" for key, part in zip(value, texts, strict=True)) + "}"
+    else:
+        text = "[" + ", ".join(texts) + "]"
+    return text if len(text) <= _FLOW else None
+
+
+def _is_block(text: str) -> bool:
+    """Whether a text is written line by line. What such a block would lose is quoted: spaces at an end, empty lines."""
+    lines = text.removesuffix("\n").split("\n")
+    kept = lines[0][:1].strip() and lines[-1] and all(line == line.rstrip() for line in lines)
+    return "\n" in text and bool(kept) and text.replace("\n", "").isprintable()
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str):
+        return value if is_plain(value) else quoted(value)
+    return json.dumps(value)

@@ -1,0 +1,66 @@
+"""Edits of YAML that a person wrote: one scalar is replaced, every other byte stays, comments included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+import yaml
+
+from floe.errors import FloeError
+from floe.yaml.scalars import resolve
+
+
+def replace(text: str, values: Mapping[str, str], source: str) -> str:
+    """The text with other values at some places, such as `valuesInline.image.tag` or `images[NAME].newTag`.
+
+    An element of a list goes by its `name`, or its number without one. A value keeps the quotes that stand there.
+    Raises FloeError that names the place which the text does not have, or has as something else than a scalar.
+    """
+    try:
+        nodes = dict(_scalars(yaml.compose(text, Loader=yaml.SafeLoader), ""))
+    except yaml.YAMLError as error:
+        raise FloeError(f"{source} is not YAML: {str(error).splitlines()[0]}", "mend it") from None
+    for place in values:
+        if place not in nodes or nodes[place].style in ("|", ">"):
+            raise FloeError(f"{source} has no {place}", "write it there first, with the value that it has now")
+    for place in sorted(values, key=lambda place: nodes[place].start_mark.index, reverse=True):
+        node = nodes[place]
+        written = _written(values[place], node.style)
+        text = text[: node.start_mark.index] + written + text[node.end_mark.index :]
+    return text
+
+
+def _scalars(node: yaml.Node | None, place: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _scalars(value, f"{place}.{key.value}".lstrip("."))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            entries = value.value if isinstance(value, yaml.MappingNode) else ()
+            names = [entry.value for key, entry in entries if key.value == "name"]
+            yield from _scalars(value, f"{place}[{names[0] if names else number}]")
+    elif isinstance(node, yaml.ScalarNode):
+        yield place, node
+
+
+def _written(value: str, style: str | None) -> str:
+    if style == "'" and value.isprintable():
+        return "'" + value.replace("'", "''") + "'"
+    return quoted(value) if style == '"' or not is_plain(value) else value
+
+
+def quoted(value: str) -> str:
+    """A text in double quotes. JSON's escapes are YAML's, but for pairs that stand for one character."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
+
+
+@lru_cache(maxsize=1 << 14)
+def is_plain(value: str) -> bool:
+    """Whether YAML reads the value as this very text without quotes around it, in a flow collection too."""
+    try:
+        return bool(resolve(value) == value and yaml.safe_load(f"a: [{value}] # b") == {"a": [value]})
+    except (ValueError, yaml.YAMLError):
+        return False
