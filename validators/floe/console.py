@@ -137,7 +137,7 @@ def _unexpected(error: BaseException) -> FloeError:
     """An exception in words: what, where in floe, and what to do with it. Credentials in it are masked."""
     import traceback
 
-    from floe.validate import credentials
+    from floe import credentials
 
     def plain(text: str) -> str:
         return credentials.masked(text, os.environ)

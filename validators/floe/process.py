@@ -141,7 +141,7 @@ def lines(
 
 def complaint(done: subprocess.CompletedProcess[Any], most: int = 1) -> str:
     """The last lines, at most `most`, of what a program said on stderr, with *** in place of credentials."""
-    from floe.validate import credentials
+    from floe import credentials
 
     said = done.stderr if isinstance(done.stderr, str) else done.stderr.decode(errors="replace")
     plain = credentials.masked(said[-_MOST:], os.environ)

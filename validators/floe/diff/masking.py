@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from floe import credentials
 from floe.diff.model import MASK, MASK_CHANGED
-from floe.validate import credentials
 
 _SECRET_FIELDS = {
     ("data",),

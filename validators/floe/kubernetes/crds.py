@@ -10,12 +10,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from floe import process
+from floe import credentials, process
 from floe.console import progress
 from floe.errors import FloeError
 from floe.kubernetes.objects import mapping
 from floe.tools import sources
-from floe.validate import credentials
 
 _DOWNLOAD_SECONDS = 600
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Container, Iterator
 from typing import Any
 
-from floe import repo
+from floe import credentials, repo
 from floe.errors import FloeError
 from floe.kubernetes.objects import SOPS, Object, mapping, mappings, objects, text
 from floe.kubernetes.pods import Pod
-from floe.validate import credentials, helm
+from floe.validate import helm
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
