@@ -83,19 +83,28 @@ class Run:
         for thread in lanes:
             thread.start()
         said = time.monotonic()
-        while any(thread.is_alive() for thread in lanes):
-            time.sleep(0.2)
-            if time.monotonic() - said > _BUSY_SECONDS:
-                said = time.monotonic()
-                print(f"   … {', '.join(self._running)}", flush=True)
-        return not self.failed
+        try:
+            while any(thread.is_alive() for thread in lanes):
+                time.sleep(0.2)
+                if time.monotonic() - said > _BUSY_SECONDS:
+                    said = time.monotonic()
+                    print(f"   … {', '.join(self._running)}", flush=True)
+        except KeyboardInterrupt:
+            self.stop()
+            for thread in lanes:
+                thread.join()
+        return not self.failed and len(self.took) == len(self.suites)
 
     def _lane(self, suites: Sequence[Suite]) -> None:
         for suite in suites:
             if self.failed:
                 return
             started = time.monotonic()
-            code = self._one(suite)
+            try:
+                code = self._one(suite)
+            except (OSError, subprocess.CalledProcessError) as error:  # no room for a copy, no such program
+                print(f"{suite.name} cannot be started: {error}", flush=True)
+                code = 2
             self.took[suite.name] = time.monotonic() - started
             self._end(suite, code)
 
@@ -123,13 +132,11 @@ class Run:
     def _end(self, suite: Suite, code: int) -> None:
         """Print what a suite said; of the first that fails, end the others."""
         with self._lock:
-            self._running.pop(suite.name)
+            self._running.pop(suite.name, None)
             if code and self.failed:  # one that we ended
                 return
-            print(f"\n== {suite.name}", flush=True)
-            with (self.logs / f"{suite.name}.log").open("rb") as log:
-                shutil.copyfileobj(log, sys.stdout.buffer)
-            sys.stdout.flush()
+            log = self.logs / f"{suite.name}.log"
+            print(f"\n== {suite.name}\n{log.read_text(errors='replace') if log.exists() else ''}", flush=True)
             if code:
                 self.failed.append(suite.name)
                 print(f"\nFAILED: {suite.name}, exit code {code}, after {self.took[suite.name]:.0f} s", flush=True)
