@@ -1,5 +1,5 @@
-// Cube's configuration, the same in the production image and in the embedded demo: everything comes from environment
-// variables. It may lie apart from Cube's packages: FLOE_CUBE_PACKAGES names the folder that has node_modules.
+// Cube's configuration, the same in the production image and in the embedded demo. All settings are environment variables.
+// FLOE_CUBE_PACKAGES names the folder with node_modules, if that is not the folder of this file.
 'use strict';
 
 const fs = require('node:fs');
@@ -10,16 +10,16 @@ const duckdb = require('./duckdb.js');
 
 const { env } = process;
 
-// Cube's own settings, where its default does not suit; a variable that is set wins.
+// Defaults for Cube's own settings, where Cube's default does not fit. A variable that is set already is kept.
 env.CUBEJS_TELEMETRY ??= 'false';
-// The tests run the model through this planner, on every machine, so this is the one that production gets.
+// The tests use this planner on every machine, so production uses it too.
 env.CUBEJS_TESSERACT_SQL_PLANNER ??= 'false';
-// Cube Store holds cache and queue where there is one; a process on its own keeps them in memory.
+// Cube Store holds cache and queue if there is one; otherwise Cube keeps them in memory.
 if (!env.CUBEJS_CUBESTORE_HOST) {
   env.CUBEJS_CACHE_AND_QUEUE_DRIVER ??= 'memory';
   env.CUBEJS_EXTERNAL_DEFAULT ??= 'false';
 }
-// Seconds after which an answer counts as old; the model files read it too. It bounds how late new rows show.
+// Seconds after which a cached answer counts as old; the model files use it too. It limits how late new rows appear.
 env.FLOE_CUBE_REFRESH ??= '30';
 
 function refuse(sentence) {
@@ -78,6 +78,6 @@ module.exports = {
   }),
   scheduledRefreshTimer: /^(true|1)$/i.test(env.CUBEJS_REFRESH_WORKER ?? '') && refresh,
   gracefulShutdown: Number(env.CUBEJS_GRACEFUL_SHUTDOWN ?? 10),
-  // In memory unless Cube's own variables say otherwise, so that Cube holds a lock on no file.
+  // DuckDB is in memory unless Cube's own variables say otherwise, so that Cube locks no file.
   ...(database === 'duckdb' && { driverFactory: () => duckdb(packages('@cubejs-backend/duckdb-driver')) }),
 };

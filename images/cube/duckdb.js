@@ -1,4 +1,4 @@
-// DuckDB over marts that are replaced while Cube runs.
+// Cube's DuckDB driver, for marts whose files are replaced while Cube runs.
 'use strict';
 
 const os = require('node:os');
@@ -9,8 +9,8 @@ const ATTEMPTS = 4;
 
 module.exports = function driver(DuckDBDriver) {
   return new (class extends DuckDBDriver {
-    // DuckDB opens a file when it plans a query and again when it runs it. A mart replaced in between fails the query,
-    // in words that depend on where the bytes of the old and the new file differ; so any failure is tried again.
+    // DuckDB opens a file when it plans a query and again when it runs it. If the mart is replaced in between, the query
+    // fails with a message that depends on how the two files differ, so this retries after any failure.
     async query(...args) {
       for (let attempt = 1; ; attempt += 1) {
         try {
@@ -22,8 +22,8 @@ module.exports = function driver(DuckDBDriver) {
       }
     }
   })({
-    // Timestamps are UTC, whatever zone the machine is in. Nothing of a file may be remembered from one query to the
-    // next. What does not fit in memory goes to the system's temporary files: the working folder may be read-only.
+    // Use UTC for timestamps, independent of the machine's time zone. Cache nothing of a file between queries. Write what
+    // does not fit in memory to the system's temporary folder, since the working folder may be read-only.
     initSql: `
       SET GLOBAL TimeZone = 'UTC';
       SET enable_external_file_cache = false;

@@ -1,4 +1,4 @@
-// The image's health check: Cube answers that it lives.
+// The image's health check: succeeds if Cube answers on /livez.
 'use strict';
 
 const port = process.env.PORT ?? 4000;

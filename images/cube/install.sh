@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs Cube's packages from the lock beside this script into a folder: install.sh DEST [STANDIN_DIR]
 #
-# Cube needs a Rust addon, which its package downloads. Where that cannot be had, the stand-in in STANDIN_DIR takes its
-# place; without a STANDIN_DIR that is an error, so that no production image ever carries a stand-in.
-# The last line says which of the two is there: `native: real` or `native: stand-in`.
-# NODE and NPM name the two programs; by default they are looked for on PATH.
+# Cube needs a Rust addon, which its package downloads. If the download fails, the script installs the stand-in from
+# STANDIN_DIR. Without a STANDIN_DIR it fails, so that no production image ever contains a stand-in.
+# The last line of output says which of the two is installed: `native: real` or `native: stand-in`.
+# NODE and NPM set the paths of the two programs; by default the script looks for them on PATH.
 set -eu
 
 fail() {
@@ -24,7 +24,7 @@ command -v "$npm" >/dev/null 2>&1 || fail "npm is missing ($npm): install Node.j
 command -v "$node" >/dev/null 2>&1 || fail "node is missing ($node): install Node.js 22 or newer."
 [ -z "$standin" ] || [ -f "$standin/index.js" ] || fail "there is no stand-in in $standin (index.js)."
 
-# The mark is written last, and the folder appears under its name only with it.
+# The script writes this file last and then renames the folder to DEST, so an incomplete folder never has that name.
 mark=native.txt
 if [ -f "$dest/$mark" ]; then
   kind=$(cat "$dest/$mark")
@@ -43,7 +43,7 @@ trap 'exit 1' HUP INT TERM
 mkdir -p -- "$part"
 cp -- "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$part/"
 
-# The development packages are what the stand-in needs.
+# Only the stand-in needs the development packages.
 omit=dev
 [ -z "$standin" ] || omit=
 (cd -- "$part" && "$npm" ci --no-progress --loglevel=error ${omit:+"--omit=$omit"}) >&2 ||
@@ -51,7 +51,7 @@ omit=dev
 
 addon=$(CDPATH='' cd -- "$part/node_modules/@cubejs-backend/native" && pwd)
 log=$part/native.log
-# What the package's own postinstall runs, for at most a minute.
+# Runs the package's own postinstall script, for at most a minute.
 download='
   const { status } = require("node:child_process").spawnSync(
     process.execPath, ["../../@cubejs-infra/post-installer/dist/bin.js"],

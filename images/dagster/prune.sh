@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes from an environment what no process of the image reads: prune.sh VENV
+# Removes files that no process of the image reads from a virtual environment: prune.sh VENV
 set -eu
 cd "$1"/lib/python3*/site-packages
 
@@ -8,26 +8,26 @@ find . -type d \( -name tests -o -name test -o -name include \) -path '*/numpy/*
 rm -rf pyarrow/include pyarrow/src pyarrow/tests pandas/tests networkx/*/tests networkx/*/*/tests
 find . -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.a' -o -name '*.js.map' -o -name '*.css.map' \) -delete
 
-# Arrow's network protocol, which nothing here speaks.
+# Arrow Flight, a network protocol that nothing here uses.
 rm -f pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight*
 
-# Languages: dbt's tables format numbers the English way, and the generator makes up names of one country.
-# Providers of Faker that do not know that country speak another English by default.
+# Languages: dbt formats numbers in tables as in English, and the generator uses Faker's names of one country. Providers of
+# Faker without that country fall back to another English locale.
 find babel/locale-data -type f ! -name 'en*' ! -name 'root*' -delete
 find faker/providers -mindepth 2 -type d -name '??_*' ! -name 'en_*' -prune -exec rm -rf {} +
 
-# A catalog that platform.yaml has no kind for.
+# The client of the Hive metastore, a catalog that platform.yaml does not support.
 rm -rf hive_metastore
 
-# What debuggers read.
+# Debug symbols.
 find . -type f -name '*.so' ! -path '*.libs/*' -exec strip --strip-debug {} +
 
-# Descriptions of the services of AWS: storage and the ways to log in to it are what is used.
+# Descriptions of AWS services, except for S3 and the services to log in to it.
 find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin -exec rm -rf {} +
 
-# BigQuery's adapter calls one API of Vertex AI; its client library brings the others, and their previews.
+# Vertex AI: BigQuery's adapter uses one of its APIs, but its client library includes all others and their previews.
 rm -rf google/cloud/aiplatform google/cloud/aiplatform_v1beta1 google/genai vertexai agentplatform
 
-# Bytecode of what is left, which no timestamp makes stale.
+# Compile the remaining files to bytecode that stays valid whatever the files' timestamps are.
 python=$1/bin/python
-"$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash . || true # templates that are no Python
+"$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash . || true # some .py files are templates, not Python

@@ -200,13 +200,13 @@ Keep the key where you keep passwords: whoever has it reads the Secrets, and wit
 _KUSTOMIZATION = """\
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
-# Secrets, encrypted with SOPS; see `floe secrets init --help`. A folder of its own, which Flux applies first, so
-# that all else renders without a key. Without any here the Secrets of platform.yaml come from elsewhere.
+# Secrets, encrypted with SOPS; see `floe secrets init --help`. Flux applies this folder first. It is separate so that
+# everything else renders without a key. If it holds no Secret, create those that platform.yaml names in another way.
 resources:
   - namespace.yaml
 """
 _NAMESPACE = """\
-# Only so that Secrets have a place to go to: ../objects/namespace.yaml says all else, and takes it over.
+# Creates the namespace for the Secrets if it does not exist yet. Afterwards ../objects/namespace.yaml manages it.
 apiVersion: v1
 kind: Namespace
 metadata:

@@ -1,4 +1,4 @@
-{{- /* Kubernetes lets nobody change a StatefulSet's claims, and says so in the middle of an upgrade. */}}
+{{- /* Kubernetes refuses to change a StatefulSet's volume claims, but only in the middle of an upgrade: check before. */}}
 {{- define "floe-cube.check-claims" -}}
 {{- range $part := list "router" "workers" }}
 {{- $there := lookup "apps/v1" "StatefulSet" $.Release.Namespace (printf "cubestore-%s" $part) }}

@@ -1,4 +1,4 @@
-{{- /* The name of the ConfigMap that holds CompiledArtifacts.json: another content, another name, so that pods are replaced. */}}
+{{- /* Name of the ConfigMap that holds CompiledArtifacts.json. It changes with the content, so that pods are replaced. */}}
 {{- define "floe-dagster.artifacts" -}}
 {{- with .Values.floe.compiledArtifacts }}
 {{- if .existingConfigMap }}
@@ -28,7 +28,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* Variables for each reference to a Secret in CompiledArtifacts' platform. Argument: any part of it. Ends each with a comma. */}}
+{{- /* One environment variable, followed by a comma, for each reference to a Secret. Argument: CompiledArtifacts' platform. */}}
 {{- define "floe-dagster.references" -}}
 {{- if kindIs "map" . }}
 {{- if and .env .secret }}

@@ -1,26 +1,26 @@
-{{- /* What floe's charts share. Written by hand in charts/_floe.tpl; `floe charts sync` copies it into each of them. */}}
+{{- /* Templates that floe's charts share. Edit charts/_floe.tpl; `floe charts sync` copies it into each chart. */}}
 
-{{- /* The chart that is installed, which another one may be a part of: the first folder of the path of any template. */}}
+{{- /* Name of the chart that is installed, which may be a parent of this one: the first folder in any template's path. */}}
 {{- define "floe.installed" -}}
 {{- splitList "/" .Template.BasePath | first }}
 {{- end }}
 
-{{- /* What is written before the name of a value of this chart: nothing, or the part that it is of the chart that is installed. */}}
+{{- /* Prefix of this chart's values on Helm's command line: empty, or the chart's name if it is a dependency. */}}
 {{- define "floe.prefix" -}}
 {{- if not .Chart.IsRoot }}{{ .Chart.Name }}.{{ end }}
 {{- end }}
 
-{{- /* Upstream charts that are stand-ins of the tests, for NOTES. */}}
+{{- /* For NOTES: warns of each upstream chart that is a stand-in of the tests. */}}
 {{- define "floe.stand-ins" -}}
 {{- range $name, $part := .Subcharts }}
 {{- if index $part.Chart.Annotations "floe-runtime.io/stand-in" }}
-NOT TO DEPLOY: {{ $name }} is a small stand-in, not the real chart, which no repository gave. Run `floe charts pull` where
-one is reached, or with FLOE_CHART_MIRROR, and install again.
+NOT TO DEPLOY: {{ $name }} is a small stand-in, because the real chart could not be downloaded. Run `floe charts pull` where
+its repository can be reached, or with FLOE_CHART_MIRROR, and install again.
 {{ end }}
 {{- end }}
 {{- end }}
 
-{{- /* Metadata of one of floe's own objects. Arguments: root, name; labels where it has some. */}}
+{{- /* Metadata of an object that floe adds. Arguments: root, name, and labels (optional). */}}
 {{- define "floe.metadata" -}}
 metadata:
   name: {{ quote .name }}
@@ -31,7 +31,7 @@ metadata:
   {{- end }}
 {{- end }}
 
-{{- /* The name of a ConfigMap with the hash that kustomize gives it. Arguments: name, data. */}}
+{{- /* Name of a ConfigMap with the hash suffix that kustomize would add. Arguments: name, data. */}}
 {{- define "floe.hashed" -}}
 {{- $sum := dict "data" .data "kind" "ConfigMap" "name" "" | toJson | sha256sum | trunc 10 }}
 {{- range $from, $to := dict "0" "g" "1" "h" "3" "k" "a" "m" "e" "t" }}
@@ -40,14 +40,14 @@ metadata:
 {{- .name }}-{{ $sum }}
 {{- end }}
 
-{{- /* Ports of a NetworkPolicy. */}}
+{{- /* Ports of a NetworkPolicy, from a list of numbers. */}}
 {{- define "floe.ports" -}}
 {{- range . }}
 - {protocol: TCP, port: {{ . }}}
 {{- end }}
 {{- end }}
 
-{{- /* What one overlay alone adds to its objects, as it stands there. */}}
+{{- /* Objects that only this environment's overlay has, unchanged. */}}
 {{- define "floe.objects" -}}
 {{- range $path, $_ := .Files.Glob (printf "objects/%s/*.yaml" .Values.floe.environment) }}
 ---
@@ -55,7 +55,7 @@ metadata:
 {{- end }}
 {{- end }}
 
-{{- /* What concerns the namespace as a whole. */}}
+{{- /* Objects for the namespace as a whole. */}}
 {{- define "floe.namespace" -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -88,7 +88,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{- /* What is refused before anything is rendered. Arguments: root, marker: a PodDisruptionBudget that every release has. */}}
+{{- /* Checks that fail before anything is rendered. Arguments: root, marker (a PodDisruptionBudget of every release). */}}
 {{- define "floe.checks" -}}
 {{- $floe := .root.Values.floe }}
 {{- $release := .root.Release }}
@@ -121,14 +121,14 @@ spec:
 {{- end }}
 {{- end }}
 
-{{- /* The Secrets of a release, for NOTES. */}}
+{{- /* For NOTES: the Secrets of a release, with their keys. */}}
 {{- define "floe.secrets" -}}
 {{- range $name, $keys := .Values.floe.secrets }}
   {{ $name }}: {{ join ", " $keys }}
 {{- end }}
 {{- end }}
 
-{{- /* What a pod of `helm test` has. Arguments: root, image, and env, envFrom, args as a pod has them. */}}
+{{- /* A pod of `helm test`. Arguments: root, name, image, command; optional: env, artifacts (name of the ConfigMap). */}}
 {{- define "floe.test" -}}
 apiVersion: v1
 kind: Pod
@@ -136,7 +136,7 @@ metadata:
   name: {{ printf "%s-test-%s" .root.Release.Name .name | quote }}
   annotations:
     helm.sh/hook: test
-    helm.sh/hook-delete-policy: before-hook-creation # else its log would be gone when one wants to read it
+    helm.sh/hook-delete-policy: before-hook-creation # keeps the pod, and so its log, after the test
     floe-runtime.io/environment: {{ .root.Values.floe.environment | quote }}
   labels:
     app.kubernetes.io/name: floe-test

@@ -31,7 +31,7 @@ _OWN: dict[str, Values] = {
     "cubestore": {"enabled": True, "fullnameOverride": "cubestore"},
 }
 """What stands in no overlay: there each chart is a release of its own, whose name its objects have."""
-_OWN_COMMENTS = {"fullnameOverride": "whatever the release is called, since others know it by this name"}
+_OWN_COMMENTS = {"fullnameOverride": "the same for every release name, since other objects use it"}
 
 Identity = tuple[str, str]
 """Kind and name of an object; a generated name without its hash."""

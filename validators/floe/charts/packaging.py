@@ -111,7 +111,7 @@ def _chart(chart: str, environments: list[Environment]) -> dict[str, str]:
     said = [one.comments[chart] for one in environments]
     agreed = {path: text for path, text in said[0].items() if all(other.get(path) == text for other in said)}
     documented = _documented(_schema(chart)["properties"]["floe"], ("floe",))
-    header = f"{_WRITTEN} base/ and what all overlays agree on, floe's part from values.schema.json: edit there."
+    header = f"{_WRITTEN} base/ and the values that all overlays share; `floe` from values.schema.json. Edit there."
     files = {
         "Chart.yaml": _with_versions(chart),
         "templates/_floe.tpl": (repo.root() / "charts" / "_floe.tpl").read_text(),
@@ -119,7 +119,7 @@ def _chart(chart: str, environments: list[Environment]) -> dict[str, str]:
     }
     for one in environments:
         values = overlay_values.beyond(one.values[chart], base)
-        header = f"{_WRITTEN} overlays/{one.name}: edit there. Goes on top of values.yaml."
+        header = f"{_WRITTEN} overlays/{one.name}: edit there. Helm merges these values over values.yaml."
         files[f"values-{one.name}.yaml"] = dump(values, _placed(values, one.comments[chart]), header)
         for item in one.objects[chart]:
             name = f"objects/{one.name}/{item.kind.lower()}-{item.name}.yaml"
@@ -132,12 +132,16 @@ def _chart(chart: str, environments: list[Environment]) -> dict[str, str]:
 def _umbrella(environments: list[Environment]) -> dict[str, str]:
     charts = {chart: {"enabled": True} for chart in UPSTREAM}
     about: dict[Any, Comment] = {
-        (chart, "enabled"): Comment(beside=f"the values of charts/{chart} go here, and its values.yaml counts")
+        (chart, "enabled"): Comment(
+            beside=f"set values of charts/{chart} below this key; its values.yaml holds the defaults"
+        )
         for chart in UPSTREAM
     }
     files = {
         "Chart.yaml": _with_versions(UMBRELLA),
-        "values.yaml": dump(charts, about, "Written by `floe charts sync`. A chart that is not enabled is left out."),
+        "values.yaml": dump(
+            charts, about, "Written by `floe charts sync`. Set `enabled: false` to leave a chart out of the release."
+        ),
     }
     bases = {chart: _base(chart, environments) for chart in UPSTREAM}
     for one in environments:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the database on an empty volume, runs what lies in /docker-entrypoint-initdb.d, then serves.
+# On an empty volume, creates the database and runs the files in /docker-entrypoint-initdb.d. Then starts the server.
 set -euo pipefail
 case "${1:-}" in
   '' | -*) set -- postgres "$@" ;;
