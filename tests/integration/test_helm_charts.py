@@ -299,17 +299,6 @@ def test_dumped_values_are_the_same_values() -> None:
         assert yaml.safe_load(dump(values, {})) == values
 
 
-def test_a_release_waits_for_the_suites() -> None:
-    """And for a node: what is skipped for want of one fails them."""
-    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "charts.yml").read_text())["jobs"]
-    assert jobs["release"]["needs"] == ["drift", "suites"]
-    assert "always" not in jobs["release"]["if"]
-    assert jobs["suites"]["if"] == jobs["release"]["if"]
-    (run,) = [step for step in jobs["suites"]["steps"] if ".ci/run" in step.get("run", "")]
-    assert run["env"] == {"FLOE_REQUIRED": "true"}
-    assert not any("continue-on-error" in part for part in (jobs["suites"], *jobs["suites"]["steps"]))
-
-
 def test_flux_finds_the_chart_and_its_values() -> None:
     """What clusters/dev/flux-chart names is there, and in the range."""
     (release,) = [one.value["spec"] for one in kustomize(ROOT / "clusters/dev/flux-chart") if one.kind == "HelmRelease"]
