@@ -187,7 +187,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A checkout in which a careless person left a secret in every place where people leave them."""
     token = secrets.token_hex(20)
     fork = tmp_path / "fork"
-    for name in ("apps", "images", "synthetic", "validators", "tests/cube-native"):
+    for name in ("apps", "images", "runtime", "synthetic", "tests/cube-native"):
         shutil.copytree(
             ROOT / name, fork / name, ignore=shutil.ignore_patterns("__pycache__", "target", "node_modules")
         )
