@@ -7,6 +7,7 @@ import sys
 
 from floe_runtime.preflight.__main__ import main
 
-if sys.argv[1:] != ["preflight", "--mounted"]:
-    sys.exit("floe: the image has `floe preflight --mounted` alone; every other command needs a checkout")
-main()
+if __name__ == "__main__":
+    if sys.argv[1:] != ["preflight", "--mounted"]:
+        sys.exit("floe: the image has `floe preflight --mounted` alone; every other command needs a checkout")
+    main()
