@@ -13,8 +13,9 @@ import yaml
 from pyiceberg.catalog import Catalog
 
 from floe import console, repo
-from floe.connect import open_catalog
-from floe.contract.artifacts import CompiledArtifacts, compile_environment
+from floe.contract.compiling import compile_environment
+from floe_runtime.connect import open_catalog
+from floe_runtime.contract.artifacts import CompiledArtifacts
 
 
 class Location:

@@ -16,9 +16,9 @@ from pathlib import Path
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 
-from floe.connect import s3_client
-from floe.contract.platform import S3Storage
 from floe.demo.processes import answers, tied_to_us
+from floe_runtime.connect import s3_client
+from floe_runtime.contract.platform import S3Storage
 from toolbox import resolve
 
 HOST = "127.0.0.1"

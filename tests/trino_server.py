@@ -16,10 +16,10 @@ from pathlib import Path
 import trino.exceptions
 
 from floe import repo
-from floe.connect import trino_connection
-from floe.contract.platform import Trino
 from floe.errors import FloeError
 from floe.tools.sources import install
+from floe_runtime.connect import trino_connection
+from floe_runtime.contract.platform import Trino
 from servers import HOST, ObjectStore, free_ports
 from servers import running as serving_process
 from toolbox import resolve

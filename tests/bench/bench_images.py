@@ -36,7 +36,7 @@ def _rebuilt(engine: images.Builder) -> dict[str, object]:
     """Seconds to build dagster from a copy of the repository: as it is, and after a change of code."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for part in ("base", "overlays", "validators", "synthetic", "apps", "images"):
+        for part in ("base", "overlays", "runtime", "synthetic", "apps", "images"):
             shutil.copytree(repo.root() / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", "charts"))
         for file in ("pyproject.toml", "requirements.lock", ".dockerignore"):
             shutil.copy2(repo.root() / file, copy / file)

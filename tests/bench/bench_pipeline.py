@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 from floe import console, repo
-from floe.contract.artifacts import VARIABLE, compile_environment
+from floe.contract.compiling import compile_environment
 from floe.demo import cube
 from floe.demo.ports import claim
 from floe.demo.processes import supervisor
 from floe.demo.services import start_cube, start_dagster
+from floe_runtime.contract.artifacts import VARIABLE
 
 TICKS = 5
 QUERY = {"measures": ["orders.count"]}

@@ -20,12 +20,12 @@ from urllib.request import urlopen
 from cluster.kubectl import Kubectl, Object
 from dagster_api import Dagster
 from floe import render, repo
-from floe.contract.artifacts import CompiledArtifacts
 from floe.demo import cube
 from floe.demo.processes import tied_to_us
 from floe.errors import FloeError
 from floe.tools import resolve
 from floe.yaml import load_file
+from floe_runtime.contract.artifacts import CompiledArtifacts
 from floe_synthetic import EcommerceGenerator
 
 OVERLAY = Path("tests/cluster/overlay")
@@ -36,19 +36,7 @@ BATCH_ID, BATCH_AT = "floe/batch-id", "floe/batch-at"  # tags of ecommerce.raw
 AT = "2026-01-05T12:00:00+00:00"
 """The moment that batches launched by a test are generated for."""
 _USER = "floe"
-_CUBE = """
-import json, sys, time
-from floe.demo import cube
-token, query, wanted, seconds = sys.argv[1], *map(json.loads, sys.argv[2:])
-deadline = time.monotonic() + seconds
-while True:
-    rows = cube.load("http://cube:4000", token, query, max(deadline - time.monotonic(), 10))
-    counts = {row["orders.batch_id"]: int(row["orders.count"]) for row in rows}
-    if wanted.items() <= counts.items() or time.monotonic() > deadline:
-        break
-    time.sleep(0.5)
-print(json.dumps(counts))
-"""
+_ASK_CUBE = Path(__file__).with_name("ask_cube.py")
 
 
 @dataclass(frozen=True)
@@ -252,7 +240,7 @@ class Deployed:
         query = {"measures": ["orders.count"], "dimensions": ["orders.batch_id"]}
         token = cube.token(self.secrets["floe-cube"]["CUBEJS_API_SECRET"])
         wanted = {batch: self.orders_in(batch, at or batch) for batch in batches}  # a tick's batch has its time's name
-        shown = self.ask(_CUBE, token, *map(json.dumps, (query, wanted, seconds)), seconds=seconds + 30)
+        shown = self.ask(_ASK_CUBE.read_text(), token, *map(json.dumps, (query, wanted, seconds)), seconds=seconds + 30)
         assert wanted.items() <= shown.items(), f"after {seconds:.0f} s: {shown} in place of {wanted}"
 
     def ask(self, program: str, *arguments: str, seconds: float = 60) -> Any:

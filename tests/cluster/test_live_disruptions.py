@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cluster.deployed import BATCH_ID, LOCATION, Deployed, wait_for
-from floe.contract.app import App
-from floe.contract.artifacts import Specification
 from floe.errors import FloeError
+from floe_runtime.contract.app import App
+from floe_runtime.contract.artifacts import Specification
 
 pytestmark = pytest.mark.parametrize("live", ["dev"], indirect=True)
 

@@ -14,10 +14,10 @@ import servers
 import trino_server
 from code_location import Location, edit
 from floe import repo
-from floe.connect import trino_connection
-from floe.contract.artifacts import VARIABLE
 from floe.demo import cube
-from floe.runtime.scratch import scratch
+from floe_runtime.connect import trino_connection
+from floe_runtime.contract.artifacts import VARIABLE
+from floe_runtime.scratch import scratch
 from integration.test_cube_model import serving
 
 MARTS = ("customers", "products", "orders", "order_items")

@@ -51,7 +51,7 @@ def _lookalike(folder: str, *names: str, on: tuple[str, ...] = ("python",), **to
     return Recipe(names, (LOOKALIKES / folder,), on, tools={name.replace("_", "-"): to for name, to in tools.items()})
 
 
-_DAGSTER = tuple(ROOT / name for name in ("validators/floe", "synthetic", "apps", "images/dagster", "pyproject.toml"))
+_DAGSTER = tuple(ROOT / name for name in ("runtime", "synthetic", "apps", "images/dagster", "pyproject.toml"))
 _DAGSTER += (ROOT / "requirements.lock", ROOT / ".dockerignore")
 TAG = "0.1.0"
 RECIPES = {

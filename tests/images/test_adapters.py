@@ -11,8 +11,8 @@ import emulators
 import servers
 import trino_server
 from containers import Podman, podman, readable
-from floe.contract.artifacts import compile_environment
-from floe.runtime.profile import variables
+from floe.contract.compiling import compile_environment
+from floe_runtime.profile import variables
 
 PROJECT = "/app/apps/ecommerce/dbt"
 

@@ -11,10 +11,10 @@ import pytest
 import servers
 from containers import Podman, podman
 from floe import images
-from floe.connect import s3_client
-from floe.contract.platform import S3Storage
 from floe.demo import cube
 from floe.errors import FloeError
+from floe_runtime.connect import s3_client
+from floe_runtime.contract.platform import S3Storage
 from images.build import RECIPES, TAG, builder
 from integration.test_cube_model import REVENUE_BY_DAY, Shop, wait_ready
 

@@ -154,6 +154,30 @@ def test_nothing_that_only_a_build_needs(dagster: Podman) -> None:
     assert compiled >= 0.97 * sources > 1000  # what does not parse under this Python is not compiled
 
 
+def test_it_holds_the_code_that_it_runs_and_no_other(dagster: Podman) -> None:
+    """No validator, no demo, nothing of promotion, and of an application neither Cube's model nor its manifests."""
+    folders = [ROOT / "runtime/floe_runtime", ROOT / "synthetic/floe_synthetic", *sorted(ROOT.glob("apps/*/dbt"))]
+    folders += [file.parent for file in sorted(ROOT.glob("apps/*/*/definitions.py"))]
+    left_out = {"__pycache__", "target", "logs"}
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    expected = {f"/app/{file.relative_to(ROOT)}" for file in files if not left_out & set(file.parts)}
+    expected |= {"/app/runtime/floe.py"} | {f"/opt/floe/bin/{file.name}" for file in ROOT.glob("images/dagster/bin/*")}
+    listed = dagster.run(["find", "/app", "/opt/floe", "-not", "-type", "d"], {}, "--entrypoint=").stdout.split()
+    found = {path for path in listed if "/__pycache__/" not in path and "/dbt/target/" not in path}
+    assert found == expected
+    print(f"{len(found)} files of our own code")
+    made = {path.rpartition("/")[2] for path in listed if "/dbt/target/" in path}
+    assert "manifest.json" in made
+    done = dagster.run(["python", "-c", "import floe.validate"], {}, check=False)
+    assert "'floe' is not a package" in done.stdout
+
+
+def test_the_one_command_of_floe_that_it_has(dagster: Podman) -> None:
+    done = dagster.run(["python", "-m", "floe", "preflight", "--mounted"], {}, check=False)
+    assert done.returncode == 2
+    assert "FLOE_COMPILED_ARTIFACTS is not set" in done.stdout
+
+
 def test_configuration(dagster: Podman) -> None:
     found = json.loads(builder().call("inspect", "--type", "image", dagster.image))["Docker"]["config"]
     assert found["User"] == "1000:1000"
@@ -187,7 +211,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A checkout in which a careless person left a secret in every place where people leave them."""
     token = secrets.token_hex(20)
     fork = tmp_path / "fork"
-    for name in ("apps", "images", "synthetic", "validators", "tests/cube-native"):
+    for name in ("apps", "images", "runtime", "synthetic", "tests/cube-native"):
         shutil.copytree(
             ROOT / name, fork / name, ignore=shutil.ignore_patterns("__pycache__", "target", "node_modules")
         )

@@ -90,7 +90,7 @@ def test_live_data_then_ctrl_c(demo: Demo, checkout: Path) -> None:
     assert refused.value.status == 403
     assert Dagster(dagster_url).schedules("ecommerce") == {"ticks": "RUNNING"}
     running = of_checkout(checkout)
-    for name in ("floe.runtime.code_server", "dagster-webserver", "dagster-daemon", "start.js"):
+    for name in ("floe.demo.code_server", "dagster-webserver", "dagster-daemon", "start.js"):
         assert any(name in command for command in running), name
 
     demo.process.send_signal(signal.SIGINT)

@@ -16,9 +16,9 @@ import pytest
 import servers
 from code_location import Location, edit
 from floe import repo
-from floe.connect import s3_client
-from floe.contract.artifacts import VARIABLE
-from floe.contract.platform import S3Storage
+from floe_runtime.connect import s3_client
+from floe_runtime.contract.artifacts import VARIABLE
+from floe_runtime.contract.platform import S3Storage
 
 MARTS = ("customers", "products", "orders", "order_items")
 RAW = ("raw", "orders")

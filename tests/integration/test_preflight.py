@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 import servers
-from floe.connect import s3_client
-from floe.contract.platform import Platform, S3Storage
-from floe.preflight import runner
-from floe.preflight.checks import CHECKS, POSTGRES
+from floe_runtime.connect import s3_client
+from floe_runtime.contract.platform import Platform, S3Storage
+from floe_runtime.preflight import runner
+from floe_runtime.preflight.checks import CHECKS, POSTGRES
 
 FLOE = Path(sys.executable).with_name("floe")
 

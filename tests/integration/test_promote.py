@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from floe import images, repo
-from floe.contract import artifacts
 from floe.yaml import load_file
+from floe_runtime.contract import artifacts
 from forks import commit, edit, floe, git
 from rendering import ROOT
 

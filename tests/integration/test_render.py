@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from floe import charts, manifest_files, repo, tools
-from floe.contract.artifacts import compile_environment
+from floe.contract.compiling import compile_environment
 from rendering import parse
 
 BIN = Path(sys.executable).parent

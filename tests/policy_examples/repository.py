@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from floe.contract.artifacts import VARIABLE
 from floe.validate.policies.repository import STAND_IN
+from floe_runtime.contract.artifacts import VARIABLE
 from policy_examples.builders import RUN, Edit, Example, Json, annotated, bad, container, good, instance, named, pod
 
 FLOE_YAML = "apps/ecommerce/floe.yaml"

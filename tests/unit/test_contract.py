@@ -14,13 +14,13 @@ import yaml
 from typer.testing import CliRunner
 
 from floe import cli, repo
-from floe.contract import artifacts
-from floe.contract.app import App
-from floe.contract.artifacts import compile_environment
-from floe.contract.model import load
-from floe.contract.platform import Platform
-from floe.contract.settings import Missing, Ref, number, secret, value
+from floe.contract.compiling import compile_environment
+from floe.contract.files import load
 from floe.errors import FloeError
+from floe_runtime.contract import artifacts
+from floe_runtime.contract.app import App
+from floe_runtime.contract.platform import Platform
+from floe_runtime.contract.settings import Missing, Ref, number, secret, value
 
 ROOT = Path(__file__).parents[2]
 PLANTED = "correct-horse-battery-staple"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from floe import cli, images, repo
 from floe.errors import FloeError
-from floe.runtime import healthy, start
+from floe_runtime import healthy, start
 
 DIGEST = "sha256:" + "0a" * 32
 

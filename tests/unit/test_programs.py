@@ -17,11 +17,11 @@ from floe.demo import cube, processes, services
 from floe.errors import FloeError
 from floe.kubernetes import crds
 from floe.promote import cluster
-from floe.runtime import healthy
 from floe.tools import sources
 from floe.validate import cli as validate
 from floe.validate import pins
 from floe.validate.stream import LeftOut
+from floe_runtime import healthy
 from rendering import Tree
 from toolbox import servers
 

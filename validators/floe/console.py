@@ -137,15 +137,21 @@ def _unexpected(error: BaseException) -> FloeError:
     """An exception in words: what, where in floe, and what to do with it. Credentials in it are masked."""
     import traceback
 
+    import floe_runtime
     from floe import credentials
 
     def plain(text: str) -> str:
         return credentials.masked(text, os.environ)
 
-    ours = Path(__file__).parent
+    ours = (Path(__file__).parent, Path(floe_runtime.__file__).parent)
     frames = traceback.extract_tb(error.__traceback__)
-    inside = [(Path(frame.filename), frame.lineno) for frame in frames if Path(frame.filename).is_relative_to(ours)]
-    where = f" in {inside[-1][0].relative_to(ours.parent)}, line {inside[-1][1]}" if inside else ""
+    inside = [
+        (Path(frame.filename).relative_to(folder.parent), frame.lineno)
+        for frame in frames
+        for folder in ours
+        if Path(frame.filename).is_relative_to(folder)
+    ]
+    where = f" in {inside[-1][0]}, line {inside[-1][1]}" if inside else ""
     said = " ".join(plain(str(error)).split())
     if len(said) > _LONGEST:
         said = f"{said[:_LONGEST]} …"

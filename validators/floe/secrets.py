@@ -13,11 +13,11 @@ from pyrage.x25519 import Identity
 
 from floe import console, repo
 from floe.charts import packaged
-from floe.contract.model import load
-from floe.contract.platform import Platform
+from floe.contract.files import load
 from floe.errors import FloeError
 from floe.kubernetes.objects import mappings, text
 from floe.yaml import load_file
+from floe_runtime.contract.platform import Platform
 
 _RECIPIENT = re.compile(r"age1[0-9a-z]{58}")
 _PRIVATE = "AGE-SECRET-KEY-"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from floe.contract.artifacts import mounted
-from floe.runtime.assets import dbt_project_assets, project
+from floe_runtime.assets import dbt_project_assets, project
+from floe_runtime.contract.artifacts import mounted
 
 from .raw import BATCH_AT, BATCH_ID, raw_assets
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import dagster as dg
 
-from floe.connect import open_catalog
-from floe.contract.app import App
-from floe.contract.platform import Platform
-from floe.runtime.assets import retry_policy
+from floe_runtime.assets import retry_policy
+from floe_runtime.connect import open_catalog
+from floe_runtime.contract.app import App
+from floe_runtime.contract.platform import Platform
 
 BATCH_ID = "floe/batch-id"
 BATCH_AT = "floe/batch-at"

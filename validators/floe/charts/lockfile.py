@@ -15,8 +15,9 @@ from pydantic import Field
 from floe import console, repo
 from floe.charts import archives
 from floe.charts.chart import Chart, Key, places
-from floe.contract.model import Model, load
+from floe.contract.files import load
 from floe.errors import FloeError
+from floe_runtime.contract.model import Model
 
 _HEAD = """\
 # sha256 of the archive of every upstream chart that an overlay pins, as its repository (or a mirror) served it.

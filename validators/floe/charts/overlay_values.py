@@ -13,11 +13,11 @@ import yaml
 
 from floe import render, repo
 from floe.charts.packaged import UPSTREAM
-from floe.contract import artifacts
-from floe.contract.settings import Ref
 from floe.kubernetes.objects import ENVIRONMENT, Object, objects
 from floe.yaml import documents, load_file
 from floe.yaml.commented import Comment, Comments, comments
+from floe_runtime.contract import artifacts
+from floe_runtime.contract.settings import Ref
 
 Values = dict[str, Any]
 Step = tuple[str | int, ...]

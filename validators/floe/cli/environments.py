@@ -101,7 +101,7 @@ def compile_(
       floe compile --stdout | jq .platform.compute
     """
     from floe import repo
-    from floe.contract.artifacts import compile_environment
+    from floe.contract.compiling import compile_environment
 
     name = environment or repo.EMBEDDED
     text = compile_environment(name).text()
@@ -147,7 +147,7 @@ def preflight(
       floe preflight prod --json
       FLOE_POSTGRES_HOST=db FLOE_POSTGRES_PASSWORD=… floe preflight --check-postgres
     """
-    from floe.preflight.report import run
+    from floe.preflight import run
 
     if environment and mounted:
         raise FloeError("name an environment or --mounted, one of the two", "floe preflight --help")

@@ -1,1 +1,1 @@
-"""The platform contract: an app's floe.yaml, an environment's platform.yaml, and what they compile to."""
+"""How the files of a checkout become the platform contract, whose models what runs in production has too."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from floe import console, process, repo
-from floe.connect import local
-from floe.contract.artifacts import VARIABLE, CompiledArtifacts
-from floe.contract.platform import Sqlite
 from floe.demo import cube
 from floe.demo.dagster_api import Dagster
 from floe.demo.ports import HOST, claim
 from floe.demo.processes import Supervisor, answers
 from floe.errors import FloeError
+from floe_runtime.connect import local
+from floe_runtime.contract.artifacts import VARIABLE, CompiledArtifacts
+from floe_runtime.contract.platform import Sqlite
 
 _UP_SECONDS = 120  # a cold start on a busy laptop
 
@@ -59,7 +59,7 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
     _create_databases(home, env)
     for app, grpc in locations.items():
         module = ["--module-name", f"{app.replace('-', '_')}.definitions", "--working-directory", str(repo.app(app))]
-        command = [sys.executable, "-m", "floe.runtime.code_server", "--host", HOST, "--port", str(grpc), *module]
+        command = [sys.executable, "-m", "floe.demo.code_server", "--host", HOST, "--port", str(grpc), *module]
         supervisor.start(f"dagster-{app}", command, env, repo.root())
     read = ["--workspace", str(workspace)]
     listen = ["--host", HOST, "--port", str(port)]

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from floe import charts, console, render, repo
-from floe.contract.artifacts import CompiledArtifacts, compile_environment
+from floe.contract.compiling import compile_environment
 from floe.demo import cube
 from floe.demo.dagster_api import Dagster
 from floe.demo.ports import claim
 from floe.demo.processes import Supervisor, supervisor
 from floe.demo.services import CubeApi, start_cube, start_dagster
 from floe.errors import FloeError
+from floe_runtime.contract.artifacts import CompiledArtifacts
 
 OVERLAYS = ("dev", "prod")
 APP = "ecommerce"
@@ -90,7 +91,7 @@ def _overlays(story: Story) -> bool:
 
 
 def _preflight(story: Story) -> bool:
-    from floe.preflight.report import run
+    from floe.preflight import run
 
     story.chapter("2. Preflight of the embedded default")
     return run(None) != 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from floe.contract.model import Model
+from floe_runtime.contract.model import Model
 
 MASK = "••••"
 """What stands for a secret value, whatever its length."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from floe import repo
-from floe.contract import artifacts
 from floe.errors import FloeError
 from floe.kubernetes.objects import mapping, mappings, text
 from floe.validate import pins
 from floe.validate.waivers import PREFIX
 from floe.yaml import documents, edit, load_file
+from floe_runtime.contract import artifacts
 
 Held = dict[str, dict[str, str]]
 """By file in the overlay and place in the file: `values/cube.yaml`, `valuesInline.image.tag`."""

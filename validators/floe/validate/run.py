@@ -88,8 +88,8 @@ def _stream(found: list[Object], named: str | None) -> Stream:
         if named:
             raise
         return Stream(found, environment, no_repository=error.message)  # a stream of another repository
-    from floe.contract.model import load
-    from floe.contract.platform import Platform
+    from floe.contract.files import load
+    from floe_runtime.contract.platform import Platform
 
     platform = load(Platform, file)
     return Stream(found, environment, platform, platform.brought())

@@ -16,7 +16,7 @@ from floe.validate import helm
 from floe.validate.providers import Providers
 
 if TYPE_CHECKING:
-    from floe.contract.platform import Platform
+    from floe_runtime.contract.platform import Platform
 
 
 class LeftOut(Exception):

@@ -54,7 +54,8 @@ from floe.validate.stream import Stream
 )
 def artifacts_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
     environment, _platform = stream.overlay()
-    from floe.contract.artifacts import VARIABLE, compile_environment
+    from floe.contract.compiling import compile_environment
+    from floe_runtime.contract.artifacts import VARIABLE
 
     file = repo.artifacts_file(environment)
     path = str(file.relative_to(repo.root()))

@@ -1,4 +1,4 @@
-"""The base of every model of the contract, and how a file becomes one."""
+"""The base of every model of the contract, and how what a file holds becomes one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from floe.errors import FloeError
-from floe.yaml import load_file
+from floe_runtime.errors import FloeError
 
 
 class Model(BaseModel):
@@ -20,9 +19,8 @@ class Model(BaseModel):
 M = TypeVar("M", bound=Model)
 
 
-def load(model: type[M], path: Path) -> M:
-    """The model that a YAML file holds. Raises FloeError that names file, field and what it may be."""
-    value = load_file(path)
+def parse(model: type[M], value: Any, path: Path) -> M:
+    """The model of what a file holds. Raises FloeError that names file, field and what it may be."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

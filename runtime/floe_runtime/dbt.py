@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from floe.console import run
-from floe.contract.app import App, Pipeline
-from floe.contract.model import load
-from floe.contract.platform import DuckDB, Platform
-from floe.errors import FloeError
-from floe.runtime.profile import variables
+import yaml
+
+from floe_runtime.contract.app import App, Pipeline
+from floe_runtime.contract.model import parse
+from floe_runtime.contract.platform import DuckDB, Platform
+from floe_runtime.errors import FloeError, in_words
+from floe_runtime.profile import variables
 
 MADE = "target"
 """Name of the folder in a project for what dbt makes of it."""
@@ -129,7 +130,8 @@ def _reasons(result: Any) -> str:
 def _prepare(apps: Path, targets: list[str]) -> None:
     """Make the manifest of every app for every compute target, as an image brings them along."""
     for file in sorted(apps.glob("*/floe.yaml")):
-        pipeline = load(App, file).pipeline
+        # As PyYAML reads it: whether others would read it otherwise, floe-validate has asked before.
+        pipeline = parse(App, yaml.safe_load(file.read_text()), file).pipeline
         folder = file.parent / pipeline.dbt
         for target in targets:
             for _ in _invoke(_arguments("parse", folder, folder / MADE / target, pipeline), {}):
@@ -138,4 +140,5 @@ def _prepare(apps: Path, targets: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(lambda: _prepare(Path(sys.argv[1]).resolve(), sys.argv[2:]))
+    with in_words():
+        _prepare(Path(sys.argv[1]).resolve(), sys.argv[2:])

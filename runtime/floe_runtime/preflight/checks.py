@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from floe import connect
-from floe.contract.platform import DuckDB, FileStorage, Platform, Postgres, RestCatalog, S3Storage, SqlCatalog
-from floe.contract.settings import value
+from floe_runtime import connect
+from floe_runtime.contract.platform import DuckDB, FileStorage, Platform, Postgres, RestCatalog, S3Storage, SqlCatalog
+from floe_runtime.contract.settings import value
 
 Env = Mapping[str, str]
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from floe.contract.platform import BigQuery, DuckDB, Platform, Snowflake, Trino
-from floe.contract.settings import secret, value
+from floe_runtime.contract.platform import BigQuery, DuckDB, Platform, Snowflake, Trino
+from floe_runtime.contract.settings import secret, value
 
 Env = Mapping[str, str]
 PASSWORD = "DBT_ENV_SECRET_PASSWORD"  # noqa: S105 # the name of a variable; dbt keeps those that begin so out of its logs

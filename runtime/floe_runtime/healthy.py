@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from floe import process
-from floe.errors import FloeError
-from floe.runtime.start import PROGRAMS
+from floe_runtime.start import PROGRAMS
 
 _SECONDS = 10
 _DAEMON_SECONDS = 25  # to start Python and ask; the image gives the whole check 30
@@ -42,10 +41,17 @@ def _option(words: Sequence[str], *names: str) -> str | None:
 
 def _lives(command: list[str]) -> bool:
     try:
-        process.run(command, seconds=_DAEMON_SECONDS)
-    except FloeError:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_DAEMON_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
         return False
-    return True
+    return done.returncode == 0
 
 
 def _answers(port: int) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from floe.contract.platform import Platform
-from floe.errors import FloeError
-from floe.preflight.checks import CHECKS, Check, CheckFailed, Env
+from floe_runtime.contract.platform import Platform
+from floe_runtime.errors import FloeError
+from floe_runtime.preflight.checks import CHECKS, Check, CheckFailed, Env
 
 
 @dataclass(frozen=True)

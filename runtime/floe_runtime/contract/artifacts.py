@@ -13,12 +13,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError, model_validator
 
-from floe import repo
-from floe.contract.app import App
-from floe.contract.model import Model, load, problems
-from floe.contract.platform import Platform
-from floe.errors import FloeError
-from floe.yaml import load_file
+from floe_runtime.contract.app import App
+from floe_runtime.contract.model import Model, problems
+from floe_runtime.contract.platform import Platform
+from floe_runtime.errors import FloeError
 
 VARIABLE = "FLOE_COMPILED_ARTIFACTS"
 """Names the file in a code location's environment."""
@@ -59,32 +57,6 @@ class CompiledArtifacts(Model):
 def _digest(app: dict[str, Any]) -> str:
     canonical = json.dumps(app, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def compile_environment(environment: str) -> CompiledArtifacts:
-    """Put an environment's platform and its apps together.
-
-    An environment whose platform says `specification: promoted` keeps the specifications that its committed file holds,
-    so that an edit in apps/ reaches it only by promotion. Raises FloeError that names the file and field at fault.
-    """
-    platform = load(Platform, repo.platform_file(environment))
-    kept: dict[str, Specification] = {}
-    file = repo.artifacts_file(environment)
-    if platform.specification == "promoted" and file.is_file():
-        kept = read(file).apps
-    apps = {
-        name: Specification.of(kept[name].app if name in kept else load(App, repo.app(name) / "floe.yaml"))
-        for name in _apps(environment)
-    }
-    return CompiledArtifacts(environment=environment, platform=platform, apps=apps)
-
-
-def _apps(environment: str) -> list[str]:
-    """The apps that an overlay lists as components (`../../../apps/<app>/deploy`); all in the embedded default."""
-    if environment == repo.EMBEDDED:
-        return repo.apps()
-    listed = load_file(repo.overlay(environment) / "values" / "kustomization.yaml").get("components") or []
-    return sorted(Path(path).parent.name for path in map(str, listed) if Path(path).parent.parent.name == "apps")
 
 
 def read(path: Path) -> CompiledArtifacts:

@@ -15,8 +15,8 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
-from floe.connect import local, open_catalog, s3_client, trino_connection
-from floe.contract.platform import Platform, S3Storage, Trino
+from floe_runtime.connect import local, open_catalog, s3_client, trino_connection
+from floe_runtime.contract.platform import Platform, S3Storage, Trino
 
 
 @dataclass(frozen=True)

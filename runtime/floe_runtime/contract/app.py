@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from floe.contract.model import Model
+from floe_runtime.contract.model import Model
 
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC")]

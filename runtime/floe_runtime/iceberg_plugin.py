@@ -9,12 +9,12 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import SourceConfig
 from pyiceberg.catalog import Catalog
 
-from floe.connect import open_catalog
-from floe.contract.artifacts import mounted
+from floe_runtime.connect import open_catalog
+from floe_runtime.contract.artifacts import mounted
 
 
 class Plugin(BasePlugin):
-    """Named by profiles.yml as `floe.runtime.iceberg_plugin`."""
+    """Named by profiles.yml as `floe_runtime.iceberg_plugin`."""
 
     @cached_property
     def _catalog(self) -> Catalog:

@@ -1,38 +1,39 @@
-"""What `floe preflight` prints."""
+"""What preflight prints."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 
-from floe import console, repo
-from floe.contract import artifacts
-from floe.contract.model import load
-from floe.contract.platform import Platform
-from floe.preflight import runner
-from floe.preflight.checks import POSTGRES
+from floe_runtime.contract.platform import Platform
+from floe_runtime.preflight import runner
+from floe_runtime.preflight.checks import POSTGRES
 
 _MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "unchecked": "[yellow]-[/]"}
 
 
-def run(environment: str | None, *, mounted: bool = False, check_postgres: bool = False, as_json: bool = False) -> int:
+def run(
+    name: str,
+    platform: Platform,
+    *,
+    check_postgres: bool = False,
+    as_json: bool = False,
+    waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> int:
     """Check an environment and print the outcomes; returns the exit code: 0, or 1 where a check failed.
 
-    `mounted`: the environment of the CompiledArtifacts that this process is given, as in a pod.
+    `waiting` makes the context in which each check runs, as a progress display does.
     """
+    from rich.console import Console
     from rich.markup import escape
 
-    if mounted:
-        compiled = artifacts.mounted()
-        name, platform = compiled.environment, compiled.platform
-    else:
-        name = environment or repo.EMBEDDED
-        platform = load(Platform, repo.platform_file(name))
-    out = console.out()
+    out = Console(highlight=False, soft_wrap=True)
     outcomes = []
     checks = runner.run(platform, frozenset({POSTGRES}) if check_postgres else frozenset())
     while True:
-        with console.progress(f"preflight {name}: checking"):
+        with waiting():
             outcome = next(checks, None)
         if outcome is None:
             break

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr, StrictInt, model_validator
 
-from floe.contract.model import Model
-from floe.errors import FloeError
+from floe_runtime.contract.model import Model
+from floe_runtime.errors import FloeError
 
 
 class Ref(Model):

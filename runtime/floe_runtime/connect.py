@@ -7,9 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from floe import repo
-from floe.contract.platform import DuckDB, FileStorage, Platform, Postgres, RestCatalog, S3Storage, SqlCatalog, Trino
-from floe.contract.settings import number, secret, value
+from floe_runtime import checkout
+from floe_runtime.contract.platform import (
+    DuckDB,
+    FileStorage,
+    Platform,
+    Postgres,
+    RestCatalog,
+    S3Storage,
+    SqlCatalog,
+    Trino,
+)
+from floe_runtime.contract.settings import number, secret, value
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,7 +31,7 @@ _SECONDS = 10  # to wait for an answer before a service counts as unreachable
 
 def local(path: str) -> Path:
     """A path of platform.yaml; a relative one lies in the repository, as the embedded default has them."""
-    return Path(path) if Path(path).is_absolute() else repo.root() / path
+    return Path(path) if Path(path).is_absolute() else checkout.root() / path
 
 
 def duckdb_connection(compute: DuckDB) -> duckdb.DuckDBPyConnection:

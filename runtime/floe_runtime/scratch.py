@@ -1,6 +1,6 @@
 """Where a run builds its models: a place of its own that lives as long as the run.
 
-Only what passed its tests leaves it (floe.runtime.marts), and two runs at a time do not meet in it. With DuckDB it is a
+Only what passed its tests leaves it (floe_runtime.marts), and two runs at a time do not meet in it. With DuckDB it is a
 database file, with Trino a schema of the catalog.
 """
 
@@ -15,9 +15,9 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from floe.connect import trino_connection
-from floe.contract.platform import DuckDB, Platform, Trino
-from floe.errors import FloeError
+from floe_runtime.connect import trino_connection
+from floe_runtime.contract.platform import DuckDB, Platform, Trino
+from floe_runtime.errors import FloeError
 
 SCRATCH = "FLOE_SCRATCH_FOLDER"
 """Names the folder for the runs' scratch databases; the system's temporary one where it is not set."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from floe.errors import FloeError
+from floe_runtime.errors import FloeError, in_words
 
 PROGRAMS = Path("/opt/venv/bin")
 """Where the image has the real programs."""
@@ -31,11 +31,8 @@ A run's pod has none: who launches it hands the instance over, as an argument.
 def main() -> None:
     """Check, then become the program after which this one is called."""
     program, arguments = Path(sys.argv[0]).name, sys.argv[1:]
-    try:
+    with in_words():
         check(program, arguments, os.environ)
-    except FloeError as error:
-        sys.stderr.write(f"floe: {error.message}\n" + (f"  next: {error.hint}\n" if error.hint else ""))
-        sys.exit(error.exit_code)
     command = [str(PROGRAMS / program), *arguments]
     if os.getpid() == 1:
         command = [_INIT, "--", *command]
@@ -103,7 +100,7 @@ def _named(node: Any) -> list[str]:
 
 def _artifacts(env: Mapping[str, str]) -> dict[str, str]:
     """Variables that the mounted CompiledArtifacts name and that are not set, with where they come from."""
-    from floe.contract import artifacts
+    from floe_runtime.contract import artifacts
 
     file = env.get(artifacts.VARIABLE)
     if not file:

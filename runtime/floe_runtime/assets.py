@@ -10,10 +10,10 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
-from floe.contract.app import App, Retries
-from floe.contract.platform import Platform
-from floe.runtime import dbt, marts
-from floe.runtime.scratch import scratch
+from floe_runtime import dbt, marts
+from floe_runtime.contract.app import App, Retries
+from floe_runtime.contract.platform import Platform
+from floe_runtime.scratch import scratch
 
 TARGET = "FLOE_DBT_TARGET"
 """Names the folder for what dbt makes of the projects; each project's own target folder where it is not set."""

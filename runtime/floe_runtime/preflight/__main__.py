@@ -1,0 +1,20 @@
+"""`python -m floe_runtime.preflight`, in a pod: every service that the mounted CompiledArtifacts name."""
+
+from __future__ import annotations
+
+import sys
+
+from floe_runtime.contract import artifacts
+from floe_runtime.errors import in_words
+from floe_runtime.preflight.report import run
+
+
+def main() -> None:
+    """Exit 0 where every check passed, 1 where one failed, 2 where the artifacts cannot be read."""
+    with in_words():
+        compiled = artifacts.mounted()
+        sys.exit(run(compiled.environment, compiled.platform))
+
+
+if __name__ == "__main__":
+    main()

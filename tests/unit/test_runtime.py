@@ -1,0 +1,126 @@
+"""What runs in production stands by itself: it imports nothing of a checkout's commands, and all of it is run."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import site
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from images.build import RECIPES
+
+ROOT = Path(__file__).parents[2]
+IMAGE = ROOT / "images/dagster"
+PACKAGES = (ROOT / "runtime/floe_runtime", ROOT / "synthetic/floe_synthetic")
+OF_A_CHECKOUT = {"floe", *(file.stem for file in (ROOT / "tests").iterdir())}
+"""Top-level names that exist in a checkout alone."""
+STARTS = [*sorted((IMAGE / "bin").iterdir()), IMAGE / "floe.py", IMAGE / "Dockerfile"]
+STARTS += [*sorted((ROOT / "apps").rglob("*.py")), *sorted((ROOT / "apps").glob("*/dbt/profiles.yml"))]
+"""What the image starts, and what names modules to those programs."""
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the image's packages, by its name."""
+    found = {}
+    for package in PACKAGES:
+        for file in package.rglob("*.py"):
+            steps = file.relative_to(package.parent).with_suffix("").parts
+            found[".".join(steps[:-1] if steps[-1] == "__init__" else steps)] = file
+    return found
+
+
+def imported(file: Path) -> Iterator[str]:
+    """What a module imports of other packages, wherever in it: modules, and names that may be modules."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("folder", ["runtime", "synthetic", "apps", "images/dagster"])
+def test_nothing_of_a_checkout_is_imported(folder: str) -> None:
+    files = list((ROOT / folder).rglob("*.py"))
+    assert files
+    found = [(str(file.relative_to(ROOT)), name) for file in files for name in imported(file)]
+    assert [one for one in found if one[1].partition(".")[0] in OF_A_CHECKOUT] == []
+
+
+def test_a_checkout_imports_the_contract() -> None:
+    """The other way round, so that the test above has something to refuse."""
+    files = (ROOT / "validators").rglob("*.py")
+    assert any(name.startswith("floe_runtime.contract.") for file in files for name in imported(file))
+
+
+def test_the_image_runs_every_module_that_it_holds() -> None:
+    known = modules()
+    texts = [file.read_text() for file in STARTS]
+    waiting = [name for text in texts for name in re.findall(r"\bfloe_(?:runtime|synthetic)[\w.]*", text)]
+    reached: set[str] = set()
+    while waiting:
+        steps = waiting.pop().split(".")
+        for end in range(1, len(steps) + 1):  # with the packages that it lies in
+            name = ".".join(steps[:end])
+            if name in known and name not in reached:
+                reached.add(name)
+                waiting.extend(imported(known[name]))
+    assert set(known) - reached == set()
+
+
+def copied() -> list[str]:
+    """What the Dockerfile copies out of the checkout."""
+    lines = re.findall(r"^COPY (?!--from)(.*)$", (IMAGE / "Dockerfile").read_text(), re.MULTILINE)
+    return [source for line in lines for source in line.split()[:-1]]
+
+
+def test_what_is_copied_makes_an_image_anew_and_is_in_the_context() -> None:
+    inputs = RECIPES["dagster"].inputs
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for source in copied():
+        assert any((ROOT / source).is_relative_to(one) for one in inputs), source
+        assert f"!{source.partition('/')[0]}" in ignored
+    assert [one for one in inputs if not one.exists()] == []
+
+
+def in_the_image(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Python with the packages that are installed and the code of the image, in the place of a checkout's."""
+    for source in (source for source in copied() if source.startswith(("runtime/", "synthetic/"))):
+        shutil.copytree(ROOT / source, folder / source, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(IMAGE / "floe.py", folder / "runtime")
+    path = ":".join([f"{folder}/runtime", f"{folder}/synthetic", *site.getsitepackages()])
+    command = [sys.executable, "-S", *arguments]  # without the links to a checkout that are installed
+    env = {"PYTHONPATH": path, "PATH": "/usr/bin:/bin", **variables}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_one_command_of_floe_that_the_image_has(tmp_path: Path) -> None:
+    done = in_the_image(tmp_path / "preflight", "-m", "floe", "preflight", "--mounted")
+    assert done.returncode == 2
+    assert done.stderr.startswith("floe: the environment variable FLOE_COMPILED_ARTIFACTS is not set\n  next: ")
+    done = in_the_image(tmp_path / "another", "-m", "floe", "render", "dev")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "every other command needs a checkout" in done.stderr
+
+
+def test_preflight_in_the_image(tmp_path: Path) -> None:
+    platform = {
+        "version": 1,
+        "specification": "follow",
+        "compute": {"target": "duckdb"},
+        "storage": {"kind": "file", "path": str(tmp_path / "warehouse")},
+        "catalog": {"kind": "sql", "path": str(tmp_path / "catalog.db")},
+        "metadata": {"kind": "sqlite", "path": "unused"},
+        "marts": {"kind": "parquet", "path": "unused"},
+    }
+    file = tmp_path / "CompiledArtifacts.json"
+    file.write_text(json.dumps({"version": 1, "environment": "there", "platform": platform, "apps": {}}))
+    done = in_the_image(tmp_path / "image", "-m", "floe", "preflight", "--mounted", FLOE_COMPILED_ARTIFACTS=str(file))
+    assert done.returncode == 0, done.stderr
+    assert "preflight there: 3 passed" in done.stdout
