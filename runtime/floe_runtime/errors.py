@@ -1,10 +1,13 @@
-"""The one exception a person may see."""
+"""The one exception a person may see, and how a program without a console of its own says it."""
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class FloeError(Exception):
@@ -23,9 +26,21 @@ class FloeError(Exception):
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """End the process where the block raises FloeError, which a program without a console of its own says on stderr."""
+    """End the process where the block raises an exception, and say on stderr what happened.
+
+    A FloeError is shown with its hint. Of an exception that nobody thought of only type and place are shown, since its
+    message may hold a secret; FLOE_TRACEBACK=1 shows all of it. The exit code is 2 then as well.
+    """
     try:
         yield
     except FloeError as error:
         sys.stderr.write(f"floe: {error.message}\n" + (f"  next: {error.hint}\n" if error.hint else ""))
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get("FLOE_TRACEBACK"):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}, line {place.lineno}"
+        sys.stderr.write(f"floe: floe did not expect {type(error).__name__} in {where}\n")
+        sys.stderr.write("  next: set FLOE_TRACEBACK=1 to see the traceback, and report it\n")
+        sys.exit(2)

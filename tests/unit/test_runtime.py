@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from floe_runtime.errors import in_words
 from images.build import RECIPES
 
 ROOT = Path(__file__).parents[2]
@@ -124,3 +125,18 @@ def test_preflight_in_the_image(tmp_path: Path) -> None:
     done = in_the_image(tmp_path / "image", "-m", "floe", "preflight", "--mounted", FLOE_COMPILED_ARTIFACTS=str(file))
     assert done.returncode == 0, done.stderr
     assert "preflight there: 3 passed" in done.stdout
+
+
+@pytest.mark.parametrize("traceback", ["", "1"])
+def test_what_nobody_thought_of_is_said_without_its_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], traceback: str
+) -> None:
+    """The message may hold a secret."""
+    monkeypatch.setenv("FLOE_TRACEBACK", traceback)
+    with pytest.raises(KeyError if traceback else SystemExit) as raised, in_words():
+        raise KeyError("a-password")
+    if not traceback:
+        assert raised.value.code == 2  # type: ignore[union-attr] # a SystemExit
+        said = capsys.readouterr().err
+        assert "did not expect KeyError in test_runtime.py, line " in said
+        assert "a-password" not in said
