@@ -43,7 +43,7 @@ STRICTER = {
 
 
 def ours(body: bytes) -> list[str]:
-    """What floe-validate has against an object, as --strict-kinds has it."""
+    """The messages of floe-validate --strict-kinds for an object."""
     try:
         stream = Stream(list(objects(documents(body, "x"), "x")))
     except FloeError as error:
