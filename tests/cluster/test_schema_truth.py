@@ -36,7 +36,7 @@ POLICIES = (kinds.schema, kinds.unknown_kind, kinds.removed, api.bad_name, api.b
 STRICTER = {
     "must be set": "published as required, but Go knows no missing text or number, and not every empty one is refused",
     "must be a string": "Go reads a list of numbers as bytes",
-    "stands twice": "kubectl drops the first of two equal keys before the server sees it",
+    "appears twice": "kubectl drops the first of two equal keys before the server sees it",
     "a key must be a string": "kubectl rewrites such a key",
 }
 """What floe-validate refuses and the server takes, by a part of its message, and why that is as it should be."""

@@ -116,7 +116,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         ),
         "gone-with-a-later-release": bad(
             {"apiVersion": "flowcontrol.apiserver.k8s.io/v1beta3", "kind": "FlowSchema", "metadata": {"name": "f"}},
-            says="flowcontrol.apiserver.k8s.io/v1beta3 FlowSchema, 1.32 removed it; use flowcontrol.apiserver.k8s.io/v1 FlowSchema",
+            says="v1beta3 FlowSchema, 1.32 removed it; use flowcontrol.apiserver.k8s.io/v1 FlowSchema",
         ),
     },
     "FLOE007": {
@@ -133,16 +133,16 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "service": bad(named("Service", "1web"), says="metadata.name must begin with a letter"),
         "namespace": bad(named("ConfigMap", "c", "a.b"), says="metadata.namespace must be a DNS label"),
         "long": bad(named("Namespace", "n" * 64), says="metadata.name must be a DNS label"),
-        "label": bad(_marked(labels={"app": "a b"}), says="metadata.labels.app: a label's value"),
-        "label-key": bad(_marked(labels={"a/b/c": "x"}), says="is no key of a label"),
-        "annotation-key": bad(_marked(annotations={"-a": "x"}), says="is no key of an annotation"),
+        "label": bad(_marked(labels={"app": "a b"}), says="metadata.labels.app: the value of a label"),
+        "label-key": bad(_marked(labels={"a/b/c": "x"}), says="is not a valid key of a label"),
+        "annotation-key": bad(_marked(annotations={"-a": "x"}), says="is not a valid key of an annotation"),
     },
     "FLOE008": {
         "valid": good(pod(), workload("Deployment", {"containers": [container()]})),
         "wrong-type-is-the-schema's": good(pod(container(ports=[{"containerPort": "http"}]))),
         "port": bad(pod(container(ports=[{"containerPort": 70000}])), says="containerPort must be between 1 and 65535"),
         "volume": bad(
-            pod(container(volumeMounts=[{"name": "v", "mountPath": "/v"}])), says="must be the name of a volume of the pod"
+            pod(container(volumeMounts=[{"name": "v", "mountPath": "/v"}])), says="must be the name of a volume"
         ),
         "two-containers": bad(pod(container(), container()), says="another container has the name main"),
         "selector": bad(

@@ -96,7 +96,9 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         },
         "engine": good(told("CUBEJS_DB_HOST", "trino.floe-prod.svc.cluster.local"), environment="prod"),
         "other-engine": bad(
-            told("CUBEJS_DB_HOST", "trino.elsewhere"), says="CUBEJS_DB_HOST differs from compute.host", environment="prod"
+            told("CUBEJS_DB_HOST", "trino.elsewhere"),
+            says="CUBEJS_DB_HOST differs from compute.host",
+            environment="prod",
         ),
         "store-without-its-scheme": good(told("CUBEJS_DB_DUCKDB_S3_ENDPOINT", STORE), environment="dev"),
         "store": good(told("CUBESTORE_MINIO_SERVER_ENDPOINT", f"http://{STORE}"), environment="dev"),

@@ -41,7 +41,8 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             )
         ),
         "nothing-said": bad(
-            pod(BARE), says=("allowPrivilegeEscalation must be false", "drop must contain ALL", "runAsNonRoot", "seccomp")
+            pod(BARE),
+            says=("allowPrivilegeEscalation must be false", "drop must contain ALL", "runAsNonRoot", "seccomp"),
         ),
         "the-container-has-the-last-word": bad(
             pod(container(securityContext=CONFINED | {"runAsNonRoot": False}), securityContext={"runAsNonRoot": True}),

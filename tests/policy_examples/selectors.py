@@ -101,7 +101,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "budget": bad(budget(maxUnavailable=1), says="spec.selector matches no pod"),
         "budget-for-all": good(budget(maxUnavailable=1, selector={})),
         "HorizontalPodAutoscaler": good(deployment(), scaler(1)),
-        "HorizontalPodAutoscaler-of-nothing": bad(deployment(), scaler(1, "y"), says="the Deployment y, which does not"),
+        "HorizontalPodAutoscaler-of-nothing": bad(deployment(), scaler(1, "y"), says="the Deployment y, which does"),
         "what-a-chart-makes-is-not-judged": good(
             service(app="x"), of("helm.toolkit.fluxcd.io/v2", "HelmRelease", spec={"chart": {}})
         ),

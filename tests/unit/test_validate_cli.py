@@ -157,10 +157,10 @@ def test_schemas_for_other_kinds(tmp_path: Path) -> None:
     assert run(WARNED, "--crds", str(file.parent)).stdout.decode().endswith("stdin: 1 object, ok\n")
     done = run(f"{WARNED}spec: 1\n", "--crds", str(file.parent))
     assert (done.returncode, b"unknown field spec" in done.stdout) == (1, True)
-    assert "holds no CustomResourceDefinition" in message(run(WARNED, "--crds", str(ROOT / "docs")))
-    assert "is no folder" in message(run(WARNED, "--crds", str(file)))
+    assert "contains no CustomResourceDefinition" in message(run(WARNED, "--crds", str(ROOT / "docs")))
+    assert "is not a folder" in message(run(WARNED, "--crds", str(file)))
     file.write_text(json.dumps({**definition, "spec": {"group": "example.com"}}))
-    assert "is not as apiextensions.k8s.io/v1 has it" in message(run(WARNED, "--crds", str(file.parent)))
+    assert "is not valid in apiextensions.k8s.io/v1" in message(run(WARNED, "--crds", str(file.parent)))
 
 
 def test_kinds_without_a_schema_are_named_and_errors_where_asked() -> None:
