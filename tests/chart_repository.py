@@ -1,4 +1,4 @@
-"""A chart repository on loopback, and short words for what tests ask of charts."""
+"""A chart repository on loopback, and helpers for tests of charts."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ NAMES = ("cube", "cubestore", "dagster")
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """A command, with what it printed."""
+    """Run a command and return its result with its output. `env` adds environment variables."""
     return subprocess.run(
         command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False, timeout=120
     )
 
 
 def helm(*words: str | Path, cwd: Path) -> None:
-    """Helm, which has to succeed."""
+    """Run Helm, which must succeed."""
     done = run(tools.resolve("helm"), *words, cwd=cwd)
     assert done.returncode == 0, done.stderr
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """The URL of a web server on loopback over a folder."""
+    """Serve the files of a folder on loopback; yields the URL."""
     with http.server.ThreadingHTTPServer((servers.HOST, 0), partial(_Handler, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -55,15 +55,15 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 class Upstream:
-    """A chart repository, which the checkout's overlays take their charts from."""
+    """A chart repository from which the overlays of the checkout take their charts."""
 
     def __init__(self, folder: Path, url: str) -> None:
-        """Over a folder of archives."""
+        """`folder` contains the archives, `url` is where they are served."""
         self.folder, self.url = folder, url
         self.index()
 
     def index(self) -> None:
-        """Write the index of what is there now."""
+        """Write the index of the archives that are in the folder now."""
         helm("repo", "index", self.folder, cwd=self.folder)
 
     def archive(self, name: str) -> Path:
@@ -78,7 +78,7 @@ class Upstream:
 
 
 def point_at(checkout: Path, url: str) -> None:
-    """Make a repository that of every chart."""
+    """Set the repository of every chart in a checkout to a URL."""
     for name in NAMES:
         file = checkout / "base" / "charts" / f"{name}.yaml"
         lines = [f"repo: {url}" if line.startswith("repo: ") else line for line in file.read_text().splitlines()]
@@ -86,7 +86,7 @@ def point_at(checkout: Path, url: str) -> None:
 
 
 def rewrite(archive: Path, change: Callable[[dict[str, bytes]], dict[str, bytes]]) -> None:
-    """Change the files of an archive."""
+    """Rewrite an archive. `change` gets the files (content by name) and returns the new ones."""
     with tarfile.open(archive) as tar:
         files = {member.name: read(tar, member) for member in tar if member.isfile()}
     with tarfile.open(archive, "w:gz") as tar:
@@ -104,15 +104,15 @@ def read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def sources(*arguments: Any, **options: Any) -> set[str]:
-    """Where a pull of all charts of dev took them from."""
+    """Pull all charts of dev; returns the sources that they came from."""
     return {pulled.source for pulled in charts.pull(["dev"], *arguments, **options)}
 
 
 def lock(**options: Any) -> dict[str, str]:
-    """What became of each chart by `floe charts lock`."""
+    """Lock all charts, as `floe charts lock` does; returns the status of each chart by its name."""
     return {outcome.chart.split()[0]: outcome.status for outcome in lockfile.lock(**options)}
 
 
 def leftovers(checkout: Path) -> list[Path]:
-    """Whatever a pull left in dev's folder of charts."""
+    """The files and folders that a pull left in dev's folder of charts."""
     return list((checkout / "overlays" / "dev").glob("charts/*"))

@@ -1,9 +1,10 @@
-"""What `.ci/run` does once the checkout is set up: every suite, its minutes beside its budget.
+"""Runs every test suite and prints the minutes that each one took next to its budget; `.ci/run` calls it after setup.
 
-`python tests/ci.py` runs all of them; `--list` prints the table; `--since REVISION` runs only the suites that read
-what changed since then. A suite is one entry of SUITES. Those of one lane run one after the other, the lanes beside
-each other: on two cores the suites that wait for pods leave room for those that compute. A lane with a higher
-niceness gives way, so that pods are not late. After a failure no further suite starts, and what runs is ended.
+`python tests/ci.py` runs all suites; `--list` prints the table; `--since REVISION` runs only the suites that read the
+files changed since that revision. A suite is one entry of SUITES. Suites of the same lane run one after the other, and
+lanes run in parallel: on two cores, the suites that wait for pods leave time for those that compute. Lanes with a
+higher niceness yield to the others, so that pods start in time. After a failure no further suite starts, and the
+running suites are terminated.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTATION = ("docs/*", "*.md")
-"""What a change may touch without more than the suites that read documentation."""
+"""If a change touches only these files, only the suites that read documentation run."""
 LANES = {"pods": 0, "images": 0, "computing": 5, "building": 5}
 """Niceness of each lane."""
 _BUSY_SECONDS = 60
-"""How often a log says what runs."""
+"""Interval at which the names of the running suites are printed."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """One command. `minutes` is its budget on two cores where everything is cached, other lanes beside it."""
+    """One command. `minutes` is its budget on two cores with full caches, while the other lanes run too."""
 
     name: str
     lane: str
@@ -43,7 +44,7 @@ class Suite:
     command: str
     reads_documentation: bool = False
     as_newcomer: bool = False
-    """In a copy of the working tree with an empty home and no Go on PATH, and by nobody where we are root."""
+    """Whether to run in a copy of the working tree, with an empty home and without Go on PATH; root becomes nobody."""
 
 
 SUITES = (
@@ -60,14 +61,14 @@ SUITES = (
     Suite("test-gitops", "images", 7, 'make test-gitops ARGS="--durations=10"'),
 )
 DOCUMENTATION_SUITE = Suite("docs", "computing", 0.5, "make test ARGS=tests/docs", reads_documentation=True)
-"""In the place of `test`, which holds it, where documentation alone changed."""
+"""Replaces the suite `test`, which includes it, if only documentation changed."""
 
 
 class Run:
-    """The suites that were chosen, while they run."""
+    """One run of the chosen suites."""
 
     def __init__(self, suites: Sequence[Suite], logs: Path) -> None:
-        """`logs` gets a file a suite, and the folders of newcomers. Whoever made it removes it."""
+        """`logs` is the folder for the log file of each suite and for the copies of newcomers. The caller removes it."""
         self.suites, self.logs = suites, logs
         self.took: dict[str, float] = {}
         self.failed: list[str] = []
@@ -75,7 +76,7 @@ class Run:
         self._lock = threading.Lock()
 
     def all(self) -> bool:
-        """Run them; returns whether all passed."""
+        """Run all suites; returns whether all of them passed."""
         lanes = [
             threading.Thread(target=self._lane, args=([one for one in self.suites if one.lane == lane],))
             for lane in LANES
@@ -131,10 +132,10 @@ class Run:
         return process.wait()
 
     def _end(self, suite: Suite, code: int) -> None:
-        """Print what a suite said; of the first that fails, end the others."""
+        """Print the output of a suite; at the first failure, terminate the others."""
         with self._lock:
             self._running.pop(suite.name, None)
-            if code and self.failed:  # one that we ended
+            if code and self.failed:  # this suite was terminated because another one failed
                 return
             log = self.logs / f"{suite.name}.log"
             print(f"\n== {suite.name}\n{log.read_text(errors='replace') if log.exists() else ''}", flush=True)
@@ -145,7 +146,7 @@ class Run:
                     os.killpg(process.pid, signal.SIGTERM)
 
     def stop(self) -> None:
-        """End what runs."""
+        """Terminate the running suites."""
         with self._lock:
             self.failed.append("interrupted")
             for process in self._running.values():
@@ -153,14 +154,17 @@ class Run:
 
 
 def newcomer(folder: Path) -> tuple[Path, dict[str, str], list[str]]:
-    """A copy of the working tree in a folder, the environment and the prefix with which a newcomer runs there."""
+    """Copy the working tree to a folder, for a suite that runs as on a newcomer's machine.
+
+    Returns the copy, and the environment variables and the prefix of the command to run there.
+    """
     copy, home = folder / "floe", folder / "home"
     home.mkdir()
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     shutil.copytree(ROOT / ".git", copy / ".git", symlinks=True)
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).exists():  # else removed and not committed yet
+        if (ROOT / name).exists():  # Git also lists files whose removal is not committed yet
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
     path = [one for one in os.get_exec_path() if not Path(one, "go").exists()]
@@ -181,7 +185,7 @@ def _open_to_all(folder: Path) -> bool:
 
 
 def chosen(since: str | None) -> list[Suite]:
-    """All suites, or those that read what changed since a revision."""
+    """All suites, or with a revision only those that read the files changed since then."""
     if since is None:
         return list(SUITES)
     command = ["git", "diff", "--name-only", f"{since}...HEAD"]
@@ -191,7 +195,7 @@ def chosen(since: str | None) -> list[Suite]:
 
 
 def table(suites: Sequence[Suite], took: Mapping[str, float]) -> str:
-    """A line a suite: what it took, its budget, its lane, and whether it took more."""
+    """A table with one line for each suite: its minutes, its budget, its lane, and whether it exceeded the budget."""
     lines = ["minutes  budget  lane       suite"]
     for one in suites:
         minutes = f"{took[one.name] / 60:7.1f}" if one.name in took else "      -"
@@ -201,11 +205,11 @@ def table(suites: Sequence[Suite], took: Mapping[str, float]) -> str:
 
 
 def main() -> int:
-    """The command line; returns the exit code: 0 all passed, 1 one failed."""
+    """Run the command; returns the exit code: 0 if all suites passed, else 1."""
     parser = argparse.ArgumentParser("tests/ci.py", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--list", action="store_true", help="print the suites and their budgets")
-    parser.add_argument("--since", metavar="REVISION", help="only what reads what changed since then")
-    parser.add_argument("suite", nargs="*", help="only these")
+    parser.add_argument("--since", metavar="REVISION", help="run only suites that read files changed since then")
+    parser.add_argument("suite", nargs="*", help="run only these suites")
     options = parser.parse_args()
     suites = [one for one in chosen(options.since) if not options.suite or one.name in options.suite]
     if options.list:

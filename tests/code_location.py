@@ -1,4 +1,4 @@
-"""The code location of the e-commerce app inside the test's own process."""
+"""Loads the code location of the e-commerce app into the process of the test."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from floe_runtime.contract.artifacts import CompiledArtifacts
 
 
 class Location:
-    """The code location of the e-commerce app in a checkout, loaded afresh."""
+    """The code location of the e-commerce app in a checkout, imported again for each instance."""
 
     def __init__(self, checkout: Path) -> None:
-        """Compile the checkout's embedded default and load the app's definitions from it."""
+        """Compile the artifacts of the environment repo.EMBEDDED and import the app's definitions."""
         self.artifacts: CompiledArtifacts = compile_environment(repo.EMBEDDED)
         console.write(repo.artifacts_file(repo.EMBEDDED), self.artifacts.text())
         for name in [name for name in sys.modules if name.partition(".")[0] == "ecommerce"]:
@@ -35,7 +35,7 @@ class Location:
         self.instance = dg.DagsterInstance.ephemeral()
 
     def run(self, batch: str | None = None) -> dg.ExecuteInProcessResult:
-        """One run of the job; `batch` is what the schedule would have tagged it with."""
+        """Run the job once; `batch` is the id of the batch that the schedule would set as a tag."""
         tags = {"floe/batch-id": batch, "floe/batch-at": "2026-03-02T12:00:00+00:00"} if batch else {}
         job = self.module.defs.resolve_job_def("pipeline")
         done: dg.ExecuteInProcessResult = job.execute_in_process(

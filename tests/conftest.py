@@ -1,4 +1,4 @@
-"""What every test gets: a list of skips at the end, and in CI no skip but for what cannot be had."""
+"""Fixtures of all tests, and a list of skipped tests; in CI, a skip without an accepted reason is an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import built
-import fuzz  # noqa: F401 # loads hypothesis' profile before any test is read
+import fuzz  # noqa: F401 # loads the profile of hypothesis before any test is imported
 import servers
 import toolbox
 from floe import charts, repo
@@ -21,19 +21,20 @@ from rendering import ROOT, Tree, copy_repository
 
 NO_MIRROR = "no chart mirror: set FLOE_CHART_MIRROR to a folder with the upstream charts"
 CANNOT_BE_HAD = ("no chart mirror", "no API server", "no node", "no images", "no Helm", "no registry")
-"""Beginnings of reasons that excuse a skip in CI: a chart repository is not reached from everywhere, and
-kube-apiserver is neither on PATH everywhere nor can it be built without Go. A node needs root on Linux, and images need
-a builder's programs where nothing can be pulled. Helm 3 beside Helm 4 and an OCI registry are built with Go as well."""
-REQUIRED = ("no API server", "no node", "no images")
-"""Of these, what excuses nothing where FLOE_REQUIRED is true: a release of the charts was seen running."""
+"""Beginnings of the reasons for which CI accepts a skip.
 
-# A shell starts what runs in its background with SIGINT ignored, and so would be every command that a test interrupts.
+Some machines cannot reach a chart repository. kube-apiserver, Helm 3 and an OCI registry must be on PATH or built with
+Go. A node needs root on Linux. Images need the programs of a builder if none can be pulled."""
+REQUIRED = ("no API server", "no node", "no images")
+"""Those of them that are not accepted if FLOE_REQUIRED is true, because the charts of a release must have run once."""
+
+# A shell starts background commands with SIGINT ignored. Commands that a test interrupts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the repository in a folder with spaces in its name, which floe takes for the repository."""
+    """A copy of the repository in a folder with spaces in its name, which floe uses as the repository."""
     folder = tmp_path / "a fork of ours"
     copy_repository(folder)
     monkeypatch.setenv("FLOE_ROOT", str(folder))
@@ -44,7 +45,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def fork(checkout: Path) -> Path:
-    """A Git repository with one commit and the stand-in charts in place."""
+    """The checkout as a Git repository with one commit, with the stand-in charts pulled."""
     shutil.copy(ROOT / ".gitignore", checkout)
     list(charts.pull(repo.environments(), stand_ins=True))
     git(checkout, "init", "--quiet", "--initial-branch", "main")
@@ -54,13 +55,13 @@ def fork(checkout: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """The repository with the stand-in charts. Not to be changed."""
+    """A copy of the repository with the stand-in charts. Tests must not change it."""
     return Tree(tmp_path_factory.mktemp("stand-ins"))
 
 
 @pytest.fixture(scope="session")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """The repository with the upstream charts, where a mirror has them. Not to be changed."""
+    """A copy of the repository with the upstream charts, if a mirror has them. Tests must not change it."""
     mirror = os.environ.get(charts.MIRROR)
     return Tree(tmp_path_factory.mktemp("upstream"), mirror) if mirror else pytest.skip(NO_MIRROR)
 
@@ -73,28 +74,28 @@ def environment(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session", params=["stand_ins", "upstream"])
 def tree(request: pytest.FixtureRequest) -> Tree:
-    """The repository with either origin's charts in turn."""
+    """The repository with the stand-in charts and with the upstream charts in turn."""
     tree: Tree = request.getfixturevalue(request.param)
     return tree
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Postgres]:
-    """A PostgreSQL server of its own, with a password."""
+    """A PostgreSQL server for this session, with a password."""
     with servers.postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.ObjectStore]:
-    """SeaweedFS: S3 and an Iceberg REST catalog with OAuth2."""
+    """A SeaweedFS server for this session: S3 and an Iceberg REST catalog with OAuth2."""
     with servers.object_store(tmp_path_factory.mktemp("object-store")) as server:
         yield server
 
 
 @pytest.fixture(scope="session", params=[pytest.param(4, id="helm4"), pytest.param(3, id="helm3", marks=built.BUILT)])
 def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Helm 4, which floe fetches, and Helm 3."""
+    """Helm 4, which floe downloads, and Helm 3 in turn."""
     wanted: int = request.param
     name = "helm" if wanted == 4 else "helm3"
     if wanted == 3:
@@ -106,17 +107,17 @@ def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name every skip with its reason, and what CI does not excuse as an error."""
+    """List every skip with its reason, and as an error each one that CI does not accept."""
     skips = _skips(terminalreporter)
     for name, reason in skips:
         terminalreporter.write_line(f"skipped: {name}: {reason}")
     for name, _ in _unexcused(skips):
-        terminalreporter.write_line(f"error: in CI a skip needs an excuse in tests/conftest.py: {name}", red=True)
+        terminalreporter.write_line(f"error: CI accepts no skip for this reason (tests/conftest.py): {name}", red=True)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a CI run in which a test was skipped without an excuse."""
+    """Fail a CI run in which a test was skipped for a reason that CI does not accept."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if isinstance(reporter, pytest.TerminalReporter) and _unexcused(_skips(reporter)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,4 +1,4 @@
-"""Containers of the images under test: Podman over buildah's store, as confined as the pods are."""
+"""Runs containers of the images under test with Podman, from buildah's store and as confined as the pods are."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import debian
 from floe.errors import FloeError
 from images.build import builder, stored
 
-_LIMITS = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=8192:8192")  # a sandbox may not raise its own
+_LIMITS = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=8192:8192")  # a sandbox must not raise its own limits
 _CONFINED = ("--read-only", "--user=1000:1000", "--cap-drop=all", "--security-opt=no-new-privileges")
 _ENGINE = ("--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=file")
 
 
 @dataclass(frozen=True)
 class Podman:
-    """Podman, and the image that it runs."""
+    """Podman with the image that it runs."""
 
     image: str
 
     def call(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """A command's outcome, both outputs in one."""
+        """Run a command of Podman; the result has both outputs in `stdout`. Raises FloeError without Podman."""
         program = shutil.which("podman")
         if program is None:
             raise FloeError("running the images needs podman", debian.remedy(debian.RUNNER))
@@ -41,7 +41,7 @@ class Podman:
     def run(
         self, command: Sequence[str], env: Mapping[str, str], *options: str, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run to its end, on the machine's own network."""
+        """Run a container to its end, on the network of the machine."""
         return self.call("run", "--rm", *self._options(env), *options, self.image, *command, check=check)
 
     def _options(self, env: Mapping[str, str]) -> list[str]:
@@ -50,7 +50,7 @@ class Podman:
 
     @contextmanager
     def started(self, command: Sequence[str], env: Mapping[str, str], *options: str) -> Iterator[Container]:
-        """Run in the background; gone after the block."""
+        """Run a container in the background and remove it after the block."""
         name = f"floe-test-{uuid.uuid4().hex[:8]}"
         self.call("run", "--detach", f"--name={name}", *self._options(env), *options, self.image, *command)
         try:
@@ -61,7 +61,7 @@ class Podman:
 
 @dataclass(frozen=True)
 class Container:
-    """A container that runs."""
+    """A running container."""
 
     podman: Podman
     name: str
@@ -73,7 +73,7 @@ class Container:
         return self.podman.call("logs", self.name).stdout
 
     def until(self, ready: Callable[[], bool], seconds: float) -> float:
-        """Seconds until it is ready."""
+        """Wait until `ready` returns true; returns the seconds. Fails if the container ends or takes too long."""
         started = time.monotonic()
         while not ready():
             running = self.podman.call("inspect", "--format={{.State.Running}}", self.name).stdout.strip()
@@ -83,7 +83,7 @@ class Container:
         return time.monotonic() - started
 
     def stop(self, seconds: int) -> tuple[int, float]:
-        """Exit code after SIGTERM, and how long it took; 137 where it had to be killed."""
+        """Send SIGTERM; returns the exit code and the seconds until the end. A code of 137 means that it was killed."""
         started = time.monotonic()
         self.podman.call("stop", f"--time={seconds}", self.name)
         took = time.monotonic() - started
@@ -91,12 +91,12 @@ class Container:
 
 
 def podman(name: str) -> Podman:
-    """Podman with one of the recipes' images, built if need be."""
+    """Podman with the image of a recipe, which is built if it does not exist yet."""
     return Podman(stored(name))
 
 
 def readable(path: Path) -> Path:
-    """Let the image's user read a file of a test's own, and pass the folders above it."""
+    """Let the user of the image read a file of a test, and enter the folders above it."""
     path.chmod(path.stat().st_mode | 0o444)
     for folder in path.parents:
         if not folder.stat().st_mode & 0o001:

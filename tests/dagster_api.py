@@ -1,4 +1,4 @@
-"""Dagster's GraphQL API, as far as tests need more of it than the demo."""
+"""The queries of Dagster's GraphQL API that tests need in addition to those of the demo."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ASSETS = "query Assets { assetNodes { assetKey { path } } }"
 
 @dataclass(frozen=True)
 class Run:
-    """A run, with the tags it carries."""
+    """A run with its status and tags."""
 
     run_id: str
     status: str
@@ -42,27 +42,32 @@ class Run:
 
 
 class Dagster(dagster_api.Dagster):
-    """A webserver's API, with what it knows of runs, schedules and assets."""
+    """The API of a webserver, with queries for runs, schedules and assets."""
 
     def runs(self, tags: dict[str, str]) -> list[Run]:
-        """Every run with these tags, the latest first."""
+        """The runs that have all of these tags, the latest first. Raises FloeError if Dagster does not list them."""
         listed = [{"key": key, "value": value} for key, value in tags.items()]
         answer = self.ask(_RUNS, {"tags": listed})["runsOrError"]
         if answer["__typename"] != "Runs":
-            raise FloeError(f"Dagster lists no runs: {reason(answer)}", "see the webserver's log")
+            raise FloeError(f"Dagster cannot list its runs: {reason(answer)}", "read the log of the webserver")
         return [
             Run(one["runId"], one["status"], {tag["key"]: tag["value"] for tag in one["tags"]})
             for one in answer["results"]
         ]
 
     def schedules(self, location: str) -> dict[str, str]:
-        """Status of each schedule of a code location: RUNNING or STOPPED."""
+        """The status of each schedule of a code location, RUNNING or STOPPED.
+
+        Raises FloeError if Dagster does not list them, for example because it has not loaded the code location.
+        """
         selector = {"repositoryLocationName": location, "repositoryName": REPOSITORY}
         answer = self.ask(_SCHEDULES, {"selector": selector})["schedulesOrError"]
         if answer["__typename"] != "Schedules":
-            raise FloeError(f"Dagster lists no schedules of {location}: {reason(answer)}", "is it loaded?")
+            raise FloeError(
+                f"Dagster cannot list the schedules of {location}: {reason(answer)}", "check that it has been loaded"
+            )
         return {schedule["name"]: schedule["scheduleState"]["status"] for schedule in answer["results"]}
 
     def assets(self) -> list[list[str]]:
-        """The path of each asset's key, of every code location."""
+        """The path of the key of each asset, in all code locations."""
         return [node["assetKey"]["path"] for node in self.ask(_ASSETS, {})["assetNodes"]]

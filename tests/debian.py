@@ -1,4 +1,4 @@
-"""Programs that tests take from PATH, and their packages on Debian; `python tests/debian.py` lists what lacks."""
+"""The programs that tests need on PATH, and their Debian packages; `python tests/debian.py` lists the missing ones."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ NODE = {
     "setpriv": "util-linux",
     "the network's plugins": "containernetworking-plugins",
 }
-"""For a Kubernetes node."""
+"""Programs for a Kubernetes node, with their packages."""
 FORGE = {"redis-server": "redis-server", "docker-registry": "docker-registry"}
-"""For clusters that follow Git, besides a node: Argo CD's cache, and the OCI registry of floe's own chart."""
+"""Further programs for clusters that follow Git: Argo CD's cache, and the OCI registry for floe's own chart."""
 BUILDER = {
     "buildah": "buildah",
     "skopeo": "skopeo",
@@ -31,20 +31,20 @@ BUILDER = {
     "fuse-overlayfs": "fuse-overlayfs",
     "newuidmap": "uidmap",
 }
-"""To build images where nothing can be pulled."""
+"""Programs to build images if none can be pulled."""
 RUNNER = {"podman": "podman", "runc": "runc"}
-"""To run them one by one. Their network is the machine's, so netavark is not among them."""
+"""Programs to run single images. They use the network of the machine, so netavark is not needed."""
 CNI_PLUGINS = ("/usr/lib/cni", "/opt/cni/bin")
-"""Where the network's plugins lie, which are not on PATH."""
+"""Folders of the network plugins, which are not on PATH."""
 
 
 def absent(programs: Mapping[str, str]) -> list[str]:
-    """Packages whose programs are not there, sorted."""
+    """The packages whose programs are missing, sorted. `programs`: packages by the name of their program."""
     return sorted({package for program, package in programs.items() if not _there(program)})
 
 
 def remedy(programs: Mapping[str, str]) -> str:
-    """How to get them."""
+    """The command that installs the packages of the missing programs."""
     return f"apt-get install --no-install-recommends {' '.join(absent(programs))}"
 
 

@@ -1,4 +1,4 @@
-"""Snowflake and BigQuery as far as `dbt debug` asks: emulators, each with its own packages, pinned by hash."""
+"""Emulators of Snowflake and BigQuery for `dbt debug`, each in a virtual environment with packages pinned by hash."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOCKS = Path(__file__).parent / "engines/emulators"
 
 
 def _environment(name: str) -> Path:
-    """A virtual environment of the emulator in the cache."""
+    """The virtual environment of an emulator in the cache folder, created if it does not exist yet."""
     lock = LOCKS / f"{name}.lock"
     folder = repo.cache_dir() / "tools" / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
 
@@ -39,7 +39,7 @@ def _environment(name: str) -> Path:
 
 @contextmanager
 def snowflake(folder: Path) -> Iterator[dict[str, str]]:
-    """Variables of the profile for a Snowflake that lives as long as the block."""
+    """Run an emulator of Snowflake during the block; yields the environment variables for the dbt profile."""
     (port,) = free_ports(1)
     program = _environment("fakesnow") / "bin/fakesnow"
     with running([str(program), "-s", "-p", str(port)], folder, os.environ.copy(), lambda: _listens(port)):
@@ -55,7 +55,10 @@ def snowflake(folder: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def bigquery(folder: Path) -> Iterator[dict[str, str]]:
-    """Variables of the profile for a BigQuery that lives as long as the block; the key file is in `folder`."""
+    """Run an emulator of BigQuery during the block; yields the environment variables for the dbt profile.
+
+    The key file of the service account is written to `folder`.
+    """
     rest, grpc = free_ports(2)
     venv = _environment("bqemulator")
     home = folder / "home"
@@ -80,7 +83,7 @@ def bigquery(folder: Path) -> Iterator[dict[str, str]]:
 
 def _service_account(token_uri: str) -> dict[str, str]:
     openssl = shutil.which("openssl")
-    assert openssl is not None, "making a key needs openssl"
+    assert openssl is not None, "openssl is needed to create a key"
     key = subprocess.run([openssl, "genpkey", "-quiet", "-algorithm", "RSA"], capture_output=True, check=True).stdout
     return {
         "type": "service_account",
@@ -94,10 +97,10 @@ def _service_account(token_uri: str) -> dict[str, str]:
 
 @contextmanager
 def _tokens() -> Iterator[str]:
-    """Google's token endpoint, as far as a service account needs it."""
+    """Serve the part of Google's token endpoint that a service account needs; yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # http.server's name
+        def do_POST(self) -> None:  # the name that http.server requires
             body = json.dumps({"access_token": "of-this-test", "expires_in": 3600, "token_type": "Bearer"}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

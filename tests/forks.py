@@ -1,4 +1,4 @@
-"""Git repositories made of this one, for tests of what people do in theirs."""
+"""Helpers for tests of what people do in their forks: Git repositories that are copies of this one."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def floe(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProce
 
 def edit(file: Path, old: str, new: str) -> None:
     text = file.read_text()
-    assert old in text, f"{file.name} has no longer what this test edits"
+    assert old in text, f"{file.name} no longer contains the text that this test replaces"
     file.write_text(text.replace(old, new, 1))
 
 
 def keep_encrypted(folder: Path, environment: str, secret: dict[str, Any]) -> Path:
-    """Put a Secret into an overlay as Git holds it, encrypted for whom .sops.yaml names; returns its file."""
+    """Write a Secret to an overlay, encrypted for the keys that .sops.yaml names; returns its file."""
     where = Path("overlays", environment, "secrets", f"{secret['metadata']['name']}.yaml")
     encrypted = sops("encrypt", "--input-type=json", f"--filename-override={where}", given=secret, folder=folder)
     (folder / where).write_bytes(encrypted)

@@ -1,7 +1,7 @@
-"""How many inputs tests with random ones take, and which: tests/conftest.py imports this.
+"""The number and the choice of inputs in tests with random inputs; tests/conftest.py imports this module.
 
-`make test` takes a sample, the same one in every run, so that a test that turns red was turned red by a change. `make
-fuzz`, which sets FLOE_FUZZ, takes many times more, and others in each run.
+`make test` uses the same small sample in every run, so that only a change of the code can make a test fail. `make fuzz`
+sets FLOE_FUZZ, uses many times more inputs, and other ones in each run.
 """
 
 from __future__ import annotations
@@ -18,5 +18,5 @@ settings.load_profile("full" if _TIMES > 1 else "sample")
 
 
 def inputs(count: int) -> int:
-    """`count`, or as many times more as asked for."""
+    """The number of inputs of a test: `count`, multiplied by FLOE_FUZZ if it is set."""
     return count * _TIMES

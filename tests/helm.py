@@ -1,4 +1,4 @@
-"""Helm 3 and Helm 4 over floe's charts: what they render, and what they say where they refuse."""
+"""Runs Helm 3 and Helm 4 on floe's charts, and returns what they render or the message with which they refuse."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ KUBERNETES = "1.34.0"
 HOOK = "helm.sh/hook"
 SECONDS = 120
 HARDENING = {"Deployment", "StatefulSet"}
-"""Kinds that base/hardening patches."""
+"""The kinds that base/hardening patches."""
 
 
 @dataclass(frozen=True)
 class Helm:
-    """One Helm, with state of its own, so that what a person configured has no say."""
+    """One version of Helm with folders of its own, so that the user's configuration has no effect."""
 
     path: Path
     major: int
@@ -35,7 +35,7 @@ class Helm:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run it, whatever comes of it."""
+        """Run Helm and return the result, whether it succeeds or not."""
         homes = {f"HELM_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
         folder = tools.resolve("kubectl").parent  # the post-renderer's kustomize
         path = f"{os.environ['PATH']}{os.pathsep}{folder}"
@@ -51,17 +51,17 @@ class Helm:
         )
 
     def __call__(self, *arguments: str | Path) -> str:
-        """What it prints. Raises AssertionError with what it says where it fails."""
+        """Run Helm and return its output. Raises AssertionError with its error message if it fails."""
         done = self.run(*arguments)
         assert done.returncode == 0, f"helm {' '.join(map(str, arguments))}: {done.stderr}"
         return done.stdout
 
     def template(self, chart: Path, *options: str | Path, release: str, namespace: str = "floe") -> list[Object]:
-        """The objects of a release."""
+        """The objects that Helm renders for a release."""
         return parse(self(*self.call(chart, *options, release=release, namespace=namespace)))
 
     def refusal(self, chart: Path, *options: str | Path, release: str = "floe", namespace: str = "floe") -> str:
-        """What it says of a release that it does not render."""
+        """The error message for a release that Helm must not render. Raises AssertionError if it renders."""
         done = self.run(*self.call(chart, *options, release=release, namespace=namespace))
         assert done.returncode != 0, "rendered"
         return done.stderr
@@ -74,7 +74,7 @@ class Helm:
         return ["template", release, chart, *place, *version, *options]
 
     def hardened(self, charts: Path) -> list[str]:
-        """The options by which base/hardening is applied, as docs/10-helm.md says."""
+        """The options that apply base/hardening, as docs/10-helm.md describes."""
         if self.major == 3:
             return ["--post-renderer", str(charts / "post-renderer" / "harden")]
         if "floe-harden" not in self("plugin", "list"):
@@ -83,13 +83,13 @@ class Helm:
 
 
 def values_of(charts: Path, chart: str, environment: str) -> list[str | Path]:
-    """The option that names an environment's values."""
+    """The option with the values file of a chart for an environment."""
     return ["--values", charts / chart / f"values-{environment}.yaml"]
 
 
 @dataclass(frozen=True)
 class Form:
-    """A way to install everything: releases by name, each of a chart."""
+    """A way to install everything: the chart of each release, by the name of the release."""
 
     name: str
     releases: dict[str, str]
@@ -98,7 +98,7 @@ class Form:
         return self.name
 
     def render(self, helm: Helm, charts: Path, environment: str, *options: str | Path) -> list[Object]:
-        """The objects of all its releases."""
+        """The objects of all releases."""
         return [
             one
             for release, chart in self.releases.items()
@@ -116,25 +116,25 @@ FORMS = (
     Form("umbrella", {"dagster": UMBRELLA}),
     Form("two releases", {"dagster": "floe-dagster", "floe": "floe-cube"}),
 )
-"""The release of Dagster has the name that kustomize gives it, which Dagster's chart names objects after."""
+"""The release of Dagster has the same name as under kustomize, because Dagster's chart uses it in names of objects."""
 
 DIFFERENCES: dict[str, Callable[[Object], bool]] = {
     "the Namespace, which Helm leaves to --create-namespace": lambda one: one.kind == "Namespace",
     "hooks of helm test": lambda one: HOOK in one.annotations,
 }
-"""Objects that one form alone has, and why."""
+"""Objects that only one form contains: the reason, and a function that recognises them."""
 LABELS = ("app.kubernetes.io/instance",)
-"""Says which release an object is of: with Helm one name for all."""
+"""Labels with the name of the release, which is the same for all objects with Helm."""
 
 
 def comparable(found: list[Object], namespace: str) -> dict[Identity, Values]:
-    """Objects without what differs by form: DIFFERENCES, the annotation of the environment, the release's name."""
+    """Objects without what depends on the form: DIFFERENCES, the annotation of the environment, the release's name."""
     kept = [copy.deepcopy(one.value) for one in found if not any(differs(one) for differs in DIFFERENCES.values())]
     for value in kept:
-        if value["kind"] == "ConfigMap":  # Helm 3 trims the end of what it hands to a post-renderer
+        if value["kind"] == "ConfigMap":  # Helm 3 strips trailing white space before it calls a post-renderer
             value["data"] = {key: text.rstrip() for key, text in (value.get("data") or {}).items()}
         metadata = value["metadata"]
-        metadata.setdefault("namespace", namespace)  # a chart leaves it to Helm
+        metadata.setdefault("namespace", namespace)  # a chart leaves the namespace to Helm
         annotations = {
             key: text for key, text in (metadata.pop("annotations", None) or {}).items() if key != ENVIRONMENT
         }
@@ -154,7 +154,7 @@ def _mappings(node: Any) -> Iterator[Values]:
 
 
 def written(values: Values, folder: Path) -> Path:
-    """A values file."""
+    """Write values to a new file in a folder; returns the file."""
     with tempfile.NamedTemporaryFile("w", suffix=".json", dir=folder, delete=False) as file:
-        json.dump(values, file, ensure_ascii=False)  # YAML knows no pairs of escapes
+        json.dump(values, file, ensure_ascii=False)  # YAML does not support JSON's surrogate pairs
     return Path(file.name)

@@ -1,4 +1,4 @@
-"""What overlays render, by kustomize and as Flux would, and how two renderings differ: for the tests that compare."""
+"""Renders overlays with kustomize and as Flux does, and compares two renderings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from floe.yaml import documents
 
 Values = dict[str, Any]
 Identity = tuple[str, str, str, str]
-"""What an object is to a cluster: API group, kind, namespace, name."""
+"""What identifies an object in a cluster: API group, kind, namespace, name."""
 
 ROOT = Path(__file__).parents[1]
 PARTS = (
@@ -36,11 +36,11 @@ PARTS = (
     "platform.yaml",
     "requirements.lock",
 )
-"""What rendering and validating read of the repository."""
+"""The parts of the repository that rendering and validation read."""
 
 
 def copy_repository(folder: Path) -> None:
-    """What rendering and validating read, without pulled charts."""
+    """Copy the parts that rendering and validation read to a folder, without pulled charts."""
     made = ["target", "logs", "__pycache__"]
     for part in PARTS:
         ignored = shutil.ignore_patterns(*made, *(["charts"] if part in ("overlays", "charts") else []))
@@ -51,7 +51,7 @@ def copy_repository(folder: Path) -> None:
 
 
 class Tree:
-    """A copy of the repository with the charts of one origin in their places: the mirror's, or else the stand-ins."""
+    """A copy of the repository with its charts pulled: those of a mirror or, without one, the stand-ins."""
 
     def __init__(self, folder: Path, mirror: str | None = None) -> None:
         self.folder = folder
@@ -67,7 +67,7 @@ class Tree:
 
     @contextmanager
     def as_repository(self) -> Iterator[None]:
-        """Let floe take this tree for the repository."""
+        """Let floe use this tree as the repository during the block."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("FLOE_ROOT", str(self.folder))
             repo.root.cache_clear()
@@ -102,7 +102,7 @@ def identity(one: Object) -> Identity:
 
 
 def by_identity(found: Iterable[Object]) -> dict[Identity, Values]:
-    """Objects by what they are to a cluster; that two are the same is a failure."""
+    """Objects by their identity. Raises AssertionError if two objects have the same identity."""
     result: dict[Identity, Values] = {}
     for one in found:
         assert identity(one) not in result, f"rendered twice: {one.label}"
@@ -111,7 +111,7 @@ def by_identity(found: Iterable[Object]) -> dict[Identity, Values]:
 
 
 def differences(ours: dict[Any, Any], theirs: dict[Any, Any], names: tuple[str, str]) -> str:
-    """Which objects stand on one side only, and a diff of the YAML of those that differ; empty where all are equal."""
+    """The objects that exist on one side only, and a diff of those that differ; empty if both sides are equal."""
     lines = [f"only in {names[0]}: {key}" for key in ours if key not in theirs]
     lines += [f"only in {names[1]}: {key}" for key in theirs if key not in ours]
     for key, value in ours.items():
@@ -128,19 +128,19 @@ def _run(*command: str | Path) -> str:
 
 
 def kustomize(folder: Path) -> list[Object]:
-    """`kustomize build` of a folder that inflates no chart."""
+    """The objects that `kustomize build` prints for a folder without charts."""
     return parse(_run(tools.resolve("kustomize"), "build", folder))
 
 
 def helm(chart: Path, release: Release, values: Path) -> list[str]:
-    """The call that renders a release."""
+    """The command that renders a release with Helm."""
     place = ["--namespace", release.namespace, "--values", str(values)]
     return [str(tools.resolve("helm")), "template", release.name, str(chart), *place]
 
 
 @dataclass(frozen=True)
 class Release:
-    """One HelmRelease, as far as it decides what is rendered."""
+    """The fields of a HelmRelease that affect what is rendered."""
 
     name: str
     namespace: str
@@ -149,11 +149,11 @@ class Release:
     values: Values
     post_renderers: list[Values]
     annotations: dict[str, str]
-    """On every object, by `commonMetadata`."""
+    """Annotations that `commonMetadata` adds to every object."""
 
     @classmethod
     def of(cls, one: Object) -> Release:
-        """Of a HelmRelease object."""
+        """Read the fields from a HelmRelease object."""
         spec = one.value["spec"]
         chart = spec["chart"]["spec"]
         assert set(spec.get("commonMetadata", {})) <= {"annotations"}
@@ -168,7 +168,7 @@ class Release:
         )
 
     def render(self, chart: Path) -> list[Object]:
-        """What Flux's helm-controller makes of the chart: Helm's templates, post-renderers, then common metadata."""
+        """Render the chart as Flux's helm-controller does: Helm's templates, post-renderers, then common metadata."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "values.yaml").write_text(yaml.safe_dump(self.values))
@@ -181,14 +181,14 @@ class Release:
         found = parse(rendered)
         for one in found:
             metadata = one.value["metadata"]
-            # A chart leaves the namespace to the client, which is Helm.
+            # A chart leaves the namespace to Helm.
             metadata.setdefault("namespace", self.namespace)
             metadata.setdefault("annotations", {}).update(self.annotations)
         return parse(yaml.safe_dump_all(one.value for one in found))
 
 
 class Flux:
-    """What `overlays/ENV/flux` gives to Flux: releases, where their charts come from, objects applied as they stand."""
+    """The objects in `overlays/ENV/flux`: releases, the sources of their charts, and objects that are applied as is."""
 
     def __init__(self, found: list[Object]) -> None:
         self.releases = [Release.of(one) for one in found if one.kind == "HelmRelease"]

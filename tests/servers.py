@@ -1,4 +1,4 @@
-"""Real servers for tests, each on free ports of loopback, each ended with its block."""
+"""Real servers for tests, each on free ports of loopback, each of which ends with its block."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UP_SECONDS = 60
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, all different, below those that the kernel gives to clients."""
+    """Different free ports, below the range from which the kernel takes ports for outgoing connections."""
     found: list[int] = []
     port = 20000 + os.getpid() % 5000
     while len(found) < count:
@@ -39,7 +39,7 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Postgres:
-    """A PostgreSQL server with one user who may do everything."""
+    """A PostgreSQL server with one user, who is a superuser."""
 
     port: int
     user: str
@@ -48,7 +48,7 @@ class Postgres:
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables by which floe finds it."""
+        """The environment variables by which floe finds the server."""
         return {
             "FLOE_POSTGRES_HOST": HOST,
             "FLOE_POSTGRES_PORT": str(self.port),
@@ -60,7 +60,7 @@ class Postgres:
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
-    """A server whose data lie in `folder`."""
+    """Run a PostgreSQL server during the block, with its data in `folder`."""
     binary = resolve("postgres").resolve()
     server = Postgres(free_ports(1)[0], "floe", "a-password-of-this-test", "postgres")
     password = folder / "password"
@@ -83,13 +83,13 @@ def postgres(folder: Path) -> Iterator[Postgres]:
 
 
 def _not_root() -> list[str]:
-    """PostgreSQL refuses to run as root: a user namespace in which it is somebody else."""
+    """The prefix of a command that runs as root: a user namespace, because PostgreSQL refuses to run as root."""
     return ["unshare", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
 
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """SeaweedFS, which stands in for S3 and for Polaris: an Iceberg REST catalog that hands out OAuth2 tokens."""
+    """A SeaweedFS server, which takes the place of S3 and of Polaris, an Iceberg REST catalog with OAuth2."""
 
     s3: str
     catalog: str
@@ -100,7 +100,7 @@ class ObjectStore:
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables by which floe authenticates."""
+        """The environment variables with which floe authenticates."""
         return {
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
@@ -111,7 +111,7 @@ class ObjectStore:
 
 @contextmanager
 def object_store(folder: Path) -> Iterator[ObjectStore]:
-    """A server whose data lie in `folder`, with one bucket and one warehouse."""
+    """Run a SeaweedFS server during the block, with its data in `folder`, one bucket and one warehouse."""
     names = ("s3.port", "s3.port.iceberg", "s3.port.lance", "master.port", "filer.port", "volume.port", "admin.port")
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     server = ObjectStore(
@@ -130,7 +130,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     def up() -> bool:
         if not answers(f"{server.catalog}/v1/config?warehouse={server.warehouse}"):
             return False
-        with suppress(ClientError, BotoCoreError):  # the bucket comes a moment after the port
+        with suppress(ClientError, BotoCoreError):  # the port is open a moment before the bucket exists
             s3_client(storage, server.env).head_bucket(Bucket=server.bucket)
             return True
         return False
@@ -141,7 +141,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
 
 @contextmanager
 def registry(folder: Path) -> Iterator[str]:
-    """An OCI registry without TLS, whose data lie in `folder`: its `host:port`."""
+    """Run an OCI registry without TLS during the block, with its data in `folder`; yields its `host:port`."""
     host = f"{HOST}:{free_ports(1)[0]}"
     config = folder / "config.yml"
     storage = {"filesystem": {"rootdirectory": str(folder / "data")}}
@@ -153,9 +153,9 @@ def registry(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def running(command: list[str], folder: Path, env: dict[str, str], up: Callable[[], bool]) -> Iterator[None]:
-    """A server while it is needed, once `up` says that it is there; its log and all else in `folder` goes with it.
+    """Run a server during the block, which starts once `up` returns true; then delete `folder` with its log and data.
 
-    Raises RuntimeError with the end of its log where it does not come up.
+    Raises RuntimeError with the end of the log if the server does not start in time.
     """
     log = folder / "server.log"
     with log.open("wb") as output:
@@ -166,7 +166,7 @@ def running(command: list[str], folder: Path, env: dict[str, str], up: Callable[
         deadline = time.monotonic() + _UP_SECONDS
         while not up():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{command[0]} did not come up:\n{log.read_text(errors='replace')[-2000:]}")
+                raise RuntimeError(f"{command[0]} did not start:\n{log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.1)
         yield
     finally:

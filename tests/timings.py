@@ -1,4 +1,4 @@
-"""What tests measure on the way, as a table at the end of their run; figures to compare are those of `make bench`."""
+"""Prints a table of what tests measured at the end of a run. To compare versions, use the figures of `make bench`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _times: list[tuple[str, float]] = []
 
 
 def note(what: str, figure: float) -> None:
-    """Put a line into the table: what, and its figure with the unit in `what`."""
+    """Add a line to the table; `what` describes the figure and names its unit."""
     _times.append((what, figure))
 
 
 @contextmanager
 def took(what: str) -> Iterator[None]:
-    """Note how long a block takes."""
+    """Add a line with the seconds that the block takes."""
     started = time.monotonic()
     yield
     note(what, time.monotonic() - started)
 
 
 def show(reporter: pytest.TerminalReporter) -> None:
-    """Write the table."""
+    """Print the table."""
     for what, figure in _times:
         reporter.write_line(f"{figure:8.1f}  {what}")

@@ -1,4 +1,4 @@
-"""A real Trino over the object store of a test: its server and Iceberg connector, pinned, from Maven's repository."""
+"""Runs a real Trino on the object store of a test; its server and Iceberg connector are pinned and come from Maven."""
 
 from __future__ import annotations
 
@@ -33,18 +33,21 @@ ARTIFACTS = {
 
 @dataclass(frozen=True)
 class Server:
-    """Where the server listens: plain HTTP, any user name."""
+    """A running server, which accepts plain HTTP and any user name."""
 
     port: int
 
     @property
     def compute(self) -> Trino:
-        """It, as platform.yaml names it."""
+        """The server as a compute target, as platform.yaml describes it."""
         return Trino(target="trino", host=HOST, port=self.port, http_scheme="http", user="floe")
 
 
 def installed() -> Path:
-    """Trino's folder in the cache, fetched if need be (540 MB, a minute). Raises FloeError where it cannot be had."""
+    """Trino's folder in the cache, downloaded if it does not exist yet (540 MB, a minute).
+
+    Raises FloeError if Maven is missing or a download does not have the pinned hash.
+    """
     folder = repo.cache_dir() / "tools" / f"trino-{VERSION}"
     install(folder, _fill)
     return folder
@@ -58,7 +61,7 @@ def _fill(folder: Path) -> None:
         archive = folder / f"{name}-{version}.{kind}"
         with archive.open("rb") as content:
             if hashlib.file_digest(content, "sha256").hexdigest() != wanted:
-                raise FloeError(f"{coordinates} is not the file that was pinned")
+                raise FloeError(f"the downloaded file of {coordinates} does not have the pinned hash")
         if kind == "zip":
             with zipfile.ZipFile(archive) as members:
                 members.extractall(folder / "plugins")  # noqa: S202 # the pinned file
@@ -70,7 +73,7 @@ def _fill(folder: Path) -> None:
 
 @contextmanager
 def server(folder: Path, store: ObjectStore) -> Iterator[Server]:
-    """Trino with one catalog, `iceberg`: the REST catalog of the store, with OAuth2, and its bucket."""
+    """Run Trino during the block, with one catalog, `iceberg`: the store's REST catalog with OAuth2, and its bucket."""
     java = resolve("java")
     home = installed()
     running = Server(free_ports(1)[0])

@@ -1,7 +1,7 @@
 """A real Kubernetes API server without a cluster: etcd and kube-apiserver on free ports of loopback, as any user.
 
-Admission is what it is in a cluster, Pod Security and service accounts included. Controllers are not there: nothing
-makes pods of a Deployment, and what else a controller would make, a test makes itself.
+Admission works as in a cluster, including Pod Security and service accounts. There are no controllers: nothing creates
+the pods of a Deployment, and a test must create itself what a controller would create.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CERTIFICATE = Path("certificates", "apiserver.crt")
 
 @contextmanager
 def api_server(folder: Path) -> Iterator[ApiServer]:
-    """A server whose state lies in `folder`. It ends with the block, and with this process where that is killed."""
+    """Run a server during the block, with its state in `folder`. It also ends if this process is killed."""
     port, clients, peers = free_ports(3)
     etcd, kubernetes = folder / "etcd", folder / "kubernetes"
     for part in (etcd, kubernetes):
@@ -32,7 +32,7 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
     store = f"http://{HOST}:{clients}"
     store_command = etcd_command(etcd, clients, peers)
     with running(store_command, etcd, os.environ.copy(), lambda: answers(f"{store}/version")):
-        # The address of loopback is none for other machines, so the server is not to publish it.
+        # Other machines cannot reach the address of loopback, so the server must not publish it.
         options = {"bind-address": HOST, "advertise-address": HOST, "endpoint-reconciler-type": "none"}
         api_command = server_command(server, kubernetes, store, options)
         with running(api_command, kubernetes, os.environ.copy(), server.ready):
@@ -41,7 +41,7 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
 
 
 def etcd_command(folder: Path, clients: int, peers: int) -> list[str]:
-    """Etcd whose data lie in `folder`, on two ports of loopback."""
+    """The command that runs etcd with its data in `folder`, on two ports of loopback: for clients and for peers."""
     store, peer = f"http://{HOST}:{clients}", f"http://{HOST}:{peers}"
     options = {"listen-client-urls": store, "advertise-client-urls": store, "listen-peer-urls": peer}
     options |= {"initial-advertise-peer-urls": peer, "initial-cluster": f"default={peer}", "data-dir": str(folder)}
@@ -49,10 +49,13 @@ def etcd_command(folder: Path, clients: int, peers: int) -> list[str]:
 
 
 def server_command(server: ApiServer, folder: Path, store: str, options: dict[str, str]) -> list[str]:
-    """kube-apiserver with what it needs in `folder`, which this writes, and the kubeconfig of who may do everything."""
+    """The command that runs kube-apiserver. This function also writes the files that it needs to `folder`.
+
+    It also writes the server's kubeconfig, whose user has all rights. `store`: URL of etcd. `options`: further flags.
+    """
     _write_private(folder / "tokens.csv", f"{server.token},admin,admin,system:masters\n")
     _write_private(server.kubeconfig, json.dumps(_kubeconfig(server)))
-    key = str(signing_key(folder))  # the server makes it, and signs tokens of accounts with it as well
+    key = str(signing_key(folder))  # the server creates this key and also signs the tokens of service accounts with it
     options |= {
         "etcd-servers": store,
         "secure-port": str(server.port),
@@ -63,18 +66,18 @@ def server_command(server: ApiServer, folder: Path, store: str, options: dict[st
         "service-cluster-ip-range": "10.0.0.0/24",
         "token-auth-file": str(folder / "tokens.csv"),
         "authorization-mode": "Node,RBAC",
-        "allow-privileged": "true",  # as every installer sets it: Pod Security is what forbids
+        "allow-privileged": "true",  # every installer sets this; Pod Security forbids privileged pods
     }
     return command("kube-apiserver", options)
 
 
 def signing_key(folder: Path) -> Path:
-    """The key that tokens of service accounts are signed with."""
+    """The key with which tokens of service accounts are signed."""
     return (folder / CERTIFICATE).with_suffix(".key")
 
 
 def command(name: str, options: dict[str, str]) -> list[str]:
-    """A program of the node, as a command."""
+    """The command that runs a program of the node with options."""
     return [str(resolve(name)), *(f"--{option}={value}" for option, value in options.items())]
 
 

@@ -1,4 +1,4 @@
-"""What a test asks a Kubernetes API server: verdicts on manifests, by its own API and by kubectl."""
+"""A client of a Kubernetes API server for tests: it gets verdicts on manifests by the API and by kubectl."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from floe.yaml import load_file
 
 Object = dict[str, Any]
 
-_CONNECTIONS = 32  # each waits for the server most of the time; more bring nothing
+_CONNECTIONS = 32  # each of them mostly waits for the server; more are not faster
 _TIMEOUT_SECONDS = 60
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _STRICT = {"fieldValidation": "Strict"}
@@ -33,7 +33,7 @@ _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True)
 class Raw:
-    """A manifest as bytes, which is sent as it is; beside it what the path of its request is made of."""
+    """A manifest as bytes, which is sent unchanged, with the fields that determine the path of the request."""
 
     body: bytes
     api_version: str
@@ -44,7 +44,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the server says of one object: an HTTP status, with its reason and message where it refuses."""
+    """The answer of the server for one object: an HTTP status and, if it refuses the object, a reason and a message."""
 
     status: int
     reason: str = ""
@@ -58,7 +58,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Resource:
-    path: str  # of its group and version
+    path: str  # path of its API group and version
     plural: str
     namespaced: bool
 
@@ -71,7 +71,7 @@ class _Resource:
 
 @dataclass
 class ApiServer:
-    """A server and the credentials of somebody who may do everything. Safe to use from several threads."""
+    """A server and the credentials of a user with all rights. Can be used from several threads."""
 
     host: str
     port: int
@@ -87,27 +87,27 @@ class ApiServer:
         return subprocess.run(command, env=env, input=stdin, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS)
 
     def apply_dry_run(self, manifests: bytes) -> subprocess.CompletedProcess[bytes]:
-        """What `kubectl apply` says of a YAML stream by server-side apply, nothing being stored."""
+        """Run `kubectl apply` on a YAML stream as a server-side dry run, so that nothing is stored."""
         return self.kubectl(
             *("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-"), stdin=manifests
         )
 
     def version(self) -> str:
-        """The server's version: v1.34.3."""
+        """The version of the server, such as v1.34.3."""
         return str(self._get("/version")["gitVersion"])
 
     def ready(self) -> bool:
-        """Whether the server does all that it does."""
+        """Whether the server reports that it is ready."""
         try:
             return self._http.request("GET", "/readyz", timeout=5).status == 200
-        except (urllib3.exceptions.HTTPError, OSError):  # OSError: its certificate is not written yet
+        except (urllib3.exceptions.HTTPError, OSError):  # OSError: the certificate does not exist yet
             return False
 
     def dry_run(self, objects: Iterable[Object | Raw], *, create_namespaces: bool = True) -> list[Verdict]:
-        """The server's verdict on creating each object, in their order; nothing is stored.
+        """The server's verdicts on creating the objects, in the same order. The objects are not stored.
 
-        Namespaces that the objects name and that are not there are created before, for good, unless told otherwise.
-        An object that exists is refused too, with the reason AlreadyExists, once it has passed all else.
+        `create_namespaces`: first create the missing namespaces of the objects, which then remain. If an object exists
+        already and has no other problem, it is refused with the reason AlreadyExists.
         """
         items = list(objects)
         if create_namespaces:
@@ -117,7 +117,7 @@ class ApiServer:
             return list(threads.map(lambda item: self._post(item, _STRICT | {"dryRun": "All"}), items))
 
     def create(self, objects: Iterable[Object | Raw]) -> list[Verdict]:
-        """Create objects for real, one after the other, with what admission asks of controllers."""
+        """Create and store objects one by one, and do what admission expects of controllers."""
         verdicts = []
         for item in objects:
             verdicts.append(self._post(item, _STRICT))
@@ -127,7 +127,7 @@ class ApiServer:
 
     @contextmanager
     def holding(self, objects: Iterable[Object]) -> Iterator[list[Verdict]]:
-        """Objects that exist while the block runs, with the verdicts on their creation."""
+        """Create objects, delete them after the block; yields the verdicts on their creation."""
         items = list(objects)
         verdicts = self.create(items)
         try:
@@ -174,7 +174,7 @@ class ApiServer:
 
     @cached_property
     def _resources(self) -> dict[tuple[str, str], _Resource]:
-        """What the server serves, by apiVersion and kind."""
+        """The resources that the server serves, by apiVersion and kind."""
         found = {}
         for path in ("/api", "/apis"):
             for group in self._get(path, _DISCOVERY)["items"]:
@@ -190,7 +190,7 @@ class ApiServer:
     def _post(self, item: Object | Raw, query: dict[str, str]) -> Verdict:
         api_version, kind, namespace = _head(item)
         resource = self._resources.get((api_version, kind))
-        if resource is None:  # kubectl's words, since it finds that out before it asks the server
+        if resource is None:  # the message is that of kubectl, which finds this out before it sends a request
             return Verdict(404, "NoKindMatch", f'no matches for kind "{kind}" in version "{api_version}"')
         body, media = (item.body, item.media) if isinstance(item, Raw) else (json.dumps(item), "application/json")
         answer = self._http.request(
@@ -208,7 +208,7 @@ class ApiServer:
             return Verdict(answer.status, warnings=warnings)
         try:
             status = answer.json()
-        except ValueError:  # what no handler of the API wrote
+        except ValueError:  # the answer does not come from a handler of the API
             status = {"message": answer.data.decode(errors="replace")}
         return Verdict(answer.status, status.get("reason", ""), status.get("message", ""), warnings)
 
@@ -216,12 +216,12 @@ class ApiServer:
         api_version, kind, namespace = _head(item)
         resource, name = self._resources[api_version, kind], item["metadata"]["name"]
         self._do("DELETE", resource.url(namespace, name))
-        if kind == "Namespace":  # its controller would empty it, then let it go
+        if kind == "Namespace":  # the controller that would empty and then finalize it does not run
             self._do("DELETE", self._resources["v1", "ServiceAccount"].url(name))
             self._do("PUT", resource.url("", name, "finalize"), {**item, "spec": {"finalizers": []}})
 
     def _as_controllers(self, item: Object) -> None:
-        """What the controller manager would do about a new object before pods are admitted."""
+        """Do for a new object what the controller manager would do before pods can be admitted."""
         name = item["metadata"]["name"]
         match item["kind"]:
             case "Namespace":
@@ -239,12 +239,12 @@ class ApiServer:
 
 
 def default_service_account(namespace: str) -> Object:
-    """What the controller manager makes in every namespace, and pods that name no account run as."""
+    """The service account that the controller manager creates in every namespace; pods use it by default."""
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}
 
 
 def _head(item: Object | Raw) -> tuple[str, str, str]:
-    """apiVersion, kind and namespace, each empty where it is no text."""
+    """The apiVersion, kind and namespace of an object, each empty if it is not text."""
     if isinstance(item, Raw):
         return item.api_version, item.kind, item.namespace
     return text(item.get("apiVersion")), text(item.get("kind")), text(mapping(item.get("metadata")).get("namespace"))

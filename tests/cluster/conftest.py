@@ -1,4 +1,4 @@
-"""One API server and one cluster for all tests here, and which charts the overlays are rendered from."""
+"""One API server and one cluster for all tests in this folder, and a line that says which charts are rendered."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from timings import took
 
 _SERVERS = ("kube-apiserver", "etcd")
 _CONTEXT = "FLOE_TEST_CLUSTER"
-"""Names the context of a kubeconfig whose cluster the tests take; without it they make one."""
+"""The context of a kubeconfig whose cluster the tests use; if it is not set, the tests start a node."""
 
 
 def pytest_report_header() -> str:
-    """Say which charts are pulled, since stand-ins prove less."""
+    """Print which charts are pulled, because tests with stand-ins prove less."""
     found = {
         f"{chart} ({'stand-in' if chart.is_stand_in() else 'upstream'})"
         for environment in repo.environments()
@@ -40,7 +40,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A server of its own, empty but for what tests leave in it."""
+    """An API server for this session, which contains only what tests leave in it."""
     absent = [name for name in _SERVERS if toolbox.find(name) is None]
     if absent and shutil.which("go") is None:
         pytest.skip(f"no API server: {' and '.join(absent)} not on PATH, and no Go to build with")
@@ -50,7 +50,7 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def defined(api_server: ApiServer) -> ApiServer:
-    """The server with the custom resources of every controller that overlays may write objects for."""
+    """The server with the CustomResourceDefinitions of every controller that overlays may use."""
     files = {one.module: one.files() for controller in crds.CONTROLLERS.values() for one in controller}
     assert all(files.values()), files
     api_server.define(file for found in files.values() for file in found)
@@ -59,10 +59,10 @@ def defined(api_server: ApiServer) -> ApiServer:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Kubectl]:
-    """A cluster with the images that the overlays name: the one given, else a node of our own."""
+    """A cluster with the images that the overlays name: the one in FLOE_TEST_CLUSTER, or else a new node."""
     if context := os.environ.get(_CONTEXT):
         kubectl = Kubectl(context=context)
-        if context.startswith("kind-"):  # any other has to find them by itself
+        if context.startswith("kind-"):  # any other cluster must be able to pull the images
             node.load_into_kind(context.removeprefix("kind-"), _archives())
         yield kubectl
         return
@@ -79,7 +79,7 @@ def cluster() -> Iterator[Kubectl]:
 
 
 def _archives() -> list[Path]:
-    # Only what lacks excuses: a build that fails is a failure.
+    # Skip only if programs are missing; a build that fails must fail the tests.
     if debian.absent(debian.BUILDER):
         pytest.skip(f"no images: {debian.remedy(debian.BUILDER)}")
     return archives()
@@ -89,7 +89,7 @@ def _archives() -> list[Path]:
 def live(
     request: pytest.FixtureRequest, cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
-    """An environment, applied and ready. It has the cluster for itself: the one before is taken away."""
+    """An environment, applied and ready. Nothing else runs on the cluster: each environment is deleted after use."""
     with proxied(cluster) as url:
         one = environment(request.param, cluster, tmp_path_factory.mktemp(request.param), url)
         with took(f"{one.environment}: s to apply"):
@@ -103,10 +103,10 @@ def live(
 
 @pytest.fixture(scope="session")
 def note() -> Callable[[str, float], None]:
-    """Put a line into the table at the end: what, and its figure with the unit in `what`."""
+    """Add a line to the table at the end; the first argument describes the figure and names its unit."""
     return timings.note
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was measured on the way."""
+    """Print what was measured."""
     timings.show(terminalreporter)

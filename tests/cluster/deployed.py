@@ -1,4 +1,4 @@
-"""An environment on a cluster: what its overlay prints, changed by `tests/cluster/overlay`, applied and looked at."""
+"""Deploys an environment to a cluster, with the changes in `tests/cluster/overlay`, and queries its state."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ READY_SECONDS = 300
 LOCATION, JOB = "ecommerce", "pipeline"
 BATCH_ID, BATCH_AT = "floe/batch-id", "floe/batch-at"  # tags of ecommerce.raw
 AT = "2026-01-05T12:00:00+00:00"
-"""The moment that batches launched by a test are generated for."""
+"""The time for which batches are generated that a test launches."""
 _USER = "floe"
 _ASK_CUBE = Path(__file__).with_name("ask_cube.py")
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """An environment, by what applies it and what asks about it."""
+    """An environment on a cluster."""
 
     environment: str
-    kubectl: Kubectl  # in its namespace
-    folder: Path  # where it is built
-    url: str = ""  # of a proxy to the cluster's API
+    kubectl: Kubectl  # uses the namespace of the environment
+    folder: Path  # the manifests are built here
+    url: str = ""  # URL of a proxy to the cluster's API
 
     @property
     def namespace(self) -> str:
@@ -54,7 +54,7 @@ class Deployed:
 
     @cached_property
     def secrets(self) -> dict[str, dict[str, str]]:
-        """The Secrets that the overlay names, made up now."""
+        """The Secrets that the overlay names, with random values."""
         object_store = {"AWS_ACCESS_KEY_ID": _USER, "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe()}
         catalog = {"FLOE_CATALOG_CLIENT_ID": _USER}  # SeaweedFS has one user for both
         catalog["FLOE_CATALOG_CLIENT_SECRET"] = object_store["AWS_SECRET_ACCESS_KEY"]
@@ -76,7 +76,7 @@ class Deployed:
 
     @cached_property
     def manifests(self) -> bytes:
-        """What is applied: the rendered overlay in the tests' own."""
+        """The manifests to apply: the rendered overlay with the changes of the tests' overlay."""
         for part in (OVERLAY, SERVICES):
             shutil.copytree(repo.root() / part, self.folder / part, dirs_exist_ok=True)
         top = self.folder / OVERLAY / self.environment
@@ -94,9 +94,9 @@ class Deployed:
         return done.stdout
 
     def artifacts(self) -> CompiledArtifacts:
-        """What the overlay holds, with the changes of the tests' platform.yaml.
+        """The CompiledArtifacts of the overlay, with the changes of the tests' platform.yaml.
 
-        A part that is of another kind there takes the other's place; of any other, the fields named.
+        A part with `kind` or `target` replaces the whole part of the overlay. Any other part replaces single fields.
         """
         value = json.loads(repo.artifacts_file(self.environment).read_bytes())
         platform = value["platform"]
@@ -106,23 +106,23 @@ class Deployed:
         return CompiledArtifacts.model_validate(value)
 
     def apply(self) -> str:
-        """Apply it by server-side apply with strict validation; returns what kubectl warns of."""
+        """Apply the manifests by server-side apply with strict validation; returns the warnings of kubectl."""
         done = self.kubectl.run("apply", "--server-side", "--validate=strict", "-f", "-", stdin=self.manifests)
         assert done.returncode == 0, done.stderr.decode()
         return done.stderr.decode()
 
     def delete(self) -> None:
-        """Take it away and wait until all is gone."""
-        # Before their database: Dagster's daemon waits for one that is gone for as long as it is let.
+        """Delete the environment and wait until it is gone."""
+        # Deployments go before their database, because Dagster's daemon would keep waiting for a missing database.
         self.kubectl("delete", "deployments", "--all", "--cascade=foreground", timeout=READY_SECONDS)
         self.kubectl("delete", "--wait", "--ignore-not-found", "-f", "-", stdin=self.manifests, timeout=READY_SECONDS)
 
     def pods(self, selector: str = "") -> list[Object]:
-        """Its pods."""
+        """The pods of the environment that match a label selector."""
         return self._list("api/v1", "pods", selector)
 
     def _list(self, api: str, kind: str, selector: str = "") -> list[Object]:
-        """Objects of a kind; from the proxy where there is one, since a call of kubectl takes 0.1 s of a core."""
+        """The objects of a kind; through the proxy if there is one, as a call of kubectl takes 0.1 s of a core."""
         path = f"/{api}/namespaces/{self.namespace}/{kind}?{urlencode({'labelSelector': selector})}"
         if not self.url:
             return list(json.loads(self.kubectl("get", "--raw", path))["items"])
@@ -130,7 +130,7 @@ class Deployed:
             return list(json.load(answer)["items"])
 
     def unready(self) -> list[str]:
-        """Names of workloads that are not as their manifests say, and of pods of none."""
+        """The names of workloads that are not updated or whose pods are not all ready."""
         late = []
         for one in self._list("apis/apps/v1", "deployments") + self._list("apis/apps/v1", "statefulsets"):
             status, wanted = one.get("status", {}), one["spec"]["replicas"]
@@ -141,11 +141,14 @@ class Deployed:
         return late
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> float:
-        """Wait until every workload is ready; returns seconds. Raises AssertionError with what is not, and why."""
+        """Wait until every workload is ready; returns the seconds that took.
+
+        Raises AssertionError after the given seconds, with the workloads that are not ready and the reasons.
+        """
         return wait_for(lambda: not self.unready(), seconds, lambda: f"{self.unready()} not ready\n{self.why()}")
 
     def memory(self) -> dict[str, tuple[float, int]]:
-        """MiB that each pod uses and that it asks for; without pods of Jobs and what is not measured yet."""
+        """The MiB that each pod uses and requests, without pods of Jobs and pods that are not measured yet."""
         nodes = [node["metadata"]["name"] for node in self.kubectl.get("nodes")]
         summaries = [
             json.loads(self.kubectl("get", "--raw", f"/api/v1/nodes/{name}/proxy/stats/summary")) for name in nodes
@@ -154,7 +157,7 @@ class Deployed:
             (one["podRef"]["namespace"], one["podRef"]["name"]): one["memory"]["workingSetBytes"] / 2**20
             for summary in summaries
             for one in summary["pods"]
-            if one.get("memory", {}).get("workingSetBytes")  # the kubelet says 0 of what it did not look at yet
+            if one.get("memory", {}).get("workingSetBytes")  # the kubelet reports 0 before it measures
         }
         found = {}
         for pod in self.pods("!job-name"):
@@ -165,12 +168,12 @@ class Deployed:
         return found
 
     def idle(self) -> dict[str, tuple[float, int]]:
-        """The same once every pod is measured, which takes the kubelet a while."""
+        """The result of `memory` as soon as every pod has been measured, which takes the kubelet a while."""
         wait_for(lambda: len(self.memory()) == len(self.pods("!job-name")), 60)
         return self.memory()
 
     def warnings(self) -> list[str]:
-        """What the cluster complained of: object, reason and message of each."""
+        """The object, reason and message of each event of type Warning."""
         found = self.kubectl.get("events", "--field-selector=type=Warning")
         return [
             f"{one['involvedObject']['kind']}/{one['involvedObject']['name']}: {one['reason']}: {one['message']}"
@@ -178,9 +181,9 @@ class Deployed:
         ]
 
     def why(self) -> str:
-        """What keeps pods from being ready: a line each, and the last lines of the log of one that ended."""
+        """The reasons why pods are not ready, line by line, with the end of the log of containers that ended."""
         lines = [
-            f"{node['metadata']['name']}: {one['message']}"  # a full disk, which pods call a taint
+            f"{node['metadata']['name']}: {one['message']}"  # such as a full disk, which pods report as a taint
             for node in self.kubectl.get("nodes")
             for one in node["status"]["conditions"]
             if one["type"].endswith("Pressure") and one["status"] == "True"
@@ -208,17 +211,17 @@ class Deployed:
         return Dagster(f"{self.url}/{service}/proxy")
 
     def loaded(self) -> bool:
-        """Whether Dagster has the code location; for a moment it may know only that the one before has gone."""
+        """Whether Dagster has loaded the code location; not if it only knows that the previous server has ended."""
         with suppress(FloeError):
             return self.dagster.loaded(LOCATION)
         return False
 
     def launch(self, batch: str) -> str:
-        """Launch the pipeline on a batch of that name; returns the run's id."""
+        """Launch the pipeline for a batch of that name; returns the id of the run."""
         return self.dagster.launch(LOCATION, JOB, {BATCH_ID: batch, BATCH_AT: AT})
 
     def orders_in(self, batch: str, at: str = AT) -> int:
-        """How many orders a batch holds, by the generator alone."""
+        """The number of orders in a batch, as computed by the generator."""
         synthetic = self.artifacts().apps[LOCATION].app.synthetic
         assert synthetic
         generator = EcommerceGenerator(
@@ -227,24 +230,25 @@ class Deployed:
         return int(generator.batch(batch, datetime.fromisoformat(at)).tables["orders"].num_rows)
 
     def worker(self, run: str) -> str:
-        """The name of a run's pod, once there is one."""
+        """Wait until the run has a pod, and return the name of the pod."""
         selector = f"dagster/run-id={run}"
         wait_for(lambda: self.pods(selector), 60, self.why)
         return str(self.pods(selector)[0]["metadata"]["name"])
 
     def wait_for_orders(self, *batches: str, at: str = AT, seconds: float = 60) -> None:
-        """Wait until Cube's REST API, asked from inside with a token, says that batches brought what they hold.
+        """Wait until Cube's REST API, queried from inside the cluster, returns the expected orders of each batch.
 
-        Raises AssertionError past the deadline with what it says of each batch.
+        Raises AssertionError after the given seconds, with the number of orders of each batch.
         """
         query = {"measures": ["orders.count"], "dimensions": ["orders.batch_id"]}
         token = cube.token(self.secrets["floe-cube"]["CUBEJS_API_SECRET"])
-        wanted = {batch: self.orders_in(batch, at or batch) for batch in batches}  # a tick's batch has its time's name
+        # The name of a tick's batch is its time.
+        wanted = {batch: self.orders_in(batch, at or batch) for batch in batches}
         shown = self.ask(_ASK_CUBE.read_text(), token, *map(json.dumps, (query, wanted, seconds)), seconds=seconds + 30)
         assert wanted.items() <= shown.items(), f"after {seconds:.0f} s: {shown} in place of {wanted}"
 
     def ask(self, program: str, *arguments: str, seconds: float = 60) -> Any:
-        """What a Python program prints as JSON, run in the client's pod."""
+        """Run a Python program in the pod `client`; returns the JSON that it prints."""
         command = ["exec", "client", "--", "python", "-c", program, *arguments]
         return json.loads(self.kubectl(*command, timeout=seconds))
 
@@ -255,7 +259,7 @@ def _mib(quantity: str) -> int:
 
 
 def _certificate(host: str) -> dict[str, str]:
-    """A certificate that signs itself, and its key."""
+    """A self-signed certificate for a host, and its key."""
     options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={host}"]
     command = [shutil.which("openssl") or "openssl", "req", *options, "-keyout", "-", "-out", "-"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -264,7 +268,10 @@ def _certificate(host: str) -> dict[str, str]:
 
 
 def wait_for(done: Callable[[], Any], seconds: float, what: Callable[[], str] = lambda: "") -> float:
-    """Wait until something holds; returns how long that took. Raises AssertionError past the deadline."""
+    """Wait until `done` returns something true; returns the seconds that took.
+
+    Raises AssertionError with the text of `what` after the given seconds.
+    """
     started = time.monotonic()
     while True:
         asked = time.monotonic()
@@ -272,7 +279,7 @@ def wait_for(done: Callable[[], Any], seconds: float, what: Callable[[], str] = 
             return time.monotonic() - started
         now = time.monotonic()
         assert now - started < seconds, f"after {seconds:.0f} s: {what()}"
-        time.sleep(max(0.3, now - asked))  # asking takes no more than half of a core from what is waited for
+        time.sleep(max(0.3, now - asked))  # so that the queries use at most half of a core
 
 
 def environment(name: str, kubectl: Kubectl, folder: Path, url: str = "") -> Deployed:
@@ -282,7 +289,7 @@ def environment(name: str, kubectl: Kubectl, folder: Path, url: str = "") -> Dep
 
 @contextmanager
 def proxied(kubectl: Kubectl) -> Iterator[str]:
-    """The URL at which kubectl hands on to the cluster's API, and by it to Services."""
+    """Run `kubectl proxy` during the block; yields its URL, which leads to the cluster's API and to its Services."""
     command = [*tied_to_us(), *kubectl.command("proxy", "--port=0")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

@@ -1,4 +1,4 @@
-"""Dev on a cluster by Helm: floe's own chart beside the services that an environment has outside of it."""
+"""Deploys dev to a cluster with Helm: floe's own chart, next to the services that an environment needs."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ RELEASE = "floe"
 CHART = "floe-runtime"
 VALUES = OVERLAY / "helm" / "values.yaml"
 NAMED = ("floe-postgres", "floe-object-store", "floe-catalog", "floe-cube")
-"""The Secrets that NOTES of floe-runtime names for dev."""
+"""The Secrets that the NOTES of floe-runtime list for dev."""
 
 
 @dataclass(frozen=True)
 class Installed(Deployed):
-    """Dev, its services applied by kubectl, all else by Helm."""
+    """Dev, whose services are applied by kubectl and everything else is installed by Helm."""
 
     helm: Helm | None = None
 
     @cached_property
     def manifests(self) -> bytes:
-        """Namespace, Secrets and services: what is there before the release."""
+        """The namespace, the Secrets and the services, which must exist before the release."""
         for part in (OVERLAY, SERVICES):
             shutil.copytree(repo.root() / part, self.folder / part, dirs_exist_ok=True)
         top = self.folder / OVERLAY / "helm"
@@ -44,13 +44,13 @@ class Installed(Deployed):
         return subprocess.run([resolve("kustomize"), "build", top], check=True, capture_output=True).stdout
 
     def do(self, verb: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
-        """A command of Helm about the release, whatever comes of it."""
+        """Run a Helm command in the namespace and return the result, whether it succeeds or not."""
         assert self.helm
         context = ["--kube-context", self.kubectl.context] if self.kubectl.context else []
         return self.helm.run(verb, *options, "--namespace", self.namespace, *context)
 
     def done(self, verb: str, *options: str | Path) -> str:
-        """What a command of Helm about the release prints. Raises AssertionError where it fails."""
+        """Run a Helm command in the namespace and return its output. Raises AssertionError if it fails."""
         started = time.monotonic()
         done = self.do(verb, *options)
         shown = " ".join(str(one) for one in options)
@@ -59,7 +59,7 @@ class Installed(Deployed):
         return done.stdout
 
     def release(self, verb: str, name: str = RELEASE, *options: str | Path, threads: int = 0) -> list[str | Path]:
-        """The arguments that install or upgrade; with another number of threads CompiledArtifacts are others."""
+        """The arguments to install or upgrade the release. `threads` changes the CompiledArtifacts."""
         assert self.helm
         charts = repo.root() / "charts"
         artifacts = self.artifacts().model_dump(mode="json", exclude_none=True)
@@ -78,6 +78,6 @@ class Installed(Deployed):
 
     @property
     def dagster(self) -> Dagster:
-        """Dagster's API, through the Service that has the release's name."""
+        """Dagster's API, through the Service that is named after the release."""
         service = f"api/v1/namespaces/{self.namespace}/services/{RELEASE}-webserver:3000"
         return Dagster(f"{self.url}/{service}/proxy")

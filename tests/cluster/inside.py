@@ -1,7 +1,8 @@
-"""Process 1 of a node: everything that runs on it, in namespaces of its own, so that all of it ends with this process.
+"""Process 1 of a node. It starts all programs of the node in separate namespaces, so that they end with this process.
 
-Called by `cluster.node` with the node's folder and the number of an open socket that listens on the machine's loopback:
-the door, the only way in. There is no way out: the node's network has no wire.
+`cluster.node` calls it with the folder of the node, the name of its control group and the file descriptor of a socket
+that listens on the machine's loopback. This socket is the only connection into the node. There is none out of it,
+because the node's network has no interface that leads to the machine or to another network.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ ADDRESS = "10.88.77.1"
 POD_NETWORK = "10.88.77.0/24"
 BRIDGE = "floe0"
 API_PORT, ETCD_PORT, ETCD_PEERS = 6443, 2379, 2380
-VOLUMES = Path("/mnt")  # in the node's own view of the file system; what lies there on the machine is not touched
+VOLUMES = Path("/mnt")  # in the node's mount namespace; the machine's own /mnt is not touched
 VOLUME_COUNT = 12
 CGROUPS = Path("/sys/fs/cgroup")
 HIDDEN = ("/run/netns", "/var/lib/cni", "/var/log/containers", "/var/log/pods")
-"""Folders that kubelet, containerd and the network's plugins write to whatever one tells them."""
+"""Folders that kubelet, containerd and the network plugins always write to, whatever their configuration says."""
 READY = "ready"
 _UP_SECONDS = 60
 
@@ -55,11 +56,11 @@ class Inside:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def log(self, name: str) -> Path:
-        """Where a program's output goes."""
+        """The log file of a program."""
         return self.folder / "log" / f"{name}.log"
 
     def start(self, name: str, command: list[str]) -> None:
-        """Start a program whose output goes to log/NAME.log."""
+        """Start a program and write its output to log/NAME.log."""
         with self.log(name).open("wb") as log:
             process = subprocess.Popen(
                 command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
@@ -67,7 +68,7 @@ class Inside:
         self.running[name] = process
 
     def wait(self, what: str, ready: Callable[[], bool]) -> None:
-        """Wait until a program answers. Raises FloeError where it does not."""
+        """Wait until `ready` returns true. Raises FloeError if a program ends or this takes too long."""
         deadline = time.monotonic() + _UP_SECONDS
         while not ready():
             for name, process in self.running.items():
@@ -78,7 +79,7 @@ class Inside:
             time.sleep(0.05)
 
     def up(self) -> None:
-        """Start everything. Raises FloeError where something does not come up."""
+        """Start all programs of the node. Raises FloeError if one of them does not start."""
         _network()
         _control_groups(self.cgroup)
         _file_system(self.folder)
@@ -98,7 +99,7 @@ class Inside:
         self.wait("the node", lambda: self._node_ready(server))
 
     def watch(self) -> str:
-        """Reap what ends, until it is one of ours; returns what is to be said of it."""
+        """Reap processes that end, until a program of the node ends; returns a message about that program."""
         names = {process.pid: name for name, process in self.running.items()}
         while True:
             pid, status = os.wait()
@@ -209,7 +210,7 @@ class Inside:
             f'[grpc]\n  address = "{self.folder / "containerd.sock"}"\n'
             '[plugins."io.containerd.grpc.v1.cri"]\n'
             f'  sandbox_image = "{PAUSE}"\n'
-            "  restrict_oom_score_adj = true\n"  # a container has no more rights than we have
+            "  restrict_oom_score_adj = true\n"  # a container must not get more rights than this process has
             "  disable_apparmor = true\n"
             '  [plugins."io.containerd.grpc.v1.cri".cni]\n'
             f'    bin_dir = "{next(one for one in CNI_PLUGINS if Path(one).is_dir())}"\n'
@@ -221,7 +222,7 @@ class Inside:
         return ctr(self.folder, *arguments)
 
     def _images(self) -> None:
-        """Images outlive a node; containers of one that was killed do not."""
+        """Import the pause image if it is missing, and remove containers that a killed node left behind."""
         for container in self._ctr("containers", "ls", "-q").stdout.split():
             self._ctr("containers", "rm", container)
         if PAUSE not in self._ctr("images", "ls", "-q").stdout.split():
@@ -231,7 +232,7 @@ class Inside:
             file.unlink()
 
     def _volumes(self, server: ApiServer) -> None:
-        """Volumes for claims that name no class, as a provisioner would make them."""
+        """Create volumes for claims that name no class, as a provisioner would."""
         name = {"name": "volumes"}
         default = {"storageclass.kubernetes.io/is-default-class": "true"}
         storage_class = {
@@ -257,7 +258,7 @@ class Inside:
         ]
         refused = [one for one in server.create([storage_class, *volumes]) if not one.accepted]
         if refused:
-            raise FloeError(f"the API server takes no volumes: {refused[0].message}")
+            raise FloeError(f"the API server refuses a volume: {refused[0].message}")
 
     def _node_ready(self, server: ApiServer) -> bool:
         done = server.kubectl("get", "node", NODE, "-o", 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')
@@ -266,13 +267,13 @@ class Inside:
 
 
 def ctr(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Containerd's own client."""
+    """Run ctr, the client of containerd, on the containerd of a node."""
     command = ["ctr", "--address", str(folder / "containerd.sock"), "--namespace", "k8s.io", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _network() -> None:
-    """The node's address, on no wire, and a default route that leads nowhere, since kubelet asks for one."""
+    """Create a bridge with the node's address, and a default route to nowhere, because kubelet needs one."""
     for words in (
         "link set lo up",
         f"link add {BRIDGE} type bridge",
@@ -285,14 +286,14 @@ def _network() -> None:
 
 
 def _file_system(folder: Path) -> None:
-    """A view of the machine's files in which what the node mounts and notes is nobody else's."""
+    """Change the mount namespace so that what the node mounts and writes is not visible on the machine."""
     for hidden in HIDDEN:
         Path(hidden).mkdir(parents=True, exist_ok=True)
         _do("mount", "-t", "tmpfs", "tmpfs", hidden)
     for number in range(VOLUME_COUNT):
-        _made(folder / "volumes" / str(number)).chmod(0o777)  # pods run as users of their own
+        _made(folder / "volumes" / str(number)).chmod(0o777)  # pods run as different users
     _do("mount", "--bind", str(folder / "volumes"), str(VOLUMES))
-    _do("mount", "--make-rshared", "/")  # within the node: pods' volumes follow its mounts
+    _do("mount", "--make-rshared", "/")  # lets later mounts of the node appear in the volumes of pods
 
 
 def _do(*command: str) -> None:
@@ -300,11 +301,14 @@ def _do(*command: str) -> None:
 
 
 def _control_groups(name: str) -> None:
-    """A group of our own in every hierarchy (version 1) or in the only one (version 2): kubelet makes none."""
+    """Create the node's control group in every hierarchy (version 1) or in the only one (version 2).
+
+    The kubelet requires this group and does not create it.
+    """
     one_hierarchy = (CGROUPS / "cgroup.controllers").is_file()
     for hierarchy in [CGROUPS] if one_hierarchy else [path for path in CGROUPS.iterdir() if not path.is_symlink()]:
         group = _made(hierarchy / name)
-        for setting in ("cpuset.cpus", "cpuset.mems"):  # in version 1 empty, and then nothing may run there
+        for setting in ("cpuset.cpus", "cpuset.mems"):  # empty in version 1, which lets no process run there
             if not one_hierarchy and (group / setting).is_file():
                 (group / setting).write_text((hierarchy / setting).read_text())
 
@@ -315,7 +319,7 @@ def _made(folder: Path) -> Path:
 
 
 async def _serve(door: socket.socket) -> None:
-    """Hand every connection on to the API server: the socket is the machine's, what it connects to is the node's."""
+    """Forward every connection from the socket, which is in the machine's network, to the API server in the node's."""
 
     async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -341,9 +345,9 @@ def _say(word: str) -> None:
 
 
 def main() -> None:
-    """Bring the node up, say so, and stay until one of its programs ends or somebody ends this."""
+    """Start the node, print READY, and stay until one of its programs or this process is terminated."""
     folder, cgroup, door = Path(sys.argv[1]), sys.argv[2], socket.socket(fileno=int(sys.argv[3]))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 has no default action
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 ignores signals without a handler
     inside = Inside(folder, cgroup)
     try:
         inside.up()

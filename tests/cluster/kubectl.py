@@ -1,4 +1,4 @@
-"""kubectl against one cluster, with answers as objects."""
+"""Runs kubectl on one cluster and returns its answers as objects."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl with a kubeconfig, in one of its contexts and in a namespace, where they are named."""
+    """kubectl with a kubeconfig, a context and a namespace; an empty one is left to kubectl."""
 
     kubeconfig: Path | None = None
     context: str = ""
     namespace: str = ""
 
     def command(self, *arguments: str) -> list[str]:
-        """The command with what is the same in every call."""
+        """The command with the options of this instance."""
         options = [f"--{name}={value}" for name, value in vars(self).items() if value]
         if self.kubeconfig:
             options.append(f"--cache-dir={self.kubeconfig.parent / 'kubectl-cache'}")
@@ -33,7 +33,7 @@ class Kubectl:
     def run(
         self, *arguments: str, stdin: bytes = b"", timeout: float = TIMEOUT_SECONDS
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run it, whatever comes of it."""
+        """Run kubectl and return the result, whether it succeeds or not."""
         return subprocess.run(
             self.command(*arguments),
             env=os.environ.copy(),
@@ -44,17 +44,17 @@ class Kubectl:
         )
 
     def __call__(self, *arguments: str, stdin: bytes = b"", timeout: float = TIMEOUT_SECONDS) -> str:
-        """What it prints. Raises AssertionError with what it says where it fails."""
+        """Run kubectl and return its output. Raises AssertionError with its error message if it fails."""
         done = self.run(*arguments, stdin=stdin, timeout=timeout)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr.decode(errors='replace')}"
         return done.stdout.decode()
 
     def get(self, *arguments: str) -> Any:
-        """An object, or the items of a list."""
+        """Run `kubectl get`; returns the object, or the items if the answer is a list."""
         found = json.loads(self("get", "--output=json", *arguments))
         return found.get("items", found)
 
     def apply(self, *objects: Object) -> None:
-        """Apply objects, by the server."""
+        """Apply objects by server-side apply, and take over fields of other managers."""
         content = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=content.encode())

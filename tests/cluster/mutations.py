@@ -1,4 +1,4 @@
-"""Objects with something wrong in them, perhaps, and the YAML that they are sent as."""
+"""Changes valid objects at random, which usually makes them invalid, and writes them as YAML."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Path = tuple[str | int, ...]
 
 
 class Verbatim(str):
-    """A scalar that stands in the YAML as it is: unquoted, whatever it looks like."""
+    """A scalar that is written to the YAML unchanged and without quotes."""
 
     __slots__ = ()
 
 
 class Pairs(list[tuple[str, Any]]):
-    """A mapping in which a key may stand twice."""
+    """A mapping that may contain a key twice."""
 
 
 ODD = (
@@ -44,7 +44,7 @@ _TYPOS = (
 
 
 def paths(node: Any, path: Path = ()) -> Iterator[Path]:
-    """Every place in a tree, the root left out."""
+    """Yield the path of every node of a tree except the root."""
     plain_list = isinstance(node, list) and not isinstance(node, Pairs)
     for key, value in node.items() if isinstance(node, dict) else enumerate(node) if plain_list else ():
         yield (*path, key)
@@ -82,7 +82,7 @@ def rename(tree: Any, path: Path, draw: Any) -> None:
 
 
 def nest(tree: Any, path: Path, draw: Any) -> None:
-    """Move a part to where another part is, or in among what the other holds."""
+    """Move a node into another mapping or list, or replace a scalar with it."""
     part = copy.deepcopy(at(tree, path))
     del at(tree, path[:-1])[path[-1]]
     there = draw(st.sampled_from([(), *paths(tree)]))
@@ -96,7 +96,7 @@ def nest(tree: Any, path: Path, draw: Any) -> None:
 
 
 def duplicate(tree: Any, path: Path, draw: Any) -> None:
-    """An item twice in its list, a key twice in its mapping or under another name."""
+    """Repeat an item in its list, or a key in its mapping, or copy the value of a key to another key."""
     parent, last = at(tree, path[:-1]), path[-1]
     if isinstance(last, int):
         parent.insert(last, copy.deepcopy(parent[last]))
@@ -113,7 +113,7 @@ MUTATIONS = (drop, odd, retype, rename, nest, duplicate)
 
 @st.composite
 def mutated(draw: st.DrawFn, seeds: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
-    """(what was done to it, the object): one or two things wrong, which may still make a valid one."""
+    """(description of the changes, object) with one or two changes, after which the object may still be valid."""
     tree = copy.deepcopy(draw(st.sampled_from(seeds)))
     done = []
     for mutation in draw(st.lists(st.sampled_from(MUTATIONS), min_size=1, max_size=2)):
@@ -127,21 +127,21 @@ def mutated(draw: st.DrawFn, seeds: list[dict[str, Any]]) -> tuple[str, dict[str
 
 
 def request(tree: dict[str, Any]) -> Raw:
-    """How the object is sent: to where kubectl would, as YAML."""
+    """The request for an object: YAML, sent to the same path that kubectl would use."""
     head = [tree.get("apiVersion"), tree.get("kind"), mapping(tree.get("metadata")).get("namespace")]
     version, kind, namespace = (text(_read(part)) for part in head)
     return Raw(dump(tree).encode(), version, kind, namespace)
 
 
 def _read(value: Any) -> Any:
-    """What kubectl would read of a scalar that stands in the YAML as it is."""
+    """The value that kubectl would read for a Verbatim scalar; any other value unchanged."""
     if not isinstance(value, Verbatim):
         return value
     return next((document.value for document in documents(f"{value}\n", "scalar")), None)
 
 
 def dump(node: Any) -> str:
-    """A tree in block form."""
+    """A tree as YAML in block form."""
     return "\n".join(_lines(node)) + "\n"
 
 

@@ -1,8 +1,8 @@
-"""A Kubernetes node with real pods on this machine, for tests and, by `cluster.__main__`, for a person.
+"""A Kubernetes node with real pods on this machine, for tests and, with `cluster.__main__`, for use by hand.
 
-A keeper process holds a lock on the node's folder for as long as the node is there: the lock, and no process id that
-somebody else may have by now, tells whether it runs. Under it, in namespaces of their own for processes, mounts and
-network, is everything else (`cluster.inside`). When the keeper goes, the kernel ends all of it.
+A keeper process holds a lock in the folder of the node while the node runs. The lock shows whether it runs; a process
+id would not be enough, because another process may have it later. Everything else runs below the keeper in separate
+namespaces for processes, mounts and network (`cluster.inside`). If the keeper ends, the kernel ends all of it.
 """
 
 from __future__ import annotations
@@ -33,47 +33,47 @@ from floe.errors import FloeError
 
 BUILT = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "kubectl")
 KEPT = ("images", "log", "lock")
-"""What of a node's folder outlives it: images, so that they need not be read anew, and logs."""
+"""The parts of a node's folder that are kept when it stops: images, so that they are imported only once, and logs."""
 _UP_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node by its name; any number of them may run side by side."""
+    """A node by its name. Nodes with different names can run at the same time."""
 
     name: str
 
     @property
     def folder(self) -> Path:
-        """Its state."""
+        """The folder with the state of the node."""
         return repo.cache_dir() / "nodes" / self.name
 
     @property
     def kubeconfig(self) -> Path:
-        """How kubectl reaches it, from anywhere on this machine."""
+        """The kubeconfig for programs on this machine."""
         return self.folder / "kubeconfig"
 
     @property
     def inner_kubeconfig(self) -> Path:
-        """The same for what runs in its network."""
+        """The kubeconfig for programs in the network of the node."""
         return self.folder / "inside.kubeconfig"
 
     @property
     def cgroup(self) -> str:
-        """The one that all of its pods are in."""
+        """The name of the control group that contains all pods of the node."""
         return f"floe-{self.name}"
 
     def enter(self) -> list[str]:
-        """The prefix that lets a program run in the node's network, while the node runs."""
+        """The prefix of a command that runs a program in the network of the node, which must be running."""
         process = (self.folder / "process").read_text()
         return ["nsenter", f"--net=/proc/{process}/ns/net", "--"]
 
     def cgroups(self) -> list[Path]:
-        """Where that lies: once in each hierarchy."""
+        """The folders of that control group, one in each hierarchy."""
         return [path for pattern in ("", "*/") for path in inside.CGROUPS.glob(pattern + self.cgroup)]
 
     def keeper(self) -> int | None:
-        """The process that holds it, or None where the node does not run."""
+        """The id of the keeper process; None if the node does not run."""
         path = self.folder / "lock"
         if not path.is_file():
             return None
@@ -85,15 +85,19 @@ class Node:
         return None
 
     def start(self, port: int, *, tied: bool) -> subprocess.Popen[str]:
-        """Start it; `tied` ends it with this process, whatever becomes of that. Raises FloeError where it fails."""
+        """Start the node; returns the keeper process.
+
+        `port`: the port of its API on loopback; 0 picks a free one. `tied`: end the node together with this process,
+        even if that is killed. Raises FloeError if the node cannot be started.
+        """
         if reason := missing():
             raise FloeError(f"no node: {reason}", "install what is missing, or name a cluster with FLOE_TEST_CLUSTER")
         if self.keeper():
             raise FloeError(
-                f"the node {self.name} runs already", "make cluster-status shows it, make cluster-down ends it"
+                f"the node {self.name} runs already", "show it with make cluster-status, stop it with make cluster-down"
             )
         if len(str(self.folder)) > 80:
-            raise FloeError(f"{self.folder} is too long a path for sockets", "set XDG_CACHE_HOME to a shorter one")
+            raise FloeError(f"the path {self.folder} is too long for sockets", "set XDG_CACHE_HOME to a shorter path")
         for name in BUILT:
             toolbox.resolve(name)
         port = claim(port, "the node's API", "--port")
@@ -121,12 +125,12 @@ class Node:
                     return keeper
                 if word.startswith("error: "):
                     keeper.wait()
-                    raise FloeError(f"the node {self.name} does not come up: {word.removeprefix('error: ')}")
+                    raise FloeError(f"the node {self.name} cannot be started: {word.removeprefix('error: ')}")
                 say(f"node {self.name}: {word}")
-        raise FloeError(f"the node {self.name} did not come up", f"read the logs in {self.folder / 'log'}")
+        raise FloeError(f"the node {self.name} did not start", f"read the logs in {self.folder / 'log'}")
 
     def stop(self) -> bool:
-        """End it and wait until it is gone; returns whether there was anything to end."""
+        """Stop the node and wait until it is gone; returns whether it was running."""
         keeper = self.keeper()
         if keeper is None:
             self.clean()
@@ -136,19 +140,19 @@ class Node:
         while self.keeper():
             if time.monotonic() > deadline:
                 raise FloeError(
-                    f"process {keeper}, which keeps the node {self.name}, does not end", f"kill -9 {keeper}"
+                    f"process {keeper}, which keeps the node {self.name}, does not end", f"run kill -9 {keeper}"
                 )
             time.sleep(0.05)
         return True
 
     def tag(self, image: str, name: str) -> None:
-        """Give an image that is there another name."""
+        """Give an image of the node another name. Raises FloeError if the node does not have the image."""
         done = inside.ctr(self.folder, "images", "tag", "--force", image, name)
         if done.returncode:
             raise FloeError(f"containerd has no image {image}: {done.stderr.strip()}")
 
     def clean(self) -> None:
-        """Remove what the kernel does not: the folder but for what is kept, and empty control groups."""
+        """Remove what the kernel does not remove: the contents of the folder except KEPT, and empty control groups."""
         for group in self.cgroups():
             for folder, _, _ in os.walk(group, topdown=False):
                 with suppress(OSError):
@@ -163,7 +167,7 @@ class Node:
                     entry.unlink(missing_ok=True)
 
     def load(self, archives: Iterable[Path]) -> None:
-        """Bring images in from docker-archives; those that are there already stay."""
+        """Import images from docker-archives, except those that the node already has."""
         with progress(f"node {self.name}: images") as say:
             there = set(inside.ctr(self.folder, "images", "list", "--quiet").stdout.split())
             for archive in archives:
@@ -171,38 +175,39 @@ class Node:
                 mark = self.folder / "images" / f"{archive.stem}.loaded"
                 stamp = f"{status.st_mtime_ns} {status.st_size}"
                 known = mark.read_text().splitlines() if mark.is_file() else []
-                if known[:1] == [stamp] and known[1:] and there.issuperset(known[1:]):  # a full disk loses images
+                # The names are checked because a full disk may have made the node lose images.
+                if known[:1] == [stamp] and known[1:] and there.issuperset(known[1:]):
                     continue
                 say(f"node {self.name}: {archive.stem}")
                 done = inside.ctr(self.folder, "images", "import", str(archive))
                 if done.returncode:
-                    raise FloeError(f"containerd does not take {archive}: {done.stderr.strip()}")
+                    raise FloeError(f"containerd cannot import {archive}: {done.stderr.strip()}")
                 mark.write_text("\n".join([stamp, *_names(archive)]))
 
 
 def _names(archive: Path) -> list[str]:
-    """Under which names a docker-archive brings images."""
+    """The names of the images in a docker-archive."""
     with tarfile.open(archive) as content:
         manifest = content.extractfile("manifest.json")
         if manifest is None:
-            raise FloeError(f"{archive} is no docker-archive", "remove it: it is made anew")
+            raise FloeError(f"{archive} is not a docker-archive", "delete the file; it will be created again")
         return [name for image in json.load(manifest) for name in image["RepoTags"]]
 
 
 def load_into_kind(name: str, archives: Iterable[Path]) -> None:
-    """Bring images into a cluster of kind's. Raises FloeError where kind refuses."""
+    """Load images from docker-archives into a cluster of kind. Raises FloeError if kind fails."""
     for archive in archives:
         command = ["kind", "load", "image-archive", str(archive), "--name", name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise FloeError(f"kind does not take {archive}: {done.stderr.strip()}")
+            raise FloeError(f"kind cannot load {archive}: {done.stderr.strip()}")
 
 
 @contextmanager
 def node(name: str) -> Iterator[Node]:
-    """A node while the block runs, and no longer even where this process is killed; waits for one that runs."""
+    """Run a node during the block; it also ends if this process is killed. Waits while another process runs it."""
     one = Node(name)
-    with progress(f"node {name}: waiting for another process to be done with it"):
+    with progress(f"node {name}: waiting until another process has stopped it"):
         while one.keeper():
             time.sleep(1)
     keeper = one.start(0, tied=True)
@@ -214,7 +219,7 @@ def node(name: str) -> Iterator[Node]:
 
 
 def missing() -> str:
-    """Why no node can run here, in words; empty where one can."""
+    """The reason why no node can run on this machine; empty if one can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "it needs root on Linux"
     if debian.absent(debian.NODE):
@@ -226,7 +231,7 @@ def missing() -> str:
 
 
 def keep(name: str, port: int) -> None:
-    """What the keeper does: hold the lock, start the node, wait for its end or a signal, clean up."""
+    """Run the keeper: hold the lock, start the node, wait until it ends or a signal comes, then clean up."""
     one = Node(name)
     one.folder.mkdir(parents=True, exist_ok=True)
     with (one.folder / "lock").open("a+") as lock, socket.socket() as door:
@@ -235,11 +240,11 @@ def keep(name: str, port: int) -> None:
         lock.write(str(os.getpid()))
         lock.flush()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        one.clean()  # what a keeper left that was killed
+        one.clean()  # removes what a killed keeper left behind
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind((HOST, port))
         door.listen(128)
-        # setpriv and --kill-child: the kernel ends process 1 when we are gone, and all under it with that.
+        # With setpriv and --kill-child, the kernel ends process 1 of the node and everything below it when we end.
         command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--net", "--mount", "--pid", "--mount-proc"]
         command += ["--fork", "--kill-child", sys.executable, "-m", "cluster.inside"]
         command += [str(one.folder), one.cgroup, str(door.fileno())]
@@ -251,7 +256,7 @@ def keep(name: str, port: int) -> None:
             for line in process.stdout:
                 if line.strip() == inside.READY:
                     _write_kubeconfig(one, port)
-                with suppress(BrokenPipeError):  # who started us has left
+                with suppress(BrokenPipeError):  # the process that started us has ended
                     print(line, end="", flush=True)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -262,7 +267,7 @@ def keep(name: str, port: int) -> None:
 
 
 def _write_kubeconfig(one: Node, port: int) -> None:
-    """The node's own kubeconfig, with the door's port in place of the API server's."""
+    """Write the kubeconfig for this machine: that of the node, with the port of the socket on loopback."""
     path = one.kubeconfig
     path.touch(mode=0o600)
     own = one.inner_kubeconfig.read_text()
@@ -270,7 +275,7 @@ def _write_kubeconfig(one: Node, port: int) -> None:
 
 
 def _wait_for_end(one: Node) -> None:
-    """Until no process is left in the node's control group, which are the last to go."""
+    """Wait until no process is left in the node's control group; processes of pods end last."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         if not any(path.read_text() for group in one.cgroups() for path in group.rglob("cgroup.procs")):

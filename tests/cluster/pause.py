@@ -1,4 +1,4 @@
-"""The container that holds a pod's namespaces: an image of catatonit, which waits, as a docker-archive."""
+"""Builds the image of the container that holds the namespaces of a pod: catatonit, which only waits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 PAUSE = "localhost/pause:1"
-PROGRAM = "catatonit"  # Debian's is linked statically, so an image needs nothing else
+PROGRAM = "catatonit"  # Debian links it statically, so that the image needs nothing else
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 

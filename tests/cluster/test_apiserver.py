@@ -1,4 +1,4 @@
-"""The API server for tests: what it refuses, what it tells, and that nothing of it is left behind."""
+"""The API server for tests: its verdicts and messages, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_warnings_are_heard(api_server: ApiServer) -> None:
 
 def test_a_namespace_goes_with_its_block(api_server: ApiServer) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "short-lived"}}
-    for _ in range(2):  # were anything left, the second would be refused
+    for _ in range(2):  # if anything were left, the second attempt would be refused
         with api_server.holding([namespace]) as (verdict,):
             assert verdict.accepted
             assert api_server.dry_run([config_map("short-lived")], create_namespaces=False)[0].accepted
@@ -116,7 +116,7 @@ def test_quota_counts_pods(api_server: ApiServer) -> None:
 
 
 def test_server_tells_its_release(api_server: ApiServer) -> None:
-    """Helm refuses charts over it, so a server that was built without a version would not do."""
+    """A server that is built without a version would not be enough, because Helm compares charts with the version."""
     assert api_server.version().startswith(f"v{toolbox.get('kube-apiserver').version}")
 
 
@@ -164,7 +164,7 @@ with api_server(Path(sys.argv[1])):
 """
 
 
-@pytest.mark.usefixtures("api_server")  # the servers are there
+@pytest.mark.usefixtures("api_server")  # skips or builds the servers first
 def test_a_killed_test_leaves_no_server(tmp_path: Path) -> None:
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen([sys.executable, "-c", _HOLD, tmp_path], env=env, stdout=subprocess.PIPE) as harness:

@@ -1,6 +1,6 @@
-"""The last word on clusters/: a real API server with the controllers' own definitions takes what they are given.
+"""A real API server with the controllers' CustomResourceDefinitions accepts everything in clusters/.
 
-Flux's notification kinds are left out: their definitions cannot be had.
+The kinds of Flux's notification-controller are left out, because their definitions are not available.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def namespace(name: str) -> Object:
 
 @pytest.fixture(scope="module")
 def server(defined: ApiServer) -> Iterator[ApiServer]:
-    """The server with the namespaces that installing the controllers makes."""
+    """The server with the namespaces that an installation of the controllers creates."""
     with defined.holding(map(namespace, SYSTEM)):
         yield defined
 
@@ -70,7 +70,7 @@ def test_every_object_is_accepted(server: ApiServer, folder: Path) -> None:
 def test_a_secret_of_git_reaches_the_server_as_it_was(
     server: ApiServer, fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What kustomize-controller does about it: build, decrypt, apply."""
+    """The test does what kustomize-controller does: build, decrypt, apply."""
     key = tmp_path / "dev.agekey"
     assert floe(fork, "secrets", "init", "dev", "--key", str(key)).returncode == 0
     value = secrets.token_urlsafe()
@@ -86,7 +86,7 @@ def test_a_secret_of_git_reaches_the_server_as_it_was(
     with server.holding([built["Namespace"]]) as verdicts:
         all_clear("Namespace", verdicts)
         (refused,) = server.dry_run([built["Secret"]], create_namespaces=False)
-        assert not refused.accepted  # encrypted it is none
+        assert not refused.accepted  # an encrypted Secret is not a valid one
         monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(key))
         decrypted = sops("decrypt", "--input-type=json", "--output-type=json", given=built["Secret"], folder=fork)
         with server.holding([json.loads(decrypted)]) as applied:
@@ -98,7 +98,7 @@ def test_a_secret_of_git_reaches_the_server_as_it_was(
 
 @contextmanager
 def said(server: ApiServer, folder: str, status: dict[str, Object]) -> Iterator[None]:
-    """Objects of a bootstrap with what their controllers would say of them, by name."""
+    """Create the objects of a bootstrap, and set the status that controllers would report, by name of the object."""
     found = parse(build(ROOT / folder))
     with server.holding(found) as verdicts:
         all_clear(folder, verdicts)

@@ -1,4 +1,4 @@
-"""Floe's own chart on a real node: installed, tested, upgraded during a run, rolled back, taken away."""
+"""Floe's own chart on a real node: install, test, upgrade during a run, rollback and uninstall."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GIVES = ["--wait", "--timeout", "5m"]
 
 @dataclass(frozen=True)
 class Release:
-    """The release, and what was in its namespace before it."""
+    """The release, and the names of the objects that were in its namespace before."""
 
     one: Installed
     before: set[str]
@@ -37,7 +37,7 @@ class Release:
 def release(
     cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory, note: Callable[[str, float], None]
 ) -> Iterator[Release]:
-    """Dev by Helm, ready. It has the cluster for itself."""
+    """Dev, installed by Helm and ready. Nothing else runs on the cluster."""
     found = tools.get("helm")
     if not found.version.startswith("4."):
         pytest.skip(f"no Helm 4: {found.path} is {found.version}")
@@ -48,7 +48,8 @@ def release(
             "dev", replace(cluster, namespace="floe-dev"), folder, url, helm=Helm(found.path, 4, folder / "home", env)
         )
         missing = one.do(*map(str, one.release("install", RELEASE, "--dry-run=server")))
-        assert missing.returncode == 0, missing.stderr  # there is no namespace yet that could lack anything
+        # Without a namespace, the chart does not check for missing Secrets.
+        assert missing.returncode == 0, missing.stderr
         assert not one.apply()
         one.wait_ready()
         before = _names(one)
@@ -77,7 +78,7 @@ def test_pods_run_and_none_was_restarted(release: Release) -> None:
 
 
 def test_the_asset_graph_shows_the_models(release: Release) -> None:
-    """Those of the dbt project of each app that CompiledArtifacts name."""
+    """The graph contains the models of the dbt project of each app."""
     one = release.one
     wait_for(one.loaded, 60, one.why)
     models = {file.stem for app in repo.apps() for file in (repo.app(app) / "dbt" / "models").rglob("*.sql")}
@@ -86,7 +87,7 @@ def test_the_asset_graph_shows_the_models(release: Release) -> None:
 
 
 def test_a_run_on_the_compute_target(release: Release, note: Note) -> None:
-    """DuckDB, as the values say; Cube answers with its rows."""
+    """The run uses DuckDB, as the values say, and Cube returns its rows."""
     one, started = release.one, time.monotonic()
     run = one.launch("by-helm")
     assert one.dagster.follow(run, 180) == "SUCCESS", one.why()
@@ -95,7 +96,7 @@ def test_a_run_on_the_compute_target(release: Release, note: Note) -> None:
 
 
 def test_helm_test(release: Release, note: Note) -> None:
-    """Webserver, Cube, and every service of CompiledArtifacts, PostgreSQL too."""
+    """The tests cover the webserver, Cube, and every service in CompiledArtifacts, including PostgreSQL."""
     started = time.monotonic()
     said = release.one.done("test", RELEASE, "--logs", "--timeout", "3m")
     note("helm: s of helm test", time.monotonic() - started)
@@ -146,7 +147,10 @@ def test_a_second_release_beside_it_is_refused(release: Release) -> None:
 
 
 def test_an_uninstall_leaves_what_notes_name(release: Release, note: Note) -> None:
-    """Secrets, Jobs of runs that ended less than an hour ago, pods of helm test; no claim, for want of Cube Store."""
+    """Secrets, Jobs of runs that ended within the last hour, and pods of helm test remain.
+
+    There is no PersistentVolumeClaim, because Cube Store does not run here.
+    """
     one = release.one
     assert set(NAMED) <= set(re.findall(r"^  ([a-z-]+): ", one.done("get", "notes", RELEASE), re.MULTILINE))
     started = time.monotonic()
@@ -167,5 +171,5 @@ def _names(one: Installed) -> set[str]:
 
 
 def _artifacts(one: Installed) -> set[str]:
-    """Names of the ConfigMaps of CompiledArtifacts."""
+    """The names of the ConfigMaps with CompiledArtifacts."""
     return {name for name in one.kubectl("get", "configmaps", "--output=name").split() if ARTIFACTS in name}

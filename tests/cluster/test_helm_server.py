@@ -1,4 +1,4 @@
-"""Floe's charts and a real API server: it takes what Helm renders, and what no release may do is refused in words."""
+"""Floe's charts and a real API server: it accepts what Helm renders; forbidden releases are refused with a reason."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def charts() -> Path:
 
 @pytest.fixture(scope="module")
 def against(helm: Helm, api_server: ApiServer) -> Helm:
-    """A Helm that speaks to the server."""
+    """Helm, connected to the server."""
     return replace(helm, env={"KUBECONFIG": str(api_server.kubeconfig)})
 
 
 @contextmanager
 def space(server: ApiServer, name: str, level: str = "restricted") -> Iterator[str]:
-    """A namespace that enforces a level of Pod Security, and warns of it."""
+    """Create a namespace that enforces a level of Pod Security, and warns of violations, for the block."""
     labels = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "warn")}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     with server.holding([namespace]) as verdicts:
@@ -66,14 +66,14 @@ def make_secrets(server: ApiServer, namespace: str) -> None:
 
 
 def taken(server: ApiServer, found: list[Manifest], namespace: str) -> None:
-    """Every object passes a strict dry run."""
+    """Check that the server accepts every object in a strict dry run without warnings."""
     objects = [{**one.value, "metadata": {**one.value["metadata"], "namespace": namespace}} for one in found]
     for value, verdict in zip(objects, server.dry_run(objects, create_namespaces=False), strict=True):
         all_clear(Manifest("", 0, 0, value).label, [verdict])
 
 
 def test_every_object_is_accepted(helm: Helm, api_server: ApiServer, charts: Path) -> None:
-    """All four environments, hooks too, as the post-renderer leaves them."""
+    """All environments are tested, with their hooks and with the changes of the post-renderer."""
     for environment in repo.environments():
         with space(api_server, f"helm-{environment}-{helm.major}") as name:
             options = [*values_of(charts, CHART, environment), *helm.hardened(charts)]
@@ -82,7 +82,7 @@ def test_every_object_is_accepted(helm: Helm, api_server: ApiServer, charts: Pat
 
 @pytest.mark.parametrize(("chart", "level"), [("floe-dagster", "restricted"), ("floe-cube", "baseline")])
 def test_plain_helm_reaches(helm: Helm, api_server: ApiServer, charts: Path, chart: str, level: str) -> None:
-    """The level of Pod Security that docs/10-helm.md says: no warning of it, and of none that is stricter."""
+    """Without the post-renderer, the charts reach the level of Pod Security in docs/10-helm.md and no stricter one."""
     with space(api_server, f"plain-{chart}-{helm.major}", level) as name:
         found = helm.template(charts / chart, *values_of(charts, chart, "dev"), release="floe", namespace=name)
         taken(api_server, found, name)
@@ -95,7 +95,7 @@ def test_plain_helm_reaches(helm: Helm, api_server: ApiServer, charts: Path, cha
 
 
 def test_a_release_from_its_secrets_to_its_end(against: Helm, api_server: ApiServer, charts: Path) -> None:
-    """Objects alone: nothing here makes pods of them."""
+    """Only objects are tested, because nothing creates their pods here."""
     values = values_of(charts, CHART, "dev")
     with space(api_server, f"released-{against.major}") as name:
         place = ["--namespace", name]
@@ -109,7 +109,7 @@ def test_a_release_from_its_secrets_to_its_end(against: Helm, api_server: ApiSer
         make_secrets(api_server, name)
         assert "Next: helm test floe" in against(*install)
 
-        with space(api_server, f"{name}-beside") as beside:  # another namespace is another matter
+        with space(api_server, f"{name}-beside") as beside:  # a release in another namespace is allowed
             make_secrets(api_server, beside)
             against("install", "floe", charts / CHART, "--namespace", beside, *values)
             against("uninstall", "floe", "--namespace", beside)
@@ -136,7 +136,7 @@ def test_a_release_from_its_secrets_to_its_end(against: Helm, api_server: ApiSer
 
 
 def half_finished(server: ApiServer, namespace: str) -> None:
-    """Let the release be as an upgrade leaves it that was killed: its second revision is pending."""
+    """Put the release into the state after a killed upgrade: its second revision is pending."""
     listed = server.kubectl("get", "secrets", f"--namespace={namespace}", "--selector=owner=helm", "--output=json")
     (secret,) = json.loads(listed.stdout)["items"]
     record = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"]))))
@@ -155,7 +155,7 @@ def half_finished(server: ApiServer, namespace: str) -> None:
 
 
 def strategy(schema: Values) -> st.SearchStrategy[Any]:
-    """What a schema takes, as far as floe's part of values uses the language."""
+    """Values that a schema accepts. Only the keywords that the schema of floe's values uses are supported."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     match schema["type"]:
@@ -172,8 +172,8 @@ def strategy(schema: Values) -> st.SearchStrategy[Any]:
 
 def _text(schema: Values) -> st.SearchStrategy[str]:
     if "pattern" not in schema:
-        return st.text(st.characters(exclude_categories=["C"]), max_size=20)  # others cannot stand in YAML
-    end = schema["pattern"].removesuffix("$") + r"\Z"  # Python's $ is before a last line feed too
+        return st.text(st.characters(exclude_categories=["C"]), max_size=20)  # YAML allows no control characters
+    end = schema["pattern"].removesuffix("$") + r"\Z"  # Python's $ also matches before a line feed at the end
     found = st.from_regex(re.compile(end, re.ASCII))
     return found.filter(lambda text: len(text) <= schema["maxLength"]) if "maxLength" in schema else found
 
@@ -195,7 +195,7 @@ def test_whatever_the_schema_takes_the_server_takes(
     artifacts = json.loads(repo.artifacts_file("dev").read_text())
     hardened = helm.hardened(charts)
 
-    # Shrinking would ask for an example more a second, for minutes.
+    # Shrinking a failure would take minutes, because each example takes a second.
     @settings(
         max_examples=inputs(8),
         deadline=None,
@@ -207,7 +207,7 @@ def test_whatever_the_schema_takes_the_server_takes(
     def holds(floe: Values) -> None:
         floe["environment"] = floe.get("environment") or "dev"
         given_by_value = {"value": json.dumps(artifacts | {"environment": floe["environment"]})}
-        if "compiledArtifacts" in schema["properties"]:  # what JSON is in it the schema cannot say, the template does
+        if "compiledArtifacts" in schema["properties"]:  # the schema cannot check this JSON, but the template does
             floe["compiledArtifacts"] = floe.get("compiledArtifacts", {}) | given_by_value
         options = [*values_of(charts, chart, "dev"), "--values", written({"floe": floe}, tmp_path), *hardened]
         taken(api_server, helm.template(charts / chart, *options, release="floe", namespace=name), name)

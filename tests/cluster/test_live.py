@@ -1,4 +1,4 @@
-"""Every environment as running pods: what its overlay prints, on a cluster with real kubelet and DNS."""
+"""Environments as running pods, on a cluster with a real kubelet and DNS."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Note = Callable[[str, float], None]
 
 RUN = "app.kubernetes.io/component=run_worker"
 EXPLAINED = {
-    r"(Startup|Readiness) probe failed": "a probe asks from a container's first second on",
-    r"Liveness probe failed": "a late answer on a busy machine; several in a row are a restart, and there is none",
-    r"FailedScheduling: .*(unbound|not found)": "a claim is bound a moment after its pod is looked at",
-    r"FailedGetResourceMetric|FailedComputeMetricsReplicas": "the server of an autoscaler's metrics is not here",
+    r"(Startup|Readiness) probe failed": "probes start in the first second of a container, before it can answer",
+    r"Liveness probe failed": "one late answer on a busy machine; several would be a restart, which another test finds",
+    r"FailedScheduling: .*(unbound|not found)": "a claim is bound a moment after its pod is first scheduled",
+    r"FailedGetResourceMetric|FailedComputeMetricsReplicas": "the cluster has no metrics server for autoscalers",
 }
-"""Events of type Warning that are as they should be: what they match, and why."""
+"""Expected events of type Warning: a pattern, and the reason."""
 _GET = """
 import json, sys
 from urllib.error import HTTPError
@@ -35,7 +35,7 @@ except HTTPError as error:
 
 
 def get(live: Deployed, url: str, **headers: str) -> tuple[int, str]:
-    """Status and body of a URL, asked from the client's pod."""
+    """The status and the body of a URL, requested from the pod `client`."""
     status, body = live.ask(_GET, url, json.dumps(headers))
     return status, body
 
@@ -72,7 +72,7 @@ def test_the_quota_counts_and_refuses(live: Deployed) -> None:
     (quota,) = live.kubectl.get("resourcequotas")
     status = quota["status"]
     assert status["hard"] == quota["spec"]["hard"]
-    assert int(status["used"]["pods"]) >= len(live.pods()) - 1  # pods that ended are not counted
+    assert int(status["used"]["pods"]) >= len(live.pods()) - 1  # the quota does not count pods that ended
     (pod,) = live.pods("floe-runtime.io/cube-client")
     (container,) = pod["spec"]["containers"]
     greedy = {**container, "resources": {"requests": {"cpu": "1m", "memory": "1Ti"}, "limits": {"memory": "1Ti"}}}
@@ -80,8 +80,8 @@ def test_the_quota_counts_and_refuses(live: Deployed) -> None:
     assert b"exceeded quota: floe" in done.stderr
 
 
-def test_network_policies_are_taken(live: Deployed) -> None:
-    """No more than that: no plugin enforces them on a node of ours."""
+def test_network_policies_are_accepted(live: Deployed) -> None:
+    """Their effect is not tested, because our node has no plugin that enforces them."""
     assert {"default-deny", "dns", "dagster", "cube"} <= {
         one["metadata"]["name"] for one in live.kubectl.get("networkpolicies")
     }
@@ -126,7 +126,7 @@ def test_a_run_is_a_job_and_cube_shows_its_rows(live: Deployed, note: Note) -> N
 
 
 def test_a_run_gets_no_token_and_writes_nowhere_else(live: Deployed) -> None:
-    """The launcher's settings reach the pod, which inherits nothing from who launched it."""
+    """The settings of the run launcher reach the pod, which inherits nothing from the process that launched it."""
     pods = live.pods(RUN)
     assert pods
     for pod in pods:
@@ -150,7 +150,7 @@ def test_pods_in_idle_stay_below_their_requests(live: Deployed, note: Note) -> N
 
 
 def _like(pod: dict[str, Any], spec: dict[str, Any]) -> bytes:
-    """A new pod as another one, but for some fields."""
+    """A new pod with the spec of another one, except for some fields."""
     metadata = {"name": "another", "namespace": pod["metadata"]["namespace"]}
     kept = {key: value for key, value in pod["spec"].items() if key not in ("nodeName", "volumes")}
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": kept | spec}).encode()

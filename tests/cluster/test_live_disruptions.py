@@ -1,4 +1,4 @@
-"""What happens to a running environment: pods replaced, nodes drained, processes killed, PostgreSQL gone."""
+"""Disruptions of a running environment: replaced pods, drained nodes, killed processes, a missing PostgreSQL."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_rolling_update_loses_no_request(live: Deployed) -> None:
         answer, _ = asking.communicate(timeout=30)
     answered, failed = json.loads(answer)
     assert len(replaced) >= 2
-    assert answered > 100  # it asked all the while, on a machine that is busy
+    assert answered > 100  # there were requests all the time, even on a busy machine
     assert failed == []
 
 
@@ -80,7 +80,7 @@ def test_a_drain_waits_for_a_run(live: Deployed) -> None:
 def test_a_killed_run_is_retried_once_and_no_row_is_lost_or_doubled(live: Deployed) -> None:
     run = live.launch("killed")
     name = live.worker(run)
-    # Killed when the raw tables have the batch and the marts do not.
+    # The run is killed when the batch is in the raw tables and not yet in the marts.
     wait_for(lambda: b"rows of batch killed" in live.kubectl.run("logs", name).stdout, 90, live.why)
     live.kubectl("delete", "pod", name, "--grace-period=0", "--force")
     assert live.dagster.follow(run, 120) == "FAILURE"
@@ -105,10 +105,10 @@ def test_a_wrong_password_is_named_and_healed_by_the_right_one(live: Deployed) -
 def test_postgresql_gone_and_back(live: Deployed) -> None:
     live.kubectl("scale", "statefulset/postgresql", "--replicas=0")
     wait_for(lambda: not live.pods("app.kubernetes.io/name=postgresql"), 60)
-    time.sleep(20)  # long enough for every loop of the daemon to meet it
+    time.sleep(20)  # long enough for every loop of the daemon to notice
     logs = live.kubectl("logs", "deployment/dagster-daemon", "--since=25s", "--tail=-1")
     assert "OperationalError" in logs
-    assert len(logs.splitlines()) < 5000  # it backs off, and does not fill the disk
+    assert len(logs.splitlines()) < 5000  # the daemon waits between attempts, so that its log does not fill the disk
     live.kubectl("scale", "statefulset/postgresql", "--replicas=1")
     live.wait_ready(180)
     assert live.dagster.follow(_launched(live, "after-postgresql"), 180) == "SUCCESS"
@@ -126,10 +126,10 @@ def test_artifacts_of_another_version_are_named(live: Deployed) -> None:
 
 
 def test_a_tick_survives_its_daemon(live: Deployed) -> None:
-    """The daemon's pod is deleted the moment a tick is due: the tick's batch comes, once.
+    """If the daemon's pod is deleted at the moment of a tick, the batch of the tick still comes exactly once.
 
-    For this test there is a tick a minute. The daemon is replaced first, which looks at schedules only when it starts
-    and then once a minute.
+    In this test there is one tick each minute. The daemon is replaced first, because it reads schedules only when it
+    starts and then once a minute.
     """
     with _compiled(live, _every_minute(live)):
         live.wait_ready(120)
@@ -153,10 +153,10 @@ def test_a_tick_survives_its_daemon(live: Deployed) -> None:
 
 
 def test_every_tick_brought_its_batch_once(live: Deployed) -> None:
-    """Through all of the above.
+    """No batch was lost or doubled by the disruptions of the tests before.
 
-    An eviction asks no budget for a pod that is not running yet: a run whose pod a drain took in that moment is given
-    up after runMonitoring.startTimeoutSeconds and launched again.
+    A PodDisruptionBudget does not protect a pod that is not running yet. If a drain evicts the pod of a run in that
+    moment, Dagster gives the run up after runMonitoring.startTimeoutSeconds and launches it again.
     """
     ticks = {run.tags[BATCH_ID] for run in live.dagster.runs({"dagster/schedule_name": "ticks"})}
     assert ticks
@@ -164,7 +164,7 @@ def test_every_tick_brought_its_batch_once(live: Deployed) -> None:
 
 
 def _every_minute(live: Deployed) -> str:
-    """CompiledArtifacts of an environment with a tick a minute."""
+    """The CompiledArtifacts of an environment, with one tick each minute."""
     artifacts = json.loads(live.artifacts().text())
     app = artifacts["apps"][LOCATION]["app"]
     app["pipeline"]["schedule"]["cron"] = "* * * * *"
@@ -174,9 +174,9 @@ def _every_minute(live: Deployed) -> str:
 
 @contextmanager
 def _compiled(live: Deployed, artifacts: str) -> Iterator[str]:
-    """Other CompiledArtifacts for as long as the block runs; yields the name of the code location's new pod.
+    """Deploy other CompiledArtifacts during the block; yields the name of the code location's new pod.
 
-    After the block the ConfigMap is the old one again, which a pod that is not replaced sees within a minute or two.
+    After the block the ConfigMap has its old content again, which an existing pod sees within two minutes.
     """
     (name,) = [
         one["metadata"]["name"]
@@ -201,7 +201,7 @@ def _secret(live: Deployed, name: str, wrong: dict[str, str], right: dict[str, s
 
 
 def _replaced(live: Deployed, selector: str) -> str:
-    """Delete the only pod of a workload; returns the name of the one that takes its place."""
+    """Delete the only pod of a workload; returns the name of the pod that replaces it."""
     (old,) = live.pods(selector)
     live.kubectl("delete", "pod", old["metadata"]["name"], "--grace-period=1")
     wait_for(lambda: len(live.pods(selector)) == 1, 60)
@@ -209,7 +209,7 @@ def _replaced(live: Deployed, selector: str) -> str:
 
 
 def _log_of_one_that_ended(live: Deployed, pod: str) -> str:
-    """The log of a pod's container that ended by itself, and that is started again only after a pause."""
+    """Wait until the container of a pod ended by itself and waits for its restart; returns the log of its last run."""
 
     def ended() -> bool:
         containers = live.kubectl.get("pod", pod)["status"].get("containerStatuses", [])
@@ -220,7 +220,7 @@ def _log_of_one_that_ended(live: Deployed, pod: str) -> str:
 
 
 def _launched(live: Deployed, batch: str) -> str:
-    """Launch a run as a client does that tries again: while pods come back, Dagster may refuse."""
+    """Launch a run, with further attempts while Dagster refuses because its pods are still starting."""
     run: list[str] = []
 
     def launched() -> bool:

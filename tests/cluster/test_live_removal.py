@@ -1,4 +1,4 @@
-"""What is left when an environment is taken away again, which is why these tests come last."""
+"""What is left after an environment is deleted; these tests run last because they delete it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_nothing_is_left_but_released_volumes(live: Deployed) -> None:
     released = [
         one["metadata"]["name"] for one in live.kubectl.get("persistentvolumes") if one["status"]["phase"] == "Released"
     ]
-    assert claims <= set(released)  # their data outlive the environment: a person deletes them
+    assert claims <= set(released)  # the data are kept until a person deletes them
 
 
 def _names(live: Deployed) -> set[str]:

@@ -1,4 +1,4 @@
-"""The node itself: up in seconds, with no way out, and gone without a trace whatever ends it."""
+"""The node itself: it starts quickly, its network is isolated, and it leaves nothing behind, however it ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _here(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def traces() -> list[str]:
-    """Processes, mounts and control groups of the spare node."""
+    """The processes, mounts and control groups of the spare node that exist now."""
     processes = [
         f"process {one.pid}: {' '.join(one.info['cmdline'])}"
         for one in psutil.process_iter(["cmdline"])
@@ -53,7 +53,7 @@ def traces() -> list[str]:
     return [*processes, *mounts, *map(str, SPARE.cgroups())]
 
 
-def test_an_image_that_a_full_disk_took_is_loaded_again() -> None:
+def test_an_image_that_was_lost_on_a_full_disk_is_loaded_again() -> None:
     if debian.absent(debian.BUILDER):
         pytest.skip(f"no images: {debian.remedy(debian.BUILDER)}")
     made = archives(["busybox"])
@@ -77,7 +77,7 @@ def test_nothing_outlives_who_is_killed_and_the_next_start_works(whom: str) -> N
         if whom == "harness":
             harness.kill()
             wait_for(lambda: not traces(), 20, lambda: "\n".join(traces()))
-        else:  # nobody is left to clean up: the kernel ends every process, and the next start removes the rest
+        else:  # without the keeper, the kernel ends every process, and only the next start removes the rest
             os.kill(keeper, signal.SIGKILL)
             wait_for(
                 lambda: not [one for one in traces() if not one.startswith("/sys")], 20, lambda: "\n".join(traces())
@@ -102,7 +102,7 @@ def test_a_port_that_is_taken_is_named_with_who_holds_it() -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_there_is_no_way_out() -> None:
+def test_the_network_of_the_node_reaches_nothing_outside() -> None:
     keeper = node.Node("test").keeper()
     if keeper is None:
         pytest.skip("no node: a cluster was given")

@@ -1,4 +1,4 @@
-"""The last word on what overlays print: a real API server takes every object, and Pod Security every pod."""
+"""A real API server accepts every object that overlays render, and Pod Security admits every pod."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from floe.yaml import documents
 Object = dict[str, Any]
 
 LOOKED_UP = ("PriorityClass", "RuntimeClass", "ServiceAccount", "LimitRange", "ResourceQuota")
-"""Kinds that the server looks up when it admits pods, in the order they are created in."""
+"""Kinds that the server looks up when it admits pods, in the order in which they must be created."""
 EXPLAINED: dict[str, str] = {}
-"""Warnings that are as they should be: what they match, and why."""
+"""Expected warnings: a pattern, and the reason."""
 
 OVERLAYS = [repo.overlay(environment) for environment in repo.environments()]
 FLUX = [folder / "flux" for folder in OVERLAYS if (folder / "flux").is_dir()]
@@ -31,7 +31,7 @@ in_each_overlay = pytest.mark.parametrize("folder", OVERLAYS, indirect=True, ids
 
 @pytest.fixture(scope="module", params=[*OVERLAYS, *FLUX], ids=lambda one: str(one.relative_to(repo.root())))
 def folder(request: pytest.FixtureRequest) -> Path:
-    """What kustomize builds: each overlay, and the form of it that Flux applies."""
+    """Each folder that kustomize builds: the overlays, and their variants for Flux."""
     found: Path = request.param
     return found
 
@@ -51,7 +51,7 @@ def stream(manifests: bytes) -> list[Object]:
 
 @pytest.fixture(scope="module")
 def server(defined: ApiServer, stream: list[Object]) -> Iterator[ApiServer]:
-    """The server with the stream's namespaces, which enforce `restricted` whatever they ask for."""
+    """The server with the namespaces of the stream, all of which enforce `restricted`."""
     with defined.holding(restricted(one) for one in stream if one["kind"] == "Namespace") as verdicts:
         assert verdicts
         all_clear("Namespace", verdicts)
@@ -74,7 +74,7 @@ def test_kubectl_applies_all(server: ApiServer, stream: list[Object], manifests:
 
 @in_each_overlay
 def test_every_pod_is_admitted(server: ApiServer, stream: list[Object]) -> None:
-    """As controllers would create them: Pod Security and quota refuse pods, and say little of what makes them."""
+    """Pods are created as controllers would create them, because Pod Security and quotas refuse only pods."""
     needed = [one for kind in LOOKED_UP for one in stream if one["kind"] == kind]
     pods = [pod for one in stream for pod in pods_of(one)]
     assert pods
@@ -82,7 +82,7 @@ def test_every_pod_is_admitted(server: ApiServer, stream: list[Object]) -> None:
     with server.holding(needed) as verdicts:
         all_clear("what pods need", verdicts)
         (control,) = server.dry_run([lax], create_namespaces=False)
-        with server.holding(pods) as verdicts:  # for real, since quota counts those that are there
+        with server.holding(pods) as verdicts:  # stored, because a quota counts existing pods
             for pod, verdict in zip(pods, verdicts, strict=True):
                 all_clear(f"Pod {pod['metadata']['name']}", [verdict])
     assert 'violates PodSecurity "restricted' in control.message
@@ -95,7 +95,7 @@ def restricted(namespace: Object) -> Object:
 
 
 def pods_of(one: Object) -> Iterator[Object]:
-    """The pods that a workload's controller would make; none of what makes none."""
+    """Yield the pods that the controller of a workload would create; nothing for other objects and Dagster's runs."""
     manifest = Manifest("", 0, 0, one)
     made = next(made_by([manifest]), None)
     if made is None or made.run:

@@ -1,9 +1,9 @@
-"""The schema verdict of floe-validate against that of a real API server, on objects with something wrong in them.
+"""Compares the verdicts of floe-validate with those of a real API server, on objects with random mistakes.
 
-hypothesis changes objects that the server takes: rendered ones and those of samples/, of more kinds. Both judge the
-same YAML. What the server answers with 400 or 404 is its decoder's and strict field validation's word: the schema. 422
-is its opinion of values, of which floe-validate holds a part, so the two figures stand apart. FLOE_TRUTH=20000 takes
-that many objects, others in each run.
+hypothesis changes objects that the server accepts: rendered ones, and those of samples/, which have more kinds. Both
+sides judge the same YAML. If the server answers with 400 or 404, its decoder or strict field validation refused the
+object: that is the verdict on the schema. If it answers with 422, it refused a value. floe-validate checks only some of
+the values, so there are two separate figures. FLOE_TRUTH=20000 tests that many objects, and other ones in each run.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ SCHEMAS = Schemas()
 POLICIES = (kinds.schema, kinds.unknown_kind, kinds.removed, api.bad_name, api.bad_value)
 
 STRICTER = {
-    "must be set": "published as required, but Go knows no missing text or number, and not every empty one is refused",
+    "must be set": "the published schema requires the field, but Go cannot tell a missing value from an empty one",
     "must be a string": "Go reads a list of numbers as bytes",
-    "stands twice": "kubectl drops the first of two equal keys before the server sees it",
+    "appears twice": "kubectl drops the first of two equal keys before the server sees it",
     "a key must be a string": "kubectl rewrites such a key",
 }
-"""What floe-validate refuses and the server takes, by a part of its message, and why that is as it should be."""
+"""Why floe-validate refuses objects that the server accepts, by a part of the message."""
 
 
 def ours(body: bytes) -> list[str]:
-    """What floe-validate has against an object, as --strict-kinds has it."""
+    """The messages of floe-validate --strict-kinds for an object."""
     try:
         stream = Stream(list(objects(documents(body, "x"), "x")))
     except FloeError as error:
@@ -53,7 +53,7 @@ def ours(body: bytes) -> list[str]:
 
 @pytest.fixture(scope="module")
 def seeds(defined: ApiServer) -> list[dict[str, Any]]:
-    """Objects that both take."""
+    """Objects that both the server and floe-validate accept."""
     assert defined.version().startswith(f"v{RELEASE}.")
     found = [load_file(file) for file in sorted((Path(__file__).parent / "samples").glob("*.yaml"))]
     for environment in repo.environments():
@@ -66,7 +66,7 @@ def seeds(defined: ApiServer) -> list[dict[str, Any]]:
 
 
 def outcome(verdict: Verdict) -> str | None:
-    """accepted, schema or values; None where the server could not look at the object itself."""
+    """The verdict as `accepted`, `schema` or `values`; None if the server did not check the object itself."""
     if verdict.accepted:
         return "accepted"
     if verdict.status == 422:
@@ -114,10 +114,10 @@ def test_agreement(api_server: ApiServer, seeds: list[dict[str, Any]], capsys: p
     by_schema, overall = agreement(schema), agreement(counts)
     with capsys.disabled():
         print(f"\nschema verdict: {by_schema[0]} of {by_schema[1]} agree, {by_schema[0] / by_schema[1]:.2%}")
-        print(f"with the server's opinion of values: {overall[0]} of {overall[1]}, {overall[0] / overall[1]:.2%}")
+        print(f"with the server's verdict on values: {overall[0]} of {overall[1]}, {overall[0] / overall[1]:.2%}")
         for (truth, accepts), count in sorted(counts.items()):
             print(f"  server: {truth:<9} floe-validate: {'accepted' if accepts else 'refused':<9} {count:>6}")
-        for title, lines in (("unexplained", unexplained), ("taken, refused by schema", lax), ("values", strict)):
+        for title, lines in (("unexplained", unexplained), ("accepted, refused by schema", lax), ("values", strict)):
             print("".join(f"  {title}: {line}\n" for line in lines[: None if ASKED_FOR else 5]), end="")
     assert not lax
     assert not unexplained
@@ -132,6 +132,6 @@ def explained(done: str, message: str) -> bool:
 
 
 def agreement(counts: dict[tuple[str, bool], int]) -> tuple[int, int]:
-    """(objects on which both say the same, all)."""
+    """(number of objects with the same verdict on both sides, number of all objects)."""
     agreed = sum(count for (truth, accepts), count in counts.items() if (truth == "accepted") == accepts)
     return agreed, sum(counts.values())

@@ -24,7 +24,7 @@ def test_only_what_is_generated_is_replaced() -> None:
 
 
 def test_a_page_without_an_end_of_its_introduction_is_left_alone() -> None:
-    with pytest.raises(FloeError, match="does not say where its introduction ends"):
+    with pytest.raises(FloeError, match="has no mark at the end of its introduction"):
         findings_page.page("# What floe-validate finds\n")
 
 

@@ -1,4 +1,4 @@
-"""What the tests of Git that moves a cluster start with, and what they say at their end."""
+"""The fixture of the tests in which a cluster follows Git, and the lines that they print at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _charts: list[str] = []
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Following]:
-    """A cluster and the fork that it is to follow, for one kind of controllers."""
+    """A cluster and the fork that it will follow, for the controllers of one module (Flux or Argo CD)."""
     if reason := node.missing():
         pytest.skip(f"no node: {reason}")
     if debian.absent(debian.BUILDER | debian.FORGE):
@@ -29,7 +29,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Following]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was measured on the way, and with which charts."""
+    """Print what was measured, and with which charts."""
     if _charts:
         terminalreporter.write_line(f"charts of the node's repository: {', '.join(_charts)}")
     timings.show(terminalreporter)

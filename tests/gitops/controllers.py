@@ -1,7 +1,7 @@
-"""Flux's and Argo CD's own controllers on a node of tests: outside of pods, in its network, as cluster-admin.
+"""Runs the controllers of Flux and Argo CD on a test node: not in pods, in the node's network, as cluster-admin.
 
-Their flags are those that an installation has, but for addresses, for what clusters/README.md adds, and for the
-election of a leader, since each is the only one. Flux's notification-controller cannot be had.
+Their flags are those of an installation, except for addresses, for the settings in clusters/README.md, and for leader
+election, which a single instance does not need. Flux's notification-controller is not available here.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from floe.yaml import load_file
 from toolbox import resolve
 
 FLUX, ARGOCD = "flux-system", "argocd"
-"""The namespaces they work in."""
+"""The namespaces of the controllers."""
 _REDIS, _REPO_SERVER = "127.0.0.1:6379", "127.0.0.1:8081"
-_ON_PATH = ("helm", "kustomize")  # what Argo CD's repo-server calls
+_ON_PATH = ("helm", "kustomize")  # programs that Argo CD's repo-server calls
 
 
 def start_flux(node: Node, kubectl: Kubectl, running: Supervisor, folder: Path) -> None:
-    """Start source-, kustomize- and helm-controller, with their definitions and namespace there."""
+    """Create the definitions and the namespace of Flux, and start source-, kustomize- and helm-controller.
+
+    `folder`: where source-controller stores its artifacts.
+    """
     _define(kubectl, "flux", FLUX)
     env = os.environ | {"KUBECONFIG": str(node.inner_kubeconfig), "RUNTIME_NAMESPACE": FLUX, "TMPDIR": str(folder)}
     artifacts = "127.0.0.1:9790"
@@ -49,20 +52,21 @@ def start_flux(node: Node, kubectl: Kubectl, running: Supervisor, folder: Path) 
 def start_argocd(node: Node, kubectl: Kubectl, running: Supervisor, folder: Path, settings: Path) -> None:
     """Start Argo CD's application controller, repo-server and ApplicationSet controller, and the Redis they share.
 
-    `settings`: the argocd-cm that the cluster will be given. How often Git is asked is read when the controller starts.
+    `settings`: the file with the argocd-cm that will be applied to the cluster. The interval at which Git is polled is
+    read from it now, because the controller needs it when it starts.
     """
     _define(kubectl, "argocd", ARGOCD)
     key = base64.b64encode(secrets.token_bytes(16)).decode()
     labels = {"app.kubernetes.io/part-of": "argocd"}
     for kind, name, content in (
-        # An installation's own, without a setting: those that it needs come from clusters/.
+        # An installation creates both objects without settings; the settings come from clusters/.
         ("ConfigMap", "argocd-cm", {"data": {}}),
         ("Secret", "argocd-secret", {"data": {"server.secretkey": key}}),
     ):
         metadata = {"name": name, "namespace": ARGOCD, "labels": labels}
         kubectl.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata, **content})
     kubeconfig = load_file(node.inner_kubeconfig)
-    kubeconfig["contexts"][0]["context"]["namespace"] = ARGOCD  # where they look for their settings
+    kubeconfig["contexts"][0]["context"]["namespace"] = ARGOCD  # the namespace of their settings
     env = os.environ | _argocd_env(folder) | {"KUBECONFIG": _private(folder / "kubeconfig", kubeconfig)}
     env["ARGOCD_RECONCILIATION_TIMEOUT"] = load_file(settings)["data"]["timeout.reconciliation"]
     programs = folder / "programs"
@@ -85,7 +89,7 @@ def start_argocd(node: Node, kubectl: Kubectl, running: Supervisor, folder: Path
 
 
 def _argocd_env(folder: Path) -> dict[str, str]:
-    """What pods of Argo CD find under /app and in their own /tmp."""
+    """Create the folders that Argo CD's pods have under /app and /tmp; returns the variables that point to them."""
     places = {
         "ARGOCD_TLS_DATA_PATH": "tls",
         "ARGOCD_SSH_DATA_PATH": "ssh",
@@ -96,14 +100,14 @@ def _argocd_env(folder: Path) -> dict[str, str]:
     for place in places.values():
         (folder / place).mkdir()
     env = {name: str(folder / place) for name, place in places.items()}
-    # Without it Applications of https://kubernetes.default.svc ask for a pod's token.
+    # Without ARGOCD_FAKE_IN_CLUSTER, Applications for https://kubernetes.default.svc need the token of a pod.
     return env | {"ARGOCD_FAKE_IN_CLUSTER": "true", "ARGOCD_GPG_ENABLED": "false", "HOSTNAME": "argocd-0"}
 
 
 def _define(kubectl: Kubectl, controller: str, namespace: str) -> None:
     files = [f"--filename={file}" for one in crds.CONTROLLERS[controller] for file in one.files()]
     kubectl("apply", "--server-side", *files)
-    # kubectl's own patience does not cover a definition that has no condition yet.
+    # kubectl wait fails at once for a definition that has no condition yet, so it is repeated.
     wait_for(lambda: kubectl.run("wait", "--for=condition=Established", *files).returncode == 0, 60)
     kubectl("create", "namespace", namespace)
 

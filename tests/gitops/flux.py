@@ -1,4 +1,4 @@
-"""A cluster that follows its fork by Flux: its first day, and what tests and benchmarks ask of it."""
+"""A cluster that follows its fork with Flux: the bootstrap, and helpers for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ KUSTOMIZATIONS = ("floe-cluster-dev", "floe-dev", "floe-secrets-dev")
 
 
 def first_day(one: Following, folder: Path) -> float:
-    """What a person does on the first day with dev; returns seconds until all is Ready.
+    """Do what a person does on the first day with dev; returns the seconds from the bootstrap until all is Ready.
 
-    `folder` gets what source-controller stores, and the key of dev's Secrets.
+    `folder`: where source-controller stores its artifacts and the key of dev's Secrets is written.
     """
     start_flux(one.node, one.kubectl, one.running, folder)
     key = folder / "dev.agekey"
@@ -36,18 +36,18 @@ def first_day(one: Following, folder: Path) -> float:
 
 
 def ready(one: Following, kind: str, place: str, name: str) -> bool:
-    """Whether an object says that it is."""
+    """Whether the condition Ready of an object is true."""
     return bool(one.condition(kind, place, name).get("status") == "True")
 
 
 def applied(one: Following, commit: str, environment: str = "dev") -> bool:
-    """Whether an environment is at a commit, and well."""
+    """Whether the Kustomization of an environment is Ready at a commit."""
     name = f"floe-{environment}"
     revision = one.kubectl.get("kustomization", name, f"--namespace={FLUX}")["status"].get("lastAppliedRevision", "")
     return bool(revision.endswith(commit)) and ready(one, "kustomization", FLUX, name)
 
 
 def tell(one: Following, kind: str, name: str, place: str = FLUX) -> None:
-    """Ask for a reconciliation now: of a GitRepository it is what the webhook's receiver does."""
+    """Request a reconciliation now. For a GitRepository, the receiver of a webhook does the same."""
     at = f"reconcile.fluxcd.io/requestedAt={time.time()}"
     one.kubectl("annotate", "--overwrite", kind, name, at, f"--namespace={place}")

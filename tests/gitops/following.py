@@ -1,4 +1,4 @@
-"""A cluster that follows a fork: a node, what feeds it, and what tests ask of it while they wait."""
+"""A cluster that follows a fork: a node, the servers of its sources, and queries of its state for tests."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from gitops.fork import Fork
 from images.build import TAG, archives
 
 NEXT = "0.1.1"
-"""A tag under which the node has the same images once more, as if they were newer."""
+"""A second tag of the images on the node, as if it were a newer version."""
 ABSENT = "9.9.9"
-"""One that no registry serves."""
+"""A tag that no registry serves."""
 
 
 @dataclass(frozen=True)
 class Following:
-    """The cluster and the fork. Controllers are started by whoever asks for this."""
+    """The cluster and the fork. The user of this object must start the controllers."""
 
     node: Node
     kubectl: Kubectl
@@ -42,29 +42,32 @@ class Following:
     dev: Deployed
 
     def another(self, name: str) -> Deployed:
-        """Another environment of the same cluster."""
+        """Another environment in the same cluster."""
         return environment(name, self.kubectl, self.folder / name, self.dev.url)
 
     def bootstrap(self, cluster: str, *options: str) -> None:
-        """What a person does on the first day."""
+        """Apply clusters/CLUSTER of the fork, as a person does on the first day. `options`: flags of kubectl."""
         self.kubectl("apply", *options, "--kustomize", str(self.fork.folder / "clusters" / cluster))
 
     def wait(self, done: Callable[[], object], seconds: float) -> float:
-        """Wait until something holds; returns seconds. Raises AssertionError with what the cluster says of itself."""
+        """Wait until `done` returns something true; returns the seconds that took.
+
+        Raises AssertionError with the state of the cluster after the given seconds.
+        """
         return wait_for(done, seconds, self.why)
 
     def why(self) -> str:
-        """What does not go as it should, in the words that a person reads."""
+        """The state of the cluster and the problems of dev, as text."""
         self.running.check()
         return f"{self.status_text()}\n{self.dev.why()}"
 
     def status_text(self) -> str:
-        """What `floe status --cluster` prints, whatever comes of it."""
+        """The output of `floe status --cluster`, whether it succeeds or not."""
         done = self._floe_status()
         return (done.stdout + done.stderr).decode()
 
     def status(self, name: str = "dev") -> dict[str, tuple[bool | None, str]]:
-        """The same of one environment: by object, whether it is well, and what it says."""
+        """(ok, message) of each object of an environment by `floe status --cluster`; ok is None if it is not known."""
         done = self._floe_status("--json")
         assert done.returncode in (0, 1), done.stderr.decode()
         lines = json.loads(done.stdout)[name]["cluster"]["objects"]
@@ -74,26 +77,26 @@ class Following:
         return floe(self.fork.folder, "status", "--cluster", *options, KUBECONFIG=str(self.node.kubeconfig))
 
     def condition(self, kind: str, place: str, name: str, which: str = "Ready") -> Object:
-        """A condition of an object: status, reason, message; empty where it has none yet."""
+        """A condition of an object with status, reason and message; empty if it does not exist yet."""
         done = self.kubectl.run("get", kind, name, f"--namespace={place}", "--output=json")
         found = json.loads(done.stdout or b"{}").get("status", {}).get("conditions", ())
         return next((one for one in found if one["type"] == which), {})
 
     def tag(self, deployment: str, one: Deployed | None = None) -> str:
-        """The tag of the image that a Deployment is to run; empty where it is not there."""
+        """The tag of the image in the spec of a Deployment; empty if the Deployment does not exist."""
         path = "jsonpath={.spec.template.spec.containers[0].image}"
         done = (one or self.dev).kubectl.run("get", "deployment", deployment, f"--output={path}")
         return done.stdout.decode().rpartition(":")[2]
 
     def runs(self, tag: str, selector: str, one: Deployed | None = None) -> bool:
-        """Whether all pods of a selector run that tag, each ready, and every workload is as it should be."""
+        """Whether all pods of a selector run that tag, and all workloads of the environment are ready."""
         where = one or self.dev
         pods = where.pods(selector)
         tags = {pod["spec"]["containers"][0]["image"].rpartition(":")[2] for pod in pods}
         return tags == {tag} and not where.unready()
 
     def ready_pods(self, selector: str = "!job-name", one: Deployed | None = None) -> set[str]:
-        """Ids of the pods that are ready and not about to go."""
+        """The ids of the pods that are ready and not being deleted."""
         return {
             pod["metadata"]["uid"]
             for pod in (one or self.dev).pods(selector)
@@ -104,7 +107,7 @@ class Following:
         }
 
     def serves(self) -> bool:
-        """Whether Cube's Service answers."""
+        """Whether Cube answers through its Service."""
         with suppress(URLError, OSError):
             url = f"{self.dev.url}/api/v1/namespaces/{self.dev.namespace}/services/cube:4000/proxy/readyz"
             with urlopen(url, timeout=10) as answer:  # noqa: S310 # kubectl's proxy on loopback
@@ -114,7 +117,7 @@ class Following:
 
 @contextmanager
 def following(folder: Path) -> Iterator[Following]:
-    """A node with images, a forge with the upstream charts, and a fork that is not committed yet."""
+    """Start a node with images, a forge with the charts, and make a fork that is not committed yet."""
     made = archives()
     with node("gitops") as one, supervisor(folder / "log") as running:
         one.load(made)
@@ -133,6 +136,6 @@ def following(folder: Path) -> Iterator[Following]:
 
 
 def secret(name: str, place: str, content: dict[str, str]) -> Object:
-    """A Secret as an object."""
+    """The manifest of a Secret."""
     metadata = {"name": name, "namespace": place}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}

@@ -1,4 +1,4 @@
-"""A Git server, a Helm repository and an OCI registry in a node's network: all that a cluster is fed from."""
+"""A Git server, a Helm repository and an OCI registry in a node's network, from which a cluster gets everything."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ GIT = f"http://{ADDRESS}:{PORT}/git/deployment.git"
 CHARTS = f"http://{ADDRESS}:{PORT}/charts"
 """The Helm repository of the upstream charts."""
 OWN_CHARTS = f"oci://{ADDRESS}:{REGISTRY_PORT}/charts"
-"""Where floe's own chart is pushed to."""
+"""The place in the registry to which floe's own chart is pushed."""
 _SERVER = Path(__file__).with_name("server.py")
 
 
 @dataclass(frozen=True)
 class Forge:
-    """The servers, whose data lie in `folder`."""
+    """The servers, with their data in `folder`."""
 
     node: Node
     folder: Path
 
     @property
     def repository(self) -> Path:
-        """The bare repository that the Git server serves: pushing there needs no network."""
+        """The bare repository that the Git server serves. Tests push to this path, which needs no network."""
         return self.folder / "git" / "deployment.git"
 
     def start(self, running: Supervisor) -> None:
-        """Start them, with an empty repository and no chart."""
+        """Start the servers, with an empty repository and without charts."""
         self.repository.mkdir(parents=True)
         git(self.repository, "init", "--quiet", "--bare", "--initial-branch", "main")
         (self.folder / "charts").mkdir()
         self._start(running, "git-and-charts", sys.executable, str(_SERVER), str(self.folder), ADDRESS, str(PORT))
-        config = self.folder / "registry.json"  # which is YAML too
+        config = self.folder / "registry.json"  # JSON is valid YAML, which the registry expects
         storage = {"filesystem": {"rootdirectory": str(self.folder / "registry")}}
         http = {"addr": f"{ADDRESS}:{REGISTRY_PORT}"}
         config.write_text(json.dumps({"version": "0.1", "storage": storage, "http": http}))
@@ -52,13 +52,13 @@ class Forge:
         running.wait(lambda: self._listens(REGISTRY_PORT), "the registry", 30)
 
     def offer(self, chart: Path) -> None:
-        """Put a chart of a folder into the Helm repository."""
+        """Package the chart in a folder and add it to the Helm repository."""
         charts = self.folder / "charts"
         _helm("package", str(chart), f"--destination={charts}")
         _helm("repo", "index", str(charts), f"--url={CHARTS}")
 
     def push(self, chart: Path, version: str) -> None:
-        """Push a chart of a folder to the registry, as that version."""
+        """Package the chart in a folder with that version and push it to the registry."""
         _helm("package", str(chart), f"--version={version}", f"--destination={self.folder}")
         archive = self.folder / f"{chart.name}-{version}.tgz"
         _call([*self.node.enter(), str(resolve("helm")), "push", "--plain-http", str(archive), OWN_CHARTS])

@@ -1,7 +1,8 @@
-"""A fork of this repository that a cluster of tests can follow: what the tests' overlay changes is in its values.
+"""Makes a fork of this repository that a cluster of the tests can follow.
 
-What `tests/cluster/overlay` lays over rendered manifests goes here to where a fork would write it, since controllers
-render by themselves: into base/hardening, into overlays/dev, and into the places that say where Git and charts are.
+`tests/cluster/overlay` changes rendered manifests, which is not possible here because controllers render by themselves.
+So the same changes are made in the sources, where a fork would make them: in base/hardening, in overlays/dev, and in
+the files that name the Git server and the chart repositories.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SERVICES = OVERLAY / "services"
 
 @dataclass(frozen=True)
 class Fork:
-    """A working tree, and the repository that it is pushed to."""
+    """A working tree, and the repository to which it is pushed."""
 
     folder: Path
     remote: Path
@@ -39,12 +40,12 @@ class Fork:
         return self._pushed()
 
     def revert(self, broken: str) -> str:
-        """Push a commit that takes another one back; returns it."""
+        """Revert a commit and push; returns the new commit."""
         git(self.folder, "revert", "--no-edit", broken)
         return self._pushed()
 
     def merge(self, branch: str) -> str:
-        """Push what a branch has more; returns its commit."""
+        """Merge a branch by fast-forward and push; returns its commit."""
         git(self.folder, "merge", "--quiet", "--ff-only", branch)
         return self._pushed()
 
@@ -53,14 +54,14 @@ class Fork:
         return git(self.folder, "rev-parse", "HEAD")
 
     def edit(self, file: str, change: Callable[[Values], object]) -> None:
-        """Change what a YAML file of the working tree holds."""
+        """Change the content of a YAML file of the working tree; `change` gets the content and modifies it."""
         path = self.folder / file
         value = load_file(path)
         change(value)
         path.write_text(yaml.safe_dump(value, sort_keys=False))
 
     def set_tag(self, environment: str, chart: str, tag: str) -> None:
-        """Let an overlay name another image: `floe pin` without its digest, which no local image has."""
+        """Set another image tag in an overlay, as `floe pin` does, but without a digest, which local images lack."""
 
         def change(value: Values) -> None:
             values = value["valuesInline"]
@@ -69,14 +70,15 @@ class Fork:
         self.edit(f"overlays/{environment}/values/{chart}.yaml", change)
 
     def pulled(self) -> list[charts.Chart]:
-        """The charts that dev pins, where they lie."""
+        """The charts that dev pins, in the folder of the fork."""
         return charts.pinned("dev", root=self.folder)
 
 
 def make(folder: Path, remote: Path, dev: Deployed, mirror: str | None) -> Fork:
-    """A fork with the substitutions, not committed yet, its charts pulled: the mirror's, or else the stand-ins.
+    """Make a fork with the changes for the tests, which is not committed yet.
 
-    `dev` says what of its artifacts is otherwise in a cluster of tests.
+    `remote`: the repository to push to. `dev`: gives the CompiledArtifacts for a cluster of the tests. `mirror`: the
+    chart mirror to pull from; without one, the stand-in charts are used.
     """
     copy_repository(folder)
     for part in ("clusters", str(OVERLAY)):
@@ -94,7 +96,7 @@ def make(folder: Path, remote: Path, dev: Deployed, mirror: str | None) -> Fork:
 
 
 def as_dev(fork: Fork, environment: str) -> None:
-    """Let an overlay be what dev is, under its own names: what it is itself takes Trino and an identity provider."""
+    """Replace an overlay with a copy of dev under its own names, as it would need Trino and an identity provider."""
     source, target = fork.folder / "overlays" / "dev", fork.folder / "overlays" / environment
     shutil.rmtree(target)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("secrets"))
@@ -108,7 +110,7 @@ def as_dev(fork: Fork, environment: str) -> None:
 
 
 def by_chart(fork: Fork, environment: str) -> None:
-    """Let clusters/ have the second way of Flux for an environment: dev's, under its own name."""
+    """Add the deployment by floe's own chart with Flux (flux-chart) for an environment, as a copy of that of dev."""
     folder = fork.folder / "clusters" / environment / "flux-chart"
     shutil.copytree(fork.folder / "clusters/dev/flux-chart", folder)
     file = folder / "kustomization.yaml"
@@ -120,12 +122,12 @@ def _where_things_are(fork: Fork) -> None:
         fork.edit(f"base/charts/{chart.name}.yaml", lambda value: value.update(repo=forge.CHARTS))
     places = {"url": forge.GIT, "branch": BRANCH, "charts": forge.OWN_CHARTS}
     fork.edit("clusters/base/repository/configmap.yaml", lambda value: value["data"].update(places))
-    # The registry of the tests speaks no TLS.
+    # The registry of the tests does not use TLS.
     fork.edit("clusters/base/flux-chart/helmrepository.yaml", lambda value: value["spec"].update(insecure=True))
 
 
 def _hardening(fork: Fork) -> None:
-    """What the overlay of the tests changes in pods of charts: Cube without Cube Store, and that without pods."""
+    """Change the pods of charts as the overlay of the tests does: Cube runs without Cube Store, which gets no pods."""
     common = load_file(fork.folder / OVERLAY / "common" / "kustomization.yaml")
     (cube,) = (one["patch"] for one in common["patches"] if one["target"]["kind"] == "Deployment")
     (container,) = yaml.safe_load(cube)["spec"]["template"]["spec"]["containers"]
@@ -147,7 +149,7 @@ def _patch(fork: Fork, name: str, change: Callable[[Values], object]) -> None:
 
 
 def _dev(fork: Fork, dev: Deployed) -> None:
-    """The services that dev has outside, beside it, and the platform that they are."""
+    """Add the services that dev expects outside of the cluster, and describe them in its platform.yaml."""
     artifacts = dev.artifacts()
     artifacts.platform.secrets.append("floe-services")
     platform = artifacts.platform.model_dump(mode="json", exclude_none=True)

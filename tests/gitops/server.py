@@ -1,7 +1,7 @@
-"""What a cluster is fed from, as a program: Git over smart HTTP below /git, and files, such as a Helm repository's.
+"""A web server for a cluster: Git over smart HTTP below /git, and the files of a folder, such as a Helm repository.
 
-Called by `gitops.forge` with the folder, the address and the port; it runs in a node's network, of the standard
-library alone.
+`gitops.forge` starts this program in a node's network, with the folder, the address and the port as arguments. It uses
+only the standard library.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ GIT = shutil.which("git") or "git"
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """A request for Git goes to Git's own program for that; any other is one for a file."""
+    """Passes requests below /git to `git http-backend` and answers all others with files."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Git's announcement of what there is, or a file."""
+        """Answer with Git's list of references, or with a file."""
         if self.path.startswith("/git/"):
             self._git(b"")
         else:
             super().do_GET()
 
     def do_POST(self) -> None:
-        """What Git asks for."""
+        """Answer a request of Git."""
         self._git(self._body())
 
     def _body(self) -> bytes:
@@ -68,7 +68,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Not the library's HTTP server, which looks its own name up and so hangs where there is no DNS."""
+    """A server that does not look up its own name; http.server does that and hangs without DNS."""
 
     allow_reuse_address = True
     daemon_threads = True

@@ -1,6 +1,6 @@
 """Argo CD's own controllers, bootstrapped from clusters/dev/argocd, follow a fork of this repository.
 
-What a test changes it takes back, or goes on from: they are steps of one story, in their order.
+The tests depend on each other and must run in this order: each starts from the state that the one before leaves.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ OBJECTS = "overlays/dev/objects/kustomization.yaml"
 
 @pytest.fixture(scope="module")
 def argocd(cluster: Following, tmp_path_factory: pytest.TempPathFactory) -> Following:
-    """The cluster after its first day: dev is up. Its Secrets come by hand."""
+    """The cluster after the bootstrap, with dev Synced and Healthy. Its Secrets are created by hand."""
     folder: Path = tmp_path_factory.mktemp("argocd")
     settings = cluster.fork.folder / "clusters/base/argocd/configmap-argocd-cm.yaml"
     start_argocd(cluster.node, cluster.kubectl, cluster.running, folder, settings)
     cluster.kubectl("create", "namespace", cluster.dev.namespace)
     secrets = cluster.dev.secrets.items()
     cluster.kubectl.apply(*(secret(name, cluster.dev.namespace, content) for name, content in secrets))
-    for name in ("demo", "staging"):  # for which the node has no room
+    for name in ("demo", "staging"):  # the node has no room for them
         shutil.rmtree(cluster.fork.folder / "overlays" / name)
     cluster.fork.push("as it is")
     started = time.monotonic()
@@ -44,21 +44,21 @@ def argocd(cluster: Following, tmp_path_factory: pytest.TempPathFactory) -> Foll
 
 
 def application(one: Following, name: str) -> dict[str, Any]:
-    """The status of an Application; empty where it is not there."""
+    """The status of an Application; empty if it does not exist."""
     done = one.kubectl.run("get", "application", name, f"--namespace={ARGOCD}", "--output=json")
     found: dict[str, Any] = json.loads(done.stdout or b"{}").get("status", {})
     return found
 
 
 def well(one: Following, name: str, commit: str = "") -> bool:
-    """Whether an Application is Synced and Healthy, at a commit where one is named."""
+    """Whether an Application is Synced and Healthy, and at a commit if one is given."""
     status = application(one, name)
     said = (status.get("sync", {}).get("status"), status.get("health", {}).get("status"))
     return said == ("Synced", "Healthy") and status["sync"]["revision"].startswith(commit)
 
 
 def tell(one: Following, name: str = "floe-dev") -> None:
-    """Let Argo CD look at Git now, which is what its webhook does."""
+    """Let Argo CD read Git now, as a webhook would."""
     now = "argocd.argoproj.io/refresh=normal"
     one.kubectl("annotate", "--overwrite", "application", name, now, f"--namespace={ARGOCD}")
 
@@ -101,7 +101,7 @@ def test_a_push_is_a_deployment(argocd: Following) -> None:
     argocd.wait(lambda: well(argocd, "floe-dev", commit), 60)
 
 
-def test_what_a_hand_changed_goes_back(argocd: Following) -> None:
+def test_a_manual_change_is_reverted(argocd: Following) -> None:
     started = time.monotonic()
     argocd.dev.kubectl("scale", "deployment/cube-worker", "--replicas=0")
     argocd.wait(lambda: argocd.dev.kubectl.get("deployment", "cube-worker")["spec"]["replicas"] == 1, 60)
@@ -109,7 +109,7 @@ def test_what_a_hand_changed_goes_back(argocd: Following) -> None:
     argocd.wait(lambda: well(argocd, "floe-dev"), 120)
 
 
-def test_what_is_no_longer_in_git_goes(argocd: Following) -> None:
+def test_an_object_that_is_removed_from_git_is_deleted(argocd: Following) -> None:
     objects = argocd.fork.folder / "overlays/dev/objects"
     (objects / "passing.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: passing}\n")
     argocd.fork.edit(OBJECTS, lambda value: value["resources"].append("passing.yaml"))
@@ -160,9 +160,12 @@ def test_an_image_that_does_not_start_is_named_while_the_old_pods_serve(argocd: 
 
 
 def test_one_argocd_for_all_makes_an_application_of_every_folder_and_prod_waits_for_a_person(argocd: Following) -> None:
-    """In the place of dev's own: dev goes on, prod is compared and not applied, a new folder comes up by itself."""
+    """The bootstrap for all clusters replaces that of dev.
+
+    The pods of dev keep running, prod is compared and not applied, and a new folder is deployed automatically.
+    """
     before = argocd.ready_pods()
-    # It heals what a hand changes, and so itself.
+    # This Application must be deleted first, because it would revert the changes to itself.
     argocd.kubectl("delete", "application", "floe-cluster", f"--namespace={ARGOCD}")
     assert argocd.ready_pods() == before
     argocd.bootstrap("all/argocd", *BOOTSTRAP)
@@ -185,12 +188,12 @@ def test_one_argocd_for_all_makes_an_application_of_every_folder_and_prod_waits_
 
 
 def _path(one: Following, name: str) -> str:
-    """Of what an Application was last compared with."""
+    """The path in Git with which an Application was last compared."""
     return str(application(one, name)["sync"]["comparedTo"]["source"]["path"])
 
 
 def _look_at_folders(one: Following) -> None:
-    """What the webhook does; else Git is asked once a minute."""
+    """Let the ApplicationSet read Git now, as a webhook would; otherwise it polls Git once a minute."""
     now = "argocd.argoproj.io/application-set-refresh=true"
     one.kubectl("annotate", "--overwrite", "applicationset", "floe", now, f"--namespace={ARGOCD}")
 

@@ -1,6 +1,6 @@
 """Flux's own controllers, bootstrapped from clusters/dev/flux, follow a fork of this repository.
 
-What a test changes it takes back, or goes on from: they are steps of one story, in their order.
+The tests depend on each other and must run in this order: each starts from the state that the one before leaves.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from images.build import TAG
 from timings import note, took
 
 CUBE = "app.kubernetes.io/name=cube"
-DAGSTER = "app.kubernetes.io/name=dagster,!job-name"  # without runs
+DAGSTER = "app.kubernetes.io/name=dagster,!job-name"  # without the pods of runs
 NOTIFICATIONS = "Kustomization flux-system/floe-notifications-dev"
-"""Not ready here, since notification-controller, whose kinds it holds, cannot be had."""
+"""Never ready here, because it contains kinds of notification-controller, which is not available."""
 
 
 @pytest.fixture(scope="module")
 def flux(cluster: Following, tmp_path_factory: pytest.TempPathFactory) -> Following:
-    """The cluster after its first day: dev is up."""
+    """The cluster after the bootstrap, with dev ready."""
     forking.as_dev(cluster.fork, "staging")
-    # Shipped is a minute, which a test has no patience for.
+    # The default interval is one minute, which is too long for a test.
     cluster.fork.edit("clusters/base/flux-chart/helmrelease.yaml", _in_ten_seconds)
     note("Flux: s from bootstrap to all Ready", first_day(cluster, tmp_path_factory.mktemp("flux")))
     return cluster
@@ -41,7 +41,7 @@ def _in_ten_seconds(release: forking.Values) -> None:
 
 
 def pushed(one: Following, message: str) -> str:
-    """Push, and tell; returns the commit."""
+    """Push and let Flux read Git now; returns the commit."""
     commit = one.fork.push(message)
     tell(one, "gitrepository", "floe-dev")
     return commit
@@ -86,7 +86,7 @@ def test_a_push_is_a_deployment(flux: Following) -> None:
     flux.wait(lambda: applied(flux, commit), 60)
 
 
-def test_what_a_hand_changed_goes_back(flux: Following) -> None:
+def test_a_manual_change_is_reverted(flux: Following) -> None:
     flux.dev.kubectl("scale", "deployment/cube-worker", "--replicas=0")
     flux.dev.kubectl("delete", "networkpolicy", "cube")
     started = time.monotonic()
@@ -117,7 +117,7 @@ def test_a_commit_that_cannot_be_built_is_named_and_changes_nothing(flux: Follow
 def test_an_image_that_does_not_start_is_rolled_back_while_the_old_pods_serve(flux: Following) -> None:
     before = flux.ready_pods(CUBE)
     flux.fork.set_tag("dev", "cube", ABSENT)
-    # Shipped are ten minutes, as long as Kubernetes gives a rollout.
+    # The default timeout is ten minutes, which is also how long Kubernetes waits for a rollout.
     patch = "- {op: replace, path: /spec/upgrade/timeout, value: 20s}"
     impatient = {"target": {"kind": "HelmRelease", "name": "cube"}, "patch": patch}
     flux.fork.edit("overlays/dev/flux/kustomization.yaml", lambda value: value.update(patches=[impatient]))
@@ -147,7 +147,7 @@ def failing_pods(one: Following) -> list[tuple[str, str]]:
     return [(name, said) for name, (well, said) in one.status().items() if name.startswith("Pod ") and well is False]
 
 
-def test_what_is_no_longer_in_git_goes(flux: Following) -> None:
+def test_an_object_that_is_removed_from_git_is_deleted(flux: Following) -> None:
     objects = flux.fork.folder / "overlays/dev/objects"
     metadata = "metadata: {name: passing}"
     (objects / "passing.yaml").write_text(f"apiVersion: v1\nkind: ConfigMap\n{metadata}\n")
@@ -177,7 +177,7 @@ def test_a_run_in_progress_survives_an_upgrade(flux: Following) -> None:
 
 
 def test_a_chart_that_is_pushed_is_rolled_out_by_itself(flux: Following) -> None:
-    """The second way: floe's own chart by a range of versions, for an environment that is as dev."""
+    """Flux installs floe's own chart by a range of versions, for an environment that is a copy of dev."""
     forking.as_dev(flux.fork, "prod")
     forking.by_chart(flux.fork, "prod")
     one = flux.another("prod")
@@ -196,7 +196,7 @@ def test_a_chart_that_is_pushed_is_rolled_out_by_itself(flux: Following) -> None
     note("Flux: s from a pushed chart to its pods, polled every 10 s", time.monotonic() - started)
     assert before == flux.ready_pods(DAGSTER, one)
     flux.fork.set_tag("prod", "cube", NEXT)
-    _push_chart(flux, "1.0.0")  # out of the range
+    _push_chart(flux, "1.0.0")  # outside of the range
     time.sleep(15)
     (newest, *_) = flux.kubectl.get("helmrelease", "floe-prod", f"--namespace={FLUX}")["status"]["history"]
     assert newest["chartVersion"].startswith("0.2.0")
@@ -206,7 +206,7 @@ def test_a_chart_that_is_pushed_is_rolled_out_by_itself(flux: Following) -> None
 
 
 def _push_chart(one: Following, version: str) -> None:
-    """What a release does with the working tree: charts/ as overlays say, with the upstream charts in them."""
+    """Do what a release does: update charts/ from the overlays, add the upstream charts, and push floe's own chart."""
     done = floe(one.fork.folder, "charts", "sync")
     assert done.returncode == 0, done.stderr.decode()
     list(packaged.fill(one.fork.folder))
@@ -214,14 +214,14 @@ def _push_chart(one: Following, version: str) -> None:
 
 
 def _with_secrets(flux: Following, one: Deployed) -> None:
-    """An environment's namespace with its Secrets in it, by hand."""
+    """Create the namespace of an environment and its Secrets by hand."""
     flux.kubectl("create", "namespace", one.namespace)
     flux.kubectl.apply(*(secret(name, one.namespace, content) for name, content in one.secrets.items()))
 
 
 @pytest.fixture(scope="module")
 def staging(flux: Following) -> Deployed:
-    """A second environment in the same cluster, which runs what dev ran first. Its Secrets come by hand."""
+    """A second environment in the same cluster, with the images that dev had at first and Secrets created by hand."""
     one = flux.another("staging")
     _with_secrets(flux, one)
     with took("Flux: s from bootstrap of a second environment to all Ready"):

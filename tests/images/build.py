@@ -1,9 +1,9 @@
-"""Builds the production images with buildah where nothing can be pulled, on look-alikes of their bases.
+"""Builds the production images with buildah on look-alikes of their base images, so that no image must be pulled.
 
-`PYTHONPATH=tests python tests/images/build.py` prints an archive a line, each a docker-archive under the name that the
-manifests use, as `ctr images import` takes it. Everything lies in the cache folder, and an archive is made anew only
-when something it is made of changed. The look-alikes of other images that pods need lie in `lookalikes/`, and each says
-that it is one.
+`PYTHONPATH=tests python tests/images/build.py` prints one path per line. Each is a docker-archive for `ctr images
+import`, whose image has the name that the manifests use. Everything is stored in the cache folder, and an archive is
+built again only if one of its inputs has changed. The look-alikes of other images that pods need are in `lookalikes/`;
+each of them says that it is a look-alike.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ ROOT = Path(__file__).parents[2]
 LOOKALIKES = Path(__file__).parent / "lookalikes"
 STANDIN = ROOT / "tests/cube-native"
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-_STEPS_KEPT = 6 * 3600  # seconds; a change of packages leaves 3 GB
+_STEPS_KEPT = 6 * 3600  # seconds; after a change of packages, old steps take 3 GB
 _SUITE = "bookworm"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An image: its names, what it is made of, and which of the others it is built on."""
+    """An image: its names, the files that it is built from, and the recipes of its base images (`on`)."""
 
     names: tuple[str, ...]
     inputs: tuple[Path, ...]
     on: tuple[str, ...] = ()
-    production: str = ""  # key in floe.images.IMAGES; else a look-alike
+    production: str = ""  # key in floe.images.IMAGES; empty for a look-alike
     arguments: dict[str, str] = field(default_factory=dict)
-    tools: dict[str, str] = field(default_factory=dict)  # tool: where its file goes in the build's context
+    tools: dict[str, str] = field(default_factory=dict)  # path in the build context by name of the tool copied there
 
 
 def _lookalike(folder: str, *names: str, on: tuple[str, ...] = ("python",), **tools: str) -> Recipe:
@@ -79,13 +79,13 @@ ON_THE_NODE = ("dagster", "cube", "postgres", "busybox", "seaweedfs", "oauth2-pr
 
 
 def archives(names: Sequence[str] = ON_THE_NODE) -> list[Path]:
-    """Archives of the named images, made now where they are not there yet: minutes the first time, then seconds."""
+    """The archives of the named images, built if they do not exist yet: minutes the first time, then seconds."""
     with _alone() as folder:
         return [_archive(folder, name) for name in names]
 
 
 def stored(name: str) -> str:
-    """The name of an image in the builder's store, made now where it is not there yet."""
+    """The name of an image in the store of the builder, built if it does not exist yet."""
     with _alone():
         if not store_has(name):
             build(name)
@@ -95,7 +95,7 @@ def stored(name: str) -> str:
 
 @contextmanager
 def _alone() -> Iterator[Path]:
-    """The folder of archives and of the store, where a second process that builds waits for the first."""
+    """Lock the folder of archives and of the store during the block, so that only one process builds; yields it."""
     folder = repo.cache_dir() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
@@ -131,7 +131,7 @@ _SKOPEO = ("--insecure-policy",)
 
 
 def digest(name: str) -> str:
-    """Of all that an image is made of, its bases and this file included."""
+    """A hash of all inputs of an image, including those of its base images and this file."""
     recipe = RECIPES[name]
     found = hashlib.sha256(repr((recipe.names, recipe.arguments)).encode() + Path(__file__).read_bytes())
     for base in recipe.on:
@@ -144,13 +144,16 @@ def digest(name: str) -> str:
 
 
 def builder() -> images.Builder:
-    """Buildah with a store of its own in the cache folder, so that nothing is left among the machine's images."""
+    """Buildah with a store in the cache folder, so that the machine's own images stay unchanged.
+
+    Raises FloeError if a program is missing.
+    """
     program = shutil.which("buildah")
     if program is None or debian.absent(debian.BUILDER):
-        raise FloeError("building images takes programs that are not here", debian.remedy(debian.BUILDER))
+        raise FloeError("programs to build images are missing", debian.remedy(debian.BUILDER))
     globally = ("--root", str(_store("root")), "--runroot", str(_store("run")), "--storage-driver", "overlay")
     building = ["--isolation=chroot", "--network=host", "--pull-never", f"--volume={STANDIN}:/mnt:ro"]
-    if _AUTHORITIES.is_file():  # the machine's own, mounted, never copied
+    if _AUTHORITIES.is_file():  # mounted from the machine, never copied to the image
         building.append(f"--volume={_AUTHORITIES}:{_AUTHORITIES}:ro")
     return images.Builder("buildah", program, globally, tuple(building))
 
@@ -160,7 +163,7 @@ def _store(part: str) -> Path:
 
 
 def build(name: str) -> images.Built:
-    """Build an image and what it is built on. Raises FloeError with the end of what the builder said."""
+    """Build an image and its missing base images. Raises FloeError with the end of the builder's output."""
     recipe = RECIPES[name]
     engine = builder()
     for base in recipe.on:
@@ -177,8 +180,8 @@ def build(name: str) -> images.Built:
 
 
 def _forget(engine: images.Builder, name: str) -> None:
-    """Drop what builds of an image left, but for steps that the next build may start from."""
-    engine.call("rm", "--all")  # containers of stages, which stay mounted
+    """Delete what builds of an image left behind, except for recent steps that the next build may reuse."""
+    engine.call("rm", "--all")  # containers of build stages, which would stay mounted
     mark, current = _marked(name).rpartition(":")[0], _marked(name)
     for image in json.loads(engine.call("images", "--all", "--json")):
         names = image["names"] or []
@@ -186,12 +189,12 @@ def _forget(engine: images.Builder, name: str) -> None:
         if not names and image["created"] < time.time() - _STEPS_KEPT:
             outdated = [image["id"]]
         for each in outdated:
-            with suppress(FloeError):  # one that others are made of goes with the last of them
+            with suppress(FloeError):  # an image on which others are based cannot be deleted before them
                 engine.call("rmi", each)
 
 
 def store_has(name: str) -> bool:
-    """Whether an image that was made of the same is in the store."""
+    """Whether the store has an image that was built from the current inputs."""
     try:
         builder().call("inspect", "--type", "image", _marked(name))
     except FloeError:
@@ -200,7 +203,7 @@ def store_has(name: str) -> bool:
 
 
 def tagged(name: str) -> None:
-    """Give the recipe's image its names again, where another build has taken them."""
+    """Give the image of a recipe its names again, because another build may have taken them."""
     builder().call("tag", _marked(name), *RECIPES[name].names)
 
 
@@ -227,9 +230,9 @@ def _build_lookalike(engine: images.Builder, recipe: Recipe) -> images.Built:
 
 
 def _debian(target: Path) -> None:
-    """Debian as the slim images have it, with its own Python."""
+    """Write a root file system of Debian like that of the slim images, with Debian's Python."""
     left_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
-    # usr-is-merged instead of usrmerge, which brings Perl.
+    # usr-is-merged replaces usrmerge, which would install Perl.
     packages = "--include=usr-is-merged,ca-certificates,netbase,tzdata,python3,python3-venv"
     left_out.append("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
     _call(["mmdebstrap", "--quiet", "--variant=minbase", *left_out, packages, _SUITE, str(target)])
@@ -245,7 +248,7 @@ def _main() -> None:
     names = sys.argv[1:] or ON_THE_NODE
     unknown = sorted(set(names) - set(RECIPES))
     if unknown:
-        raise FloeError(f"there is no recipe {unknown[0]!r}", f"recipes: {', '.join(RECIPES)}")
+        raise FloeError(f"unknown recipe {unknown[0]!r}", f"use one of: {', '.join(RECIPES)}")
     for name in names:
         started = time.monotonic()
         (path,) = archives([name])

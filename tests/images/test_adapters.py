@@ -1,4 +1,4 @@
-"""`dbt debug` in the image, with each adapter, against a server of its engine: real, or the closest that can be had."""
+"""`dbt debug` in the image with each adapter, against a real server of its engine or the best available emulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Cube image, with the stand-in of its Rust addon, over Parquet files in an object store, as dev has it."""
+"""The Cube image with the stand-in for its Rust addon, on Parquet files in an object store, as in dev."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def image() -> Podman:
 
 @pytest.fixture(scope="module")
 def env(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The variables that the chart sets, for marts that are there."""
+    """The variables that the chart sets, after the marts are uploaded to the object store."""
     folder = tmp_path_factory.mktemp("marts")
     Shop(orders=90).write(folder)
     client = s3_client(S3Storage(kind="s3", bucket=object_store.bucket, endpoint=object_store.s3), object_store.env)
@@ -84,7 +84,7 @@ def test_the_model_of_every_app_is_in_it(image: Podman) -> None:
 
 
 def test_a_production_build_never_takes_the_stand_in() -> None:
-    """Without the test's own build argument a missing addon is an error, and a real one is taken."""
+    """Without the build argument of the tests, a missing addon is an error, and an existing one is the real one."""
     assert set(RECIPES["cube"].arguments) == {"STANDIN"}
     reference = f"localhost/floe-production/cube:{TAG}"
     refused = ""

@@ -1,4 +1,4 @@
-"""The Dagster image, built here on a look-alike of its base and run as confined as its pods are."""
+"""The Dagster image, built on a look-alike of its base image and run with the same restrictions as its pods."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def env() -> dict[str, str]:
 
 @pytest.fixture
 def mounted() -> str:
-    """What a pod of the dev overlay has mounted."""
+    """The option that mounts the CompiledArtifacts as in a pod of the dev overlay."""
     return f"--volume={readable(repo.artifacts_file('dev'))}:{ARTIFACTS}:ro"
 
 
 @pytest.fixture
 def instance(tmp_path: Path) -> str:
-    """A dagster.yaml that reads variables, as the chart's does."""
+    """The option that mounts a dagster.yaml which reads environment variables, as the chart's does."""
     file = tmp_path / "dagster.yaml"
     places = {"hostname": "HOST", "port": "PORT", "username": "USER", "password": "PASSWORD", "db_name": "DATABASE"}
     database = {key: {"env": f"FLOE_POSTGRES_{name}"} for key, name in places.items()}
@@ -63,8 +63,8 @@ def test_a_code_location_without_a_variable_names_it_once(
 
 
 @pytest.mark.parametrize("command", ["dagster-webserver -h 0.0.0.0 -p 3000", "dagster-daemon run"])
-def test_what_a_shell_starts_is_checked_too(dagster: Podman, command: str, instance: str) -> None:
-    """As the chart starts them: past the image's entry point."""
+def test_a_program_that_a_shell_starts_is_checked_too(dagster: Podman, command: str, instance: str) -> None:
+    """The chart starts these programs with a shell instead of the image's entry point."""
     entry = ("--entrypoint=", instance)
     done = dagster.run(["/bin/bash", "-c", command], {}, *entry, check=False)
     assert done.returncode == 2
@@ -89,15 +89,15 @@ def test_code_location_on_a_read_only_root(dagster: Podman, env: dict[str, str],
     with dagster.started([*GRPC, "-p", str(port)], env, mounted) as location:
         ready = location.until(lambda: location.exec("healthy").returncode == 0, 60)
         assert location.exec("cat", "/proc/1/comm").stdout.strip() == "tini"
-        # The manifest is the image's own: none was made.
+        # The dbt manifest comes from the image: none was generated.
         assert location.exec("ls", "/tmp/dbt").returncode != 0  # noqa: S108 # in the container
         code, took = location.stop(20)
     print(f"code location healthy after {ready:.1f} s, ended by SIGTERM after {took:.1f} s with {code}")
     assert code in (0, 143)
 
 
-def test_it_makes_up_a_batch(dagster: Podman) -> None:
-    """With what its packages were left of data files and languages."""
+def test_it_generates_a_batch(dagster: Podman) -> None:
+    """The generator works although the image lacks some data files and languages of its packages."""
     batch = "EcommerceGenerator(1, 5, 5, 7).batch('a', datetime(2026, 1, 5, tzinfo=UTC)).tables['orders'].num_rows"
     program = f"from datetime import UTC, datetime; from floe_synthetic import EcommerceGenerator; print({batch})"
     here = EcommerceGenerator(1, 5, 5, 7).batch("a", datetime(2026, 1, 5, tzinfo=UTC)).tables["orders"].num_rows
@@ -151,7 +151,7 @@ def test_nothing_that_only_a_build_needs(dagster: Podman) -> None:
     assert dagster.run(["sh", "-c", look], {}, "--entrypoint=", check=False).stdout == ""
     counts = "find /opt/venv/lib /app -name '*.py' | wc -l; find /opt/venv/lib /app -name '*.pyc' | wc -l"
     sources, compiled = map(int, dagster.run(["sh", "-c", counts], {}, "--entrypoint=").stdout.split())
-    assert compiled >= 0.97 * sources > 1000  # what does not parse under this Python is not compiled
+    assert compiled >= 0.97 * sources > 1000  # files with syntax for other versions of Python are not compiled
 
 
 def test_it_holds_the_code_that_it_runs_and_no_other(dagster: Podman) -> None:
@@ -208,7 +208,7 @@ PLACES = (
 
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A checkout in which a careless person left a secret in every place where people leave them."""
+    """A checkout with a secret in every place where people leave secrets by mistake; yields the secret."""
     token = secrets.token_hex(20)
     fork = tmp_path / "fork"
     for name in ("apps", "images", "runtime", "synthetic", "tests/cube-native"):

@@ -1,4 +1,4 @@
-"""The recipes themselves, without building one."""
+"""Tests of the Dockerfiles and lock files that do not build an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look-alikes do what the manifests ask of the real images."""
+"""The look-alikes of images support what the manifests use."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def test_busybox_finds_names_and_ports() -> None:
     assert busybox.run(["nc", "-vz", "127.0.0.1", "9"], {}, check=False).returncode != 0
 
 
-def test_the_other_two_are_the_programs_themselves() -> None:
+def test_the_other_look_alikes_contain_the_real_programs() -> None:
     assert "4.48" in podman("seaweedfs").run(["version"], {}).stdout
     assert "v7.15.3" in podman("oauth2-proxy").run(["--version"], {}).stdout

@@ -55,13 +55,13 @@ def test_a_moving_tag_is_found(pulled: Path) -> None:
     done = run(BIN / "floe-validate", cwd=pulled, stdin=kustomize(pulled, "prod"))
     assert done.returncode == 1
     assert MOVING.encode() in done.stdout
-    assert b"floe-cube:latest moves with its tag latest" in done.stdout
+    assert b"floe-cube:latest has the tag latest" in done.stdout
 
 
 def test_nothing_on_stdin_says_what_kustomize_needs(pulled: Path) -> None:
     done = run(BIN / "floe-validate", cwd=pulled)
     assert done.returncode == 2
-    assert b"nothing came to validate" in done.stderr
+    assert b"contains no objects to validate" in done.stderr
     assert b"--enable-helm" in done.stderr
 
 

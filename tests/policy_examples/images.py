@@ -42,16 +42,16 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             for image in ("app", "docker.io/library/app", "host:5000/x", "localhost:5000/team/x")
         },
         **{
-            f"moving {tag}": bad(pod(container(image=f"host:5000/app:{tag}")), says=f"moves with its tag {tag}")
+            f"moving {tag}": bad(pod(container(image=f"host:5000/app:{tag}")), says=f"has the tag {tag}, which")
             for tag in ("latest", "main", "LATEST", "stable", "1", "v2", "3-slim", "25", "latest-arm64", "edge")
         },
         "init": bad(pod(initContainers=[container(name="wait", image="busybox")]), says="container wait"),
-        "none": bad(pod({"name": "main", "resources": RESOURCES}), says="no image"),
+        "none": bad(pod({"name": "main", "resources": RESOURCES}), says="image is not set"),
         "no-reference": bad(
-            pod(container(image="https://user:pw@example.com/x")), says="image is no reference of an image"
+            pod(container(image="https://user:pw@example.com/x")), says="image is not a valid image reference"
         ),
-        "short-digest": bad(pod(container(image="app@sha256:abc")), says="image is no reference"),
-        "number-is-for-the-schema": bad(pod(container(image=5)), says="no image"),
+        "short-digest": bad(pod(container(image="app@sha256:abc")), says="image is not a valid"),
+        "number-is-for-the-schema": bad(pod(container(image=5)), says="image is not set"),
         **{
             f"in a {kind}": bad(workload(kind, {"containers": [container(image="app")]}), says="has no tag")
             for kind in (
@@ -67,11 +67,11 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         },
         "values of a HelmRelease": bad(
             of(FLUX, "HelmRelease", "r", spec={"values": {"web": {"image": {"repository": "app", "tag": "latest"}}}}),
-            says="spec.values.web.image: the image app:latest moves",
+            says="spec.values.web.image: the image app:latest has the tag latest",
         ),
         "text of values of an Application": bad(
             of(ARGO, "Application", "a", spec={"source": {"chart": "c", "helm": {"values": "image: app:edge\n"}}}),
-            says="the image app:edge moves",
+            says="the image app:edge has the tag edge",
         ),
         "values that are fixed": good(
             of(
@@ -89,7 +89,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
                 },
             )
         ),
-        "runs": bad(config("DAGSTER_K8S_PIPELINE_RUN_IMAGE", "app:latest"), says="app:latest moves"),
+        "runs": bad(config("DAGSTER_K8S_PIPELINE_RUN_IMAGE", "app:latest"), says="app:latest has the tag latest"),
         "runs of a code location": bad(environment("DAGSTER_CURRENT_IMAGE", "app"), says="app has no tag"),
         "runs that are fixed": good(config("DAGSTER_K8S_PIPELINE_RUN_IMAGE", "app:1.0"), instance(RUN)),
         "job_image": bad(instance(RUN + "job_image: app:main\n"), says="a run's container dagster: the image app:main"),

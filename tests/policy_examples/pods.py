@@ -54,7 +54,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     },
     "FLOE014": {
         "asked-and-ready": good(server(readinessProbe=PROBE), service(app="x")),
-        "asked-and-not-ready": bad(server(), service(app="x"), says="no readinessProbe, though a Service"),
+        "asked-and-not-ready": bad(server(), service(app="x"), says="no readinessProbe, although a Service"),
         "asked-and-only-alive": bad(server(livenessProbe=PROBE), service(app="x"), says="no readinessProbe"),
         "not-asked-and-alive": good(server(livenessProbe=PROBE), service(app="y")),
         "not-asked-and-silent": bad(server(), says="no probe at all"),

@@ -51,24 +51,24 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "as-committed": good(ARTIFACTS, environment="prod"),
         "other-sources": bad(
             ARTIFACTS,
-            says="is not what floe compile prod makes",
+            says="differs from the output of floe compile prod",
             environment="prod",
             edits=(Edit("overlays/prod/platform.yaml", "bucket: floe-prod", "bucket: floe-elsewhere"),),
         ),
         "other-content": bad(
             named("ConfigMap", "a", data={"CompiledArtifacts.json": "apps/ecommerce/floe.yaml"}),
-            says="data.CompiledArtifacts.json is not what overlays/prod",
+            says="data.CompiledArtifacts.json differs from overlays/prod",
             environment="prod",
         ),
         "does-not-compile": bad(
             ANY,
-            says="floe compile dev cannot make",
+            says="floe compile dev cannot write",
             environment="dev",
             edits=(Edit(FLOE_YAML, "version: 1", "version: 2"),),
         ),
         "an-app-in-dev": bad(
             ANY,
-            says="is not what floe compile dev makes",
+            says="differs from the output of floe compile dev",
             environment="dev",
             edits=(Edit(FLOE_YAML, "*/5", "*/10"),),
         ),
@@ -85,7 +85,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         **{
             f"database-{name}": bad(
                 instance(RUN, DATABASE.replace(old, new)),
-                says=f"postgres_db.{name} is not metadata.{field}",
+                says=f"postgres_db.{name} differs from metadata.{field}",
                 environment="prod",
             )
             for name, field, old, new in (
@@ -96,13 +96,15 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         },
         "engine": good(told("CUBEJS_DB_HOST", "trino.floe-prod.svc.cluster.local"), environment="prod"),
         "other-engine": bad(
-            told("CUBEJS_DB_HOST", "trino.elsewhere"), says="CUBEJS_DB_HOST is not compute.host", environment="prod"
+            told("CUBEJS_DB_HOST", "trino.elsewhere"),
+            says="CUBEJS_DB_HOST differs from compute.host",
+            environment="prod",
         ),
         "store-without-its-scheme": good(told("CUBEJS_DB_DUCKDB_S3_ENDPOINT", STORE), environment="dev"),
         "store": good(told("CUBESTORE_MINIO_SERVER_ENDPOINT", f"http://{STORE}"), environment="dev"),
         "other-store": bad(
             told("CUBESTORE_MINIO_SERVER_ENDPOINT", "http://other:8333"),
-            says="CUBESTORE_MINIO_SERVER_ENDPOINT is not storage.endpoint",
+            says="CUBESTORE_MINIO_SERVER_ENDPOINT differs from storage.endpoint",
             environment="dev",
         ),
     },
@@ -110,7 +112,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "of-the-lock": good(ANY, environment="dev"),
         "not-of-the-lock": bad(
             ANY,
-            says="chart is 1.12.18, but images are built with",
+            says="chart has version 1.12.18, but images are built with",
             environment="dev",
             edits=bump("dev", image="0.1.0"),
         ),
@@ -128,7 +130,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "first-environment": good(ANY, environment="dev", history=((),), edits=bump("dev")),
         "never-before": bad(
             ANY,
-            says=("tag 0.2.0 never stood in overlays/staging", "version 1.12.18 never stood in overlays/staging"),
+            says=("tag 0.2.0 was never in overlays/staging", "version 1.12.18 was never in overlays/staging"),
             environment="prod",
             history=((),),
             edits=bump("prod"),

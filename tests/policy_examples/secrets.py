@@ -105,7 +105,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "two-in-text": bad(config("a.ini", "password=a1\ntoken=b2\n"), says=("sets password", "sets token")),
         "Secret": bad(
             named("Secret", "s", data={"a": "eA=="}, stringData={"b": "x"}),
-            says=("data.a is readable", "stringData.b is readable"),
+            says=("data.a is not encrypted", "stringData.b is not encrypted"),
         ),
         "empty-Secret": good(named("Secret", "s")),
         "custom-kind-called-Secret": good(

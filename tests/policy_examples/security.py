@@ -41,7 +41,8 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             )
         ),
         "nothing-said": bad(
-            pod(BARE), says=("allowPrivilegeEscalation must be false", "drop must hold ALL", "runAsNonRoot", "seccomp")
+            pod(BARE),
+            says=("allowPrivilegeEscalation must be false", "drop must contain ALL", "runAsNonRoot", "seccomp"),
         ),
         "the-container-has-the-last-word": bad(
             pod(container(securityContext=CONFINED | {"runAsNonRoot": False}), securityContext={"runAsNonRoot": True}),
@@ -73,7 +74,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "procMount": bad(confined(procMount="Unmasked"), says="procMount"),
         "hostPort": bad(pod(container(ports=[{"containerPort": 1, "hostPort": 1}])), says="hostPort"),
         "probe-elsewhere": bad(
-            pod(container(livenessProbe={"httpGet": {"port": 1, "host": "example.com"}})), says="must not name a host"
+            pod(container(livenessProbe={"httpGet": {"port": 1, "host": "example.com"}})), says="must not set host"
         ),
         "CronJob": bad(
             workload("CronJob", {"containers": [container(securityContext=CONFINED | {"privileged": True})]}),
@@ -88,7 +89,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "FLOE016": {
         "listed": good(role(), role(resources=["pods/*"], verbs=["get", "list"])),
         **{
-            field: bad(role(**{field: ["*"]}), says=f"rules[0].{field} holds a wildcard")
+            field: bad(role(**{field: ["*"]}), says=f"rules[0].{field} contains a wildcard")
             for field in ("apiGroups", "resources", "verbs")
         },
         "of-a-subresource": bad(role(resources=["*/scale"]), says="resources"),

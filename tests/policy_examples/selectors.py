@@ -49,7 +49,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "room-for-one": good(
             deployment(2), budget(maxUnavailable=1), budget(minAvailable=1), budget(minAvailable="50%")
         ),
-        "none-may-go": bad(deployment(2), budget(maxUnavailable=0), says="maxUnavailable 0 lets no pod go"),
+        "none-may-go": bad(deployment(2), budget(maxUnavailable=0), says="maxUnavailable 0 allows no eviction"),
         "no-percent-may-go": bad(deployment(2), budget(maxUnavailable="0%"), says="maxUnavailable 0%"),
         "all-must-stay": bad(deployment(2), budget(minAvailable=2), says="minAvailable 2 of 2"),
         "every-percent-must-stay": bad(deployment(2), budget(minAvailable="100%"), says="minAvailable 100%"),
@@ -101,7 +101,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "budget": bad(budget(maxUnavailable=1), says="spec.selector matches no pod"),
         "budget-for-all": good(budget(maxUnavailable=1, selector={})),
         "HorizontalPodAutoscaler": good(deployment(), scaler(1)),
-        "HorizontalPodAutoscaler-of-nothing": bad(deployment(), scaler(1, "y"), says="the Deployment y, which is not"),
+        "HorizontalPodAutoscaler-of-nothing": bad(deployment(), scaler(1, "y"), says="the Deployment y, which does"),
         "what-a-chart-makes-is-not-judged": good(
             service(app="x"), of("helm.toolkit.fluxcd.io/v2", "HelmRelease", spec={"chart": {}})
         ),

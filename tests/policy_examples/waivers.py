@@ -17,7 +17,7 @@ def waiving(code: str, words: str, image: str = "app:latest") -> Json:
     return made
 
 
-FORM = "is not `until YYYY-MM-DD: reason`"
+FORM = "must have the form `until YYYY-MM-DD: reason`"
 
 EXAMPLES: dict[str, dict[str, Example]] = {
     "FLOE025": {
@@ -27,10 +27,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "with-hardly-a-reason": bad(waiving("FLOE010", f"until {SOON}: because"), says=FORM),
         "without-an-expiry": bad(waiving("FLOE010", REASON), says=FORM),
         "expired": bad(waiving("FLOE010", f"until 2020-01-31: {REASON}"), says="expired on 2020-01-31"),
-        "no-day": bad(waiving("FLOE010", f"until 2027-02-30: {REASON}"), says="names no day"),
+        "no-day": bad(waiving("FLOE010", f"until 2027-02-30: {REASON}"), says="contains a date that does not exist"),
         "of-nothing": bad(waiving("FLOE010", f"until {SOON}: {REASON}", "app:1.0"), says="waives nothing"),
-        "of-no-code": bad(waiving("FLOE999", f"until {SOON}: {REASON}"), says="FLOE999 cannot be waived"),
-        "of-a-schema": bad(waiving("FLOE002", f"until {SOON}: {REASON}"), says="FLOE002 cannot be waived"),
+        "of-no-code": bad(waiving("FLOE999", f"until {SOON}: {REASON}"), says="FLOE999 is not a code that can"),
+        "of-a-schema": bad(waiving("FLOE002", f"until {SOON}: {REASON}"), says="FLOE002 is not a code that can"),
         "of-what-is-certainly-a-credential": bad(
             named("Secret", "s", data={"a": "eA=="})
             | {"metadata": {"name": "s", "annotations": {f"{PREFIX}FLOE011": f"until {SOON}: {REASON}"}}},

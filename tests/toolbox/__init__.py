@@ -1,7 +1,7 @@
-"""The tools that only tests run, which floe's resolver knows as soon as this is imported.
+"""The tools that only tests run. Importing this module adds them to floe's resolver.
 
-Adding one is one entry below, and, for a package, a line in packages.in; for a server that Go builds, `go get -tool` in
-the folder servers/.
+To add a tool, add an entry to TOOLS. For a Python package, also add a line to packages.in; for a server that Go builds,
+also run `go get -tool` in the folder servers/.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7"
 _HELM3 = "helm.sh/helm/v3"
 _COREDNS = "github.com/coredns/coredns"
 _ETCD = "go.etcd.io/etcd/server/v3"
-# Helm reads all three of an API server before it renders a chart that names the releases it works with.
+# Linker flags for the version of Kubernetes. Helm asks an API server for all three values before it renders a chart
+# that requires certain releases of Kubernetes.
 _KUBERNETES_STAMP = " ".join(
     f"-X k8s.io/component-base/version.git{part}" for part in ("Version=v{0}.{1}.{2}", "Major={0}", "Minor={1}")
 )
@@ -34,7 +35,7 @@ _KUBERNETES_STAMP = " ".join(
 TOOLS = (
     Tool(
         "helm3",
-        "the Helm before 4, for tests of charts/",
+        "Helm 3, for tests of charts/",
         (3, 14),
         ("version", "--template", "{{.Version}}"),
         (
@@ -46,7 +47,7 @@ TOOLS = (
     ),
     Tool(
         "kubeconform",
-        "peer of floe-validate in `make bench`",
+        "compared with floe-validate in `make bench`",
         (0, 6),
         ("-v",),
         (GoModule("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0", "main.version"),),
@@ -94,7 +95,7 @@ TOOLS = (
     ),
     Tool(
         "mvn",
-        "fetches Trino, for tests",
+        "downloads Trino, for tests",
         (3, 6),
         ("--version",),
         (),
@@ -120,7 +121,7 @@ TOOLS = (
     ),
     Tool(
         "etcd",
-        "holds what Kubernetes' API server stores, for tests",
+        "database of Kubernetes' API server, for tests",
         (3, 4),
         ("--version",),
         (GoServers(_ETCD, "server", (_ETCD,)),),
@@ -128,7 +129,7 @@ TOOLS = (
     ),
     Tool(
         "coredns",
-        "DNS of a Kubernetes node for tests",
+        "DNS server of a Kubernetes node, for tests",
         (1, 11),
         ("-version",),
         (GoServers(_COREDNS, "coredns", (_COREDNS,)),),
@@ -137,7 +138,7 @@ TOOLS = (
     *(
         Tool(
             name,
-            "a Kubernetes node or API server for tests",
+            "part of a Kubernetes node or API server, for tests",
             (1, 34),
             ("--version",),
             (

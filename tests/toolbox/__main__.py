@@ -1,4 +1,4 @@
-"""`floe tools`, with those of tests: `PYTHONPATH=tests python -m toolbox --get kubelet` fetches one."""
+"""`floe tools` with the tools of tests: `PYTHONPATH=tests python -m toolbox --get kubelet` installs one."""
 
 from floe import console
 from floe.cli.tools import app

@@ -40,8 +40,8 @@ spec:
       seccompProfile: {type: RuntimeDefault}
 """
 BAD = POD % PLANTED
-LEFT_OUT = "left out: FLOE021, FLOE022, FLOE023, FLOE024: the stream names no environment: annotate it "
-OK = f"{LEFT_OUT}floe-runtime.io/environment, or give --env\nstdin: 1 object, ok"
+LEFT_OUT = "left out: FLOE021, FLOE022, FLOE023, FLOE024: the stream names no environment: "
+OK = f"{LEFT_OUT}set the annotation floe-runtime.io/environment on its objects, or give --env\nstdin: 1 object, ok"
 WARNED = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\n"
 
 Done = subprocess.CompletedProcess[bytes]
@@ -101,7 +101,7 @@ def test_what_a_person_reads() -> None:
 def test_an_empty_file_is_no_matter_of_kustomize(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").touch()
     text = message(run("", str(tmp_path / "empty.yaml")))
-    assert "nothing came to validate" in text
+    assert "contains no objects to validate" in text
     assert "kustomize" not in text
 
 
@@ -110,7 +110,7 @@ def test_an_empty_file_is_no_matter_of_kustomize(tmp_path: Path) -> None:
 )
 def test_nothing_to_validate(content: str) -> None:
     text = message(run(content))
-    assert "nothing came to validate" in text
+    assert "contains no objects to validate" in text
     assert "--enable-helm" in text
 
 
@@ -133,8 +133,8 @@ def test_more_than_any_set_of_manifests(tmp_path: Path) -> None:
     with file.open("rb") as stdin:
         limits = ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh"]
         done = subprocess.run([*limits, *COMMAND], stdin=stdin, capture_output=True, timeout=60, check=False)
-    assert "stdin: more than 100 MiB" in message(done)
-    assert f"{file}: more than 100 MiB" in message(run("", str(file)))
+    assert "stdin is larger than 100 MiB" in message(done)
+    assert f"{file} is larger than 100 MiB" in message(run("", str(file)))
 
 
 def test_schemas_for_other_kinds(tmp_path: Path) -> None:
@@ -157,17 +157,17 @@ def test_schemas_for_other_kinds(tmp_path: Path) -> None:
     assert run(WARNED, "--crds", str(file.parent)).stdout.decode().endswith("stdin: 1 object, ok\n")
     done = run(f"{WARNED}spec: 1\n", "--crds", str(file.parent))
     assert (done.returncode, b"unknown field spec" in done.stdout) == (1, True)
-    assert "holds no CustomResourceDefinition" in message(run(WARNED, "--crds", str(ROOT / "docs")))
-    assert "is no folder" in message(run(WARNED, "--crds", str(file)))
+    assert "contains no CustomResourceDefinition" in message(run(WARNED, "--crds", str(ROOT / "docs")))
+    assert "is not a folder" in message(run(WARNED, "--crds", str(file)))
     file.write_text(json.dumps({**definition, "spec": {"group": "example.com"}}))
-    assert "is not as apiextensions.k8s.io/v1 has it" in message(run(WARNED, "--crds", str(file.parent)))
+    assert "is not valid in apiextensions.k8s.io/v1" in message(run(WARNED, "--crds", str(file.parent)))
 
 
 def test_kinds_without_a_schema_are_named_and_errors_where_asked() -> None:
     for arguments, code in (((), 0), (("--strict-kinds",), 1)):
         done = run(WARNED, *arguments)
         assert done.returncode == code
-        assert b"no schema of example.com/v1 Thing" in done.stdout
+        assert b"there is no schema of example.com/v1 Thing" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -203,10 +203,10 @@ def test_what_is_no_yaml_says_where(content: str | bytes, document: int, line: i
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("just text\n", "not an object but a list or a bare value"),
-        ("- a\n- b\n", "not an object but a list or a bare value"),
-        ("12\n", "not an object but a list or a bare value"),
-        (f"[{GOOD!r}]\n", "not an object but a list or a bare value"),
+        ("just text\n", "a list or a single value and not an object"),
+        ("- a\n- b\n", "a list or a single value and not an object"),
+        ("12\n", "a list or a single value and not an object"),
+        (f"[{GOOD!r}]\n", "a list or a single value and not an object"),
         ("a: 1\n", "apiVersion and kind must both be set"),
         ("kind: Pod\n", "apiVersion and kind must both be set"),
         ("apiVersion: v1\nkind: [Pod]\nmetadata: []\n", "apiVersion and kind must both be set"),
@@ -332,10 +332,10 @@ def test_files_and_stdin_by_name(tmp_path: Path) -> None:
         (["nowhere"], ["no overlay 'nowhere'", "overlays that exist: demo, dev, prod, staging"]),
         (["overlays/nowhere/"], ["no overlay 'nowhere'", "overlays that exist: demo, dev, prod, staging"]),
         (["--env", "nowhere"], ["no overlay 'nowhere'", "overlays that exist: demo, dev, prod, staging"]),
-        (["--format", "xml"], ["no format 'xml'", "formats: text, json, sarif, github"]),
+        (["--format", "xml"], ["unknown format 'xml'", "use one of: text, json, sarif, github"]),
         (["--kubernetes", "1.2"], ["no schemas of Kubernetes 1.2", "1.34"]),
         (["--kubernetes", "../x"], ["no schemas of Kubernetes ../x"]),
-        (["--explain", "FLOE999"], ["no code 'FLOE999'", "codes: FLOE002, FLOE003"]),
+        (["--explain", "FLOE999"], ["unknown code 'FLOE999'", "use one of: FLOE002, FLOE003"]),
     ],
 )
 def test_what_does_not_exist_lists_what_does(arguments: list[str], words: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Servers that tests run, built by Go from the module in this folder."""
+"""Builds the servers that tests run with Go, from the module in this folder."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from floe.tools.sources import COMPILED, LINKED, binary, go, go_env, install
 
 SERVERS = Path(__file__).parent
 """The folder of the Go module."""
-_BUILD_SECONDS = 7200  # Kubernetes or Argo CD, with every module to download on a slow line
+_BUILD_SECONDS = 7200  # enough for Kubernetes or Argo CD, including all downloads over a slow connection
 
 
 @dataclass(frozen=True)
 class GoServers:
     """Commands of one upstream project, built together from the Go module in this folder.
 
-    That module requires every server that tests run, at one version of each library, so that Go compiles a library
-    once for all of them. It also repeats upstream's `replace` lines, for which `go install` refuses these commands.
-    Its go.sum pins every module, so that the checksum database, which does not hold them all, is not asked.
+    The module requires every server that tests run, with one version of each library, so that Go compiles each library
+    only once. It also repeats upstream's `replace` lines, because of which `go install` refuses these commands. Its
+    go.sum pins every module, so that the checksum database is not needed, which does not have all of them.
     """
 
-    module: str  # the requirement whose version names the build
-    path: str  # of the binary
-    commands: tuple[str, ...]  # import paths of what one build makes
-    stamp: str = ""  # linker flags that tell the program its version, as a format of the version's numbers
+    module: str  # the required module whose version is the version of the build
+    path: str  # path of the binary
+    commands: tuple[str, ...]  # import paths of the commands that one build compiles
+    stamp: str = ""  # linker flags that set the program's version; a format string for the numbers of the version
 
     def where(self) -> Path:
         pinned = b"".join((SERVERS / name).read_bytes() for name in ("go.mod", "go.sum"))
@@ -54,7 +54,7 @@ class GoServers:
                 say(f"{self.words()}: {count} of at most {packages} packages compiled")
 
     def _lines(self, *command: str) -> Iterator[str]:
-        """What a command prints, line by line, in the module's folder. Raises FloeError where it fails."""
+        """Run a command in the folder of the module and yield its output by lines. Raises FloeError if it fails."""
         for line in process.lines(command, seconds=_BUILD_SECONDS, folder=SERVERS, env=go_env(), both=True):
             yield line.decode(errors="replace").strip()
 
@@ -63,7 +63,7 @@ class GoServers:
 
 
 def required(module: str) -> str:
-    """The version, without its v, of a module that go.mod requires. Raises FloeError where it does not."""
+    """The version, without its v, of a module that go.mod requires. Raises FloeError if it is not required."""
     found = re.search(rf"^\s*{re.escape(module)} v(\S+)", (SERVERS / "go.mod").read_text(), re.MULTILINE)
     if found is None:
         raise FloeError(f"{SERVERS / 'go.mod'} does not require {module}")

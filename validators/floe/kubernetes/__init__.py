@@ -1,1 +1,1 @@
-"""Objects of Kubernetes, the pods that they make, and the schemas of their kinds."""
+"""Kubernetes objects, the pods that they create, and the schemas of their kinds."""

@@ -1,6 +1,6 @@
-"""The CustomResourceDefinitions that overlays write objects of: which release of each controller, and its files.
+"""The CustomResourceDefinitions of the kinds that overlays use, each from a pinned release of its controller.
 
-Each comes out of its controller's Go module, whose content is pinned here by the hash that Go gives a module.
+The files come from the controller's Go module. Its content is pinned here by the hash that Go computes for a module.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class Definitions:
 
     module: str
     version: str
-    sum: str  # what go.sum would say of the module
-    path: str  # glob of the files in the module
+    sum: str  # hash of the module, as in go.sum
+    path: str  # glob pattern of the files in the module
 
     def files(self) -> list[Path]:
-        """The files, sorted, each with one definition; the first time the module is downloaded, by Go.
+        """The sorted files, each with one definition. Go downloads the module the first time.
 
-        Raises FloeError without Go, where the module is not served, and where it is not what is pinned.
+        Raises FloeError if Go is not installed, if the module cannot be downloaded, and if its hash differs from `sum`.
         """
         named = f"{self.module}@{self.version}"
-        # The checksum database does not hold every module, and knows nothing that the pinned sum does not say.
+        # The checksum database does not have every module, and the pinned hash makes it unnecessary.
         env = {"GONOSUMDB": self.module, "GOFLAGS": "-mod=mod", "GOWORK": "off"}
         command = [sources.go(), "mod", "download", "-json", named]
         with progress(f"{named}: downloading"):
@@ -51,13 +51,13 @@ class Definitions:
         except ValueError:
             answer = {}
         if "Dir" not in answer:
-            said = answer.get("Error")  # it may name a proxy with its password
+            said = answer.get("Error")  # this text may contain the URL of a proxy with its password
             reason = credentials.masked(said, os.environ) if isinstance(said, str) else process.complaint(done)
             raise FloeError(f"{named} cannot be downloaded: {reason}", "check GOPROXY")
         if answer.get("Sum") != self.sum:
             raise FloeError(
-                f"{named} is not what {Path(__file__).name} pins: {answer.get('Sum')} instead of {self.sum}",
-                "find out who changed it; never take the new sum on trust",
+                f"{named} has the hash {answer.get('Sum')}, but {Path(__file__).name} pins {self.sum}",
+                "find out who changed the module before you pin the new hash",
             )
         return sorted(Path(answer["Dir"]).glob(self.path))
 
@@ -109,4 +109,4 @@ CONTROLLERS: dict[str, tuple[Definitions, ...]] = {
         ),
     ),
 }
-"""By the controller that acts on them."""
+"""Definitions by the controller that handles their objects."""

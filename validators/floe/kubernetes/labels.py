@@ -1,4 +1,4 @@
-"""Which pods of a stream a label selector matches, without looking at each of them."""
+"""An index of pods by their labels, to find the pods of a selector without looking at every pod."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from floe.kubernetes.pods import Pod
 
 
 class Pods:
-    """Pods by their labels. A pod or selector without a namespace may be in any."""
+    """The index. A pod without a namespace counts for every namespace; so does a selector without one."""
 
     def __init__(self, pods: Iterable[Pod]) -> None:
         self._in: dict[str | None, list[Pod]] = defaultdict(list)
@@ -23,11 +23,12 @@ class Pods:
                     self._by_label[namespace, key, value].append(pod)
 
     def selected(self, namespace: str, selector: dict[str, Any]) -> list[Pod]:
-        """The pods that a LabelSelector matches; an empty one matches all of the namespace."""
+        """The pods that a LabelSelector matches; an empty selector matches all pods of the namespace."""
         wanted = {key: value for key, value in mapping(selector.get("matchLabels")).items() if isinstance(value, str)}
         expressions = list(mappings(selector.get("matchExpressions")))
         namespaces = (namespace, "") if namespace else (None,)
-        # Every match has each label, with that value or one that is not known yet: look among the rarest's.
+        # Every match has all of the labels, with the wanted value or one that is not known yet. So it is enough to look
+        # at the pods with the rarest label.
         candidates = min(
             (
                 [self._by_label.get((place, key, known), []) for place in namespaces for known in (value, None)]

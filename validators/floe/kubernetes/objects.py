@@ -1,4 +1,4 @@
-"""Kubernetes objects of a stream, and the parts of them that several policies look at."""
+"""The Kubernetes objects of a stream, with the parts of them that several policies need."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 from floe.yaml import Document
 
 ENVIRONMENT = "floe-runtime.io/environment"
-"""The annotation by which an overlay stamps its objects."""
+"""The annotation with the name of the environment, which an overlay sets on all of its objects."""
 SOPS = "ENC[AES256_GCM,"
-"""How a value begins that SOPS encrypted."""
+"""The beginning of a value that SOPS encrypted."""
 
 
 class Object:
-    """One Kubernetes object and where it stands. What every policy asks for is looked up once."""
+    """One Kubernetes object and its place in a stream.
+
+    `source`: the name of the stream. `document` and `line`: the number of its document and the line of that document's
+    first key; both count from 1. The other attributes are read from `value` once, because every policy needs them.
+    """
 
     __slots__ = (
         "annotations",
@@ -39,14 +43,14 @@ class Object:
 
     @property
     def label(self) -> str:
-        """How a finding names it: `Deployment floe-prod/cube-api`."""
+        """The name of the object in findings, such as `Deployment floe-prod/cube-api`."""
         return f"{self.kind or 'object'} {self.namespace + '/' if self.namespace else ''}{self.name or '(no name)'}"
 
     @property
     def origin(self) -> str:
-        """What it was made from, relative to the overlay, where kustomize says so; else nothing.
+        """The file that the object was rendered from, relative to the overlay; empty if unknown.
 
-        kustomize says it with `buildMetadata: [originAnnotations]`.
+        It comes from the annotation that kustomize writes with `buildMetadata: [originAnnotations]`.
         """
         origin = text(self.annotations.get("config.kubernetes.io/origin"))
         found = _ORIGIN.search(origin)
@@ -57,29 +61,35 @@ _ORIGIN = re.compile(r"^(?:path|configuredIn): *(\S+)$", re.MULTILINE)
 
 
 def text(node: Any) -> str:
-    """The node if it is text, else nothing: the schema says what is wrong with it."""
+    """The node if it is text, else an empty text. The schema reports a node of the wrong type."""
     return node if isinstance(node, str) else ""
 
 
 def mapping(node: Any) -> dict[str, Any]:
-    """The node if it is a mapping, else an empty one: policies run on objects that the schema may have refused."""
+    """The node if it is a mapping, else an empty one, because policies also run on objects that have schema errors."""
     return node if isinstance(node, dict) else {}
 
 
 def mappings(node: Any) -> Iterator[dict[str, Any]]:
-    """The mappings of a list; nothing where it is no list."""
+    """Yield the items of a list that are mappings; nothing if the node is not a list."""
     return (item for item in node if isinstance(item, dict)) if isinstance(node, list) else iter(())
 
 
 def objects(documents: Iterable[Document], source: str) -> Iterator[Object]:
-    """The objects of a stream, lists unfolded. What is no mapping becomes an object with the one key ""."""
+    """Yield the objects of a stream, including the items of each List.
+
+    `source` is the name of the stream. A document that is not a mapping becomes an object whose only key is empty.
+    """
     for document in documents:
         for value in _unfolded(document.value):
             yield Object(source, document.number, document.line, value)
 
 
 def _unfolded(value: Any) -> Iterator[dict[str, Any]]:
-    """One object, or those of a List; in a typed one such as ConfigMapList they need not say what they are."""
+    """Yield the object, or the items of a List.
+
+    The items of a typed list, such as ConfigMapList, may leave out apiVersion and kind.
+    """
     if not isinstance(value, dict):
         yield {"": value}
         return
@@ -93,6 +103,6 @@ def _unfolded(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def environment_of(found: Iterable[Object]) -> str | None:
-    """The environment that a stream's objects are stamped with, if they agree on one."""
+    """The environment that the annotations of the objects name; None if they name none or several."""
     stamps = {str(stamp) for item in found if (stamp := item.annotations.get(ENVIRONMENT))}
     return stamps.pop() if len(stamps) == 1 else None

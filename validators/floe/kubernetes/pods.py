@@ -1,4 +1,4 @@
-"""Every pod that a stream's objects make, those of Dagster's run launcher too."""
+"""Every pod that the objects of a stream create, including the pods of Dagster's run launcher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from floe.yaml import YamlError, documents
 
 @dataclass(frozen=True)
 class Container:
-    """One container or init container, and how a finding names it."""
+    """One container or init container; `label` is its name in findings."""
 
     label: str
     value: dict[str, Any]
@@ -22,25 +22,25 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """What one object says of the pods it makes."""
+    """The template of the pods that one object creates."""
 
     item: Object
     spec: dict[str, Any]
     annotations: dict[str, Any]
     labels: dict[str, str | None]
-    """None: some value, which is known when the pod is made."""
+    """The value None stands for a value that is not known before the pod is created."""
     containers: list[Container]
     implied_image: bool = False
-    """Whether whoever makes the pod chooses the image."""
+    """Whether the creator of the pod chooses the image, so that the template has none."""
 
     @property
     def run(self) -> bool:
-        """Whether it is the pod of a Dagster run, of which the object is the launcher's configuration."""
+        """Whether this is the pod of a Dagster run; the object is then the configuration of the run launcher."""
         return self.item.kind == "ConfigMap"
 
     @property
     def ends(self) -> bool:
-        """Whether it is made to end by itself."""
+        """Whether the pod ends by itself when its work is done."""
         return self.run or self.item.kind in ("Job", "CronJob")
 
 
@@ -56,11 +56,11 @@ _PODS = {
     "Job": _TEMPLATE,
     "CronJob": ("spec", "jobTemplate", *_TEMPLATE),
 }
-"""Where an object holds a pod: its metadata and its spec."""
+"""The path of the pod template (its metadata and spec) in an object, by kind."""
 
 
 def made_by(objects: Iterable[Object]) -> Iterator[Pod]:
-    """The pods of a stream, in its order."""
+    """Yield the pods of the objects, in the order of the stream."""
     for item in objects:
         if (steps := _PODS.get(item.kind)) is not None:
             node: Any = item.value
@@ -86,7 +86,7 @@ def _containers(spec: dict[str, Any], prefix: str = "") -> list[Container]:
 
 
 def instance(item: Object) -> dict[str, Any]:
-    """The configuration of a Dagster instance that a ConfigMap holds; empty where there is none."""
+    """The configuration of a Dagster instance in a ConfigMap; empty if there is none or if it cannot be parsed."""
     content = mapping(item.value.get("data")).get("dagster.yaml")
     if not isinstance(content, str):
         return {}
@@ -107,11 +107,11 @@ _RUN_LABELS: dict[str, str | None] = {
     "dagster/run-id": None,
     "dagster/code-location": None,
 }
-"""What dagster-k8s' K8sRunLauncher puts on a run's pod."""
+"""The labels that the K8sRunLauncher of dagster-k8s sets on the pod of a run."""
 
 
 def _run_pod(item: Object, launcher: dict[str, Any]) -> Iterator[Pod]:
-    """The pod of a run as a K8sRunLauncher makes it from its configuration."""
+    """The pod of a run, as a K8sRunLauncher creates it from its configuration."""
     if "run_k8s_config" not in launcher and "job_namespace" not in launcher:
         return
     custom = _camel_case(mapping(launcher.get("run_k8s_config")))
@@ -169,7 +169,7 @@ _SNAKE = re.compile("_([a-z])")
 
 
 def _camel_case(node: Any) -> Any:
-    """With keys as Kubernetes writes them: Dagster takes snake_case as well."""
+    """The node with its keys in camelCase, as Kubernetes writes them, because Dagster also accepts snake_case."""
     if isinstance(node, dict):
         return {_SNAKE.sub(lambda m: m[1].upper(), str(key)): _camel_case(value) for key, value in node.items()}
     return [_camel_case(value) for value in node] if isinstance(node, list) else node

@@ -1,4 +1,4 @@
-"""Schemas of Kubernetes' built-in kinds, offline: those that the package kubernetes-validate carries."""
+"""The schemas of Kubernetes' built-in kinds, read offline from the package kubernetes-validate."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any
 from floe.errors import FloeError
 
 RELEASE = "1.34"
-"""The release checked against where none is named."""
+"""The Kubernetes release that objects are checked against by default."""
 
 
 @cache
 def _folder() -> Path:
-    # find_spec, since importing the package costs more than a whole validation.
+    # find_spec does not import the package, which would take longer than a whole validation.
     spec = find_spec("kubernetes_validate")
     if spec is None or spec.origin is None:
-        raise FloeError("the package kubernetes-validate is not installed", "make setup")
+        raise FloeError("the package kubernetes-validate is not installed", "run make setup")
     return Path(spec.origin).parent / "kubernetes-json-schema"
 
 
 def releases() -> list[str]:
-    """Kubernetes releases with schemas, oldest first."""
+    """The Kubernetes releases with schemas, such as 1.34, the oldest first."""
     names = (re.fullmatch(r"v(\d+)\.(\d+)\.0-local-strict", path.name) for path in _folder().iterdir())
     return [f"{major}.{minor}" for major, minor in sorted((int(name[1]), int(name[2])) for name in names if name)]
 
 
 @cache
 def definitions(kubernetes: str = RELEASE, *, strict: bool = True) -> dict[str, Any]:
-    """Every type of a Kubernetes release by its full name, as JSON schema; strict ones know no further properties.
+    """The JSON schema of every type of a Kubernetes release, by the full name of the type.
 
-    Raises FloeError for a release without schemas.
+    `strict`: the schemas forbid unknown properties. Raises FloeError for a release without schemas.
     """
     file = _folder() / f"v{kubernetes}.0-local{'-strict' if strict else ''}" / "_definitions.json"
     if not file.is_file():

@@ -1,1 +1,1 @@
-"""floe-validate: will the API server take it, does it hold together, does it keep the rules of the house."""
+"""floe-validate: checks manifests against the API server's rules, each other and the policies of this project."""

@@ -21,7 +21,7 @@ from floe.validate.schema import Schemas
 
 FORMATS = tuple(output.WRITERS)
 _MOST_BYTES = 100 << 20
-"""Of one stream: ten times what ten thousand documents take."""
+"""The largest stream that is read: ten times the size of ten thousand documents."""
 
 _EXAMPLES = """\
 exit codes: 0 ok (warnings included), 1 findings, 2 cannot run
@@ -37,7 +37,10 @@ examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse and not typer, whose import alone takes as long as a whole validation."""
+    """A parser that reports a wrong argument as a FloeError.
+
+    It is argparse's and not typer's, because importing typer alone takes as long as a whole validation.
+    """
 
     def error(self, message: str) -> NoReturn:
         raise FloeError(message, "floe-validate --help")
@@ -46,30 +49,33 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     parser = _Parser(
         prog="floe-validate",
-        description="Check rendered manifests: what the API server would say of them, references, credentials and the "
-        "rules of the house.",
+        description="Check rendered manifests: whether the API server accepts them, whether what they refer to exists, "
+        "whether they contain credentials in plain text, and whether they follow the policies of this project.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("sources", nargs="*", help="overlays to render, or YAML files; stdin without any, and as -")
-    add("--env", help="environment of the stream; its annotation says it otherwise")
+    add("sources", nargs="*", help="overlays to render, or YAML files; - or no source reads standard input")
+    add("--env", help="environment of the stream (default: the annotation of its objects)")
     add("--format", "-f", default="text", metavar="FORMAT", help=f"one of {', '.join(FORMATS)}")
-    add("--kubernetes", default=RELEASE, metavar="RELEASE", help=f"Kubernetes release to check against ({RELEASE})")
-    add("--crds", type=Path, metavar="DIR", help="folder of CustomResourceDefinitions whose kinds are checked too")
-    add("--strict-kinds", action="store_true", help="a kind without a schema is an error")
-    add("--explain", metavar="CODE", help="say what a code means and what to do, with examples")
+    add("--kubernetes", default=RELEASE, metavar="RELEASE", help=f"release to check against (default: {RELEASE})")
+    add("--crds", type=Path, metavar="DIR", help="folder of CustomResourceDefinitions whose kinds are checked as well")
+    add("--strict-kinds", action="store_true", help="report a kind without a schema as an error")
+    add("--explain", metavar="CODE", help="explain what a code means and what to do, with examples")
     return parser
 
 
 def app() -> None:
-    """The command, with the arguments of the process."""
+    """Run the command with the arguments of the process; exit with 1 if any finding is an error.
+
+    Raises FloeError for wrong arguments and for sources that cannot be read, rendered or parsed.
+    """
     options = _parser().parse_args()
     if options.explain:
         return _explain(options.explain)
     if options.format not in FORMATS:
-        raise FloeError(f"there is no format {options.format!r}", f"formats: {', '.join(FORMATS)}")
+        raise FloeError(f"unknown format {options.format!r}", f"use one of: {', '.join(FORMATS)}")
     schemas = Schemas(options.kubernetes, options.crds, strict_kinds=options.strict_kinds)
     reports = [validate(content, name, schemas, options.env) for name, content in _read(options.sources)]
     output.WRITERS[options.format](reports)
@@ -79,7 +85,7 @@ def app() -> None:
 
 
 def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of each source."""
+    """Yield the name and the content of each source; without any source, those of standard input."""
     for source in sources or ["-"]:
         path = Path(source)
         if source == "-":
@@ -100,7 +106,9 @@ def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
 def _stdin() -> bytes:
     if sys.stdin is None or sys.stdin.isatty():
         raise FloeError(
-            "no manifests on standard input", "floe-validate ENV, or pipe: kustomize build --enable-helm … |"
+            "no manifests on standard input",
+            "name an overlay: floe-validate ENV, or pipe manifests: "
+            "kustomize build --enable-helm overlays/ENV | floe-validate",
         )
     return _bounded(sys.stdin.buffer, "stdin")
 
@@ -108,7 +116,10 @@ def _stdin() -> bytes:
 def _bounded(file: BinaryIO, source: str) -> bytes:
     content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
-        raise FloeError(f"{source}: more than {_MOST_BYTES >> 20} MiB", "split the stream: that is no set of manifests")
+        raise FloeError(
+            f"{source} is larger than {_MOST_BYTES >> 20} MiB",
+            "check that the stream consists of manifests, or split it into several streams",
+        )
     return content
 
 
@@ -118,18 +129,19 @@ def _explain(code: str) -> None:
             heading, _, rest = output.explanation(policy).partition("\n")
             print(f"{console.paint()(heading, 'bold')}\n{rest}", end="")
             return
-    raise FloeError(f"there is no code {code!r}", f"codes: {', '.join(policy.code for policy in POLICIES)}")
+    raise FloeError(f"unknown code {code!r}", f"use one of: {', '.join(policy.code for policy in POLICIES)}")
 
 
 def main() -> None:
-    """Entry point."""
-    gc.disable()  # what a validation builds lives until the end of the process
+    """Run the command and end the process with its exit code."""
+    gc.disable()  # the objects of a validation live until the process ends, so collecting garbage only costs time
     try:
         console.run(app)
         code: object = 0
     except SystemExit as done:
         code = done.code
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed by us or by its reader, or never there
+        # The stream may be closed, by this process or by its reader, or it may not exist at all.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
-    os._exit(code if isinstance(code, int) else 0)  # and nobody need take it apart
+    os._exit(code if isinstance(code, int) else 0)  # skips the destruction of all objects, which only costs time

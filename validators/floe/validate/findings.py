@@ -1,4 +1,4 @@
-"""What validation says."""
+"""The results of a validation: findings, and policies that could not run."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong with one object: where, why, and what to do."""
+    """One problem of one object: where it is, what is wrong, and what to do."""
 
     code: str
     severity: Severity
     source: str  # the stream: a file, an overlay, or stdin
     document: int  # counts from 1
-    line: int  # of the document's first key, counts from 1
-    object: str  # kind namespace/name, or "" where it is not known
+    line: int  # line of the document's first key, counts from 1
+    object: str  # kind namespace/name
     message: str
     remedy: str
-    file: str = ""  # what the object was made from, where that is known
-    waived: str = ""  # until when and why it may stand, where a waiver says so
+    file: str = ""  # the file that the object was rendered from, relative to the repository; empty if unknown
+    waived: str = ""  # date and reason of the waiver that applies to the finding; empty if none does
 
 
 @dataclass(frozen=True)
 class Omission:
-    """A policy that could not run, and why."""
+    """A policy that could not run, or not on all objects, and the reason."""
 
     code: str
     reason: str

@@ -1,4 +1,7 @@
-"""`make findings`: write what docs/08-findings.md says of each code; its introduction is written by hand."""
+"""`make findings`: generate the part of docs/08-findings.md that explains each code.
+
+The introduction of the page is written by hand and kept.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +18,24 @@ _HEAD = "| code | what is wrong | severity | what is looked at |\n|---|---|---|-
 
 
 def page(text: str) -> str:
-    """The page as it should be, given the one that is there. Raises FloeError where its introduction has no end."""
+    """The current text of the page with its generated part replaced. Raises FloeError if the page lacks MARK."""
     introduction, mark, _ = text.partition(MARK)
     if not mark:
-        raise FloeError(f"{PAGE} does not say where its introduction ends", f"add the line {MARK.strip()}")
+        raise FloeError(f"{PAGE} has no mark at the end of its introduction", f"add the line {MARK.strip()}")
     rows = "".join(map(_row, POLICIES))
     sections = "".join(f"\n## {explanation(policy)}" for policy in POLICIES)
     return f"{introduction}{mark}\n{_HEAD}{rows}{sections}"
 
 
 def _row(policy: Policy) -> str:
-    """A line of the table, which leads to the section."""
+    """One row of the table, with a link to the section of the policy."""
     heading = explanation(policy).partition("\n")[0]
     anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
     return f"| [{policy.code}](#{anchor}) | {policy.title} | {policy.severity} | {policy.stage.value} |\n"
 
 
 def main() -> None:
-    """Write the page anew."""
+    """Generate the page and write it to its file."""
     file = repo.root() / PAGE
     file.write_text(page(file.read_text()))
 

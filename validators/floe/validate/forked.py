@@ -1,4 +1,4 @@
-"""A part of the work in a second process: threads would share one interpreter."""
+"""Runs a part of the work in a second process, because threads would share one interpreter."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ T = TypeVar("T")
 
 
 def available() -> bool:
-    """Whether there is a second processor, and a way to hand it work."""
+    """Whether this machine has a second processor and this platform can fork."""
     return hasattr(os, "fork") and (os.cpu_count() or 1) > 1
 
 
 @contextmanager
 def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Do it in a child while the block runs, which gets a function that waits for the result.
+    """Call `work` in a child process while the block runs.
 
-    If the child fails, the work is done here after all. The child does not outlive the block.
+    The block gets a function that waits for the result and returns it. If the child fails, that function calls `work`
+    in this process instead. The child is killed when the block ends.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -33,13 +34,13 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
                 pickle.dump(work(), answer)
             status = 0
         finally:
-            os._exit(status)  # nothing of the parent's is this process's to clean up or to report
+            os._exit(status)  # skips the parent's exit handlers and tracebacks, which this copy must not run
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
 
         def result() -> T:
             try:
-                done: T = pickle.loads(pipe.read())  # noqa: S301 - by a pipe that nobody but our own child has
+                done: T = pickle.loads(pipe.read())  # noqa: S301 - only our own child can write to this pipe
             except (EOFError, pickle.UnpicklingError):
                 return work()
             return done
@@ -47,5 +48,5 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
         try:
             yield result
         finally:
-            os.kill(child, signal.SIGKILL)  # it has nothing left to do
+            os.kill(child, signal.SIGKILL)  # nobody needs its result any more
             os.waitpid(child, 0)

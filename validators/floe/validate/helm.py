@@ -1,4 +1,4 @@
-"""Helm values that a stream hands to a controller: Flux's HelmRelease and Argo CD's Application."""
+"""Helm values in objects that make a controller render a chart: Flux's HelmRelease and Argo CD's Application."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def is_chart(item: Object) -> bool:
 
 
 def values(item: Object) -> Iterator[tuple[str, Any]]:
-    """Where values stand in the object, and what they are; text that is no YAML as it is."""
+    """Yield the path and the content of each set of Helm values in the object.
+
+    Values that are given as text are parsed; text that is not valid YAML is yielded unchanged.
+    """
     spec = mapping(item.value.get("spec"))
     if item.kind == "HelmRelease":
         yield "spec.values", spec.get("values")

@@ -1,4 +1,4 @@
-"""An overlay rendered with the names of the files that its objects were made from."""
+"""Renders an overlay in such a way that each object names the file that it comes from."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ORIGIN = re.compile(rb"(?<=\n)( +(?:path|configuredIn): )(\.\./\S+)")
 
 
 def rendered(environment: str) -> bytes:
-    """What `floe render` prints, with kustomize's origin annotation on each object; paths are relative to the overlay.
+    """The output of `floe render`, with kustomize's origin annotation on each object.
 
-    Raises FloeError as `floe render` does.
+    The paths in these annotations are relative to the overlay. Raises FloeError as `floe render` does.
     """
     overlay = repo.overlay(environment).resolve()
     with tempfile.TemporaryDirectory() as temporary:
-        # buildMetadata is a field of a kustomization, so one around the overlay asks for it.
+        # buildMetadata is a field of a kustomization, so a temporary one that includes the overlay sets it.
         folder = Path(temporary).resolve()
         wrapper = {**_BUILD, "resources": [os.path.relpath(overlay, folder)]}
         (folder / "kustomization.yaml").write_text(json.dumps(wrapper))
@@ -34,7 +34,7 @@ def rendered(environment: str) -> bytes:
             with render.started(environment, around=folder) as output, console.progress(f"rendering {environment}"):
                 content = output()
         except FloeError:
-            return render.render(environment)  # which is refused in the overlay's own words
+            return render.render(environment)  # fails too, with a message that names the overlay and not the wrapper
 
     def from_overlay(match: re.Match[bytes]) -> bytes:
         return match[1] + os.path.relpath(folder / os.fsdecode(match[2]), overlay).encode()

@@ -1,4 +1,4 @@
-"""Reports for a person, for a program, for code scanning and for a pull request."""
+"""Writes reports as text for a person, JSON for a program, SARIF for code scanning or workflow commands for GitHub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from floe.validate.run import Report
 
 
 def text(reports: Sequence[Report]) -> None:
-    """Print findings for a person, a verdict a report. What is waived is counted only."""
+    """Print the findings for a person, and one line with the result of each report.
+
+    Waived findings are counted in that line and not printed.
+    """
     paint = console.paint()
     for report in reports:
         for finding in report.findings:
@@ -37,7 +40,7 @@ def text(reports: Sequence[Report]) -> None:
 
 
 def verdict(report: Report, paint: console.Paint) -> str:
-    """In a few words: `31 objects, ok, 1 warning, 2 waived`."""
+    """A summary of one report: `31 objects, ok, 1 warning, 2 waived`."""
     errors, warnings = report.count("error"), report.count("warning")
     objects = f"{report.objects} object{'s' * (report.objects != 1)}"
     words = [objects, paint(f"{errors} error{'s' * (errors != 1)}", "red") if errors else paint("ok", "green")]
@@ -49,7 +52,7 @@ def verdict(report: Report, paint: console.Paint) -> str:
 
 
 def _left_out(report: Report) -> Iterator[tuple[str, str]]:
-    """(codes, reason) of the policies that could not run, one entry a reason."""
+    """(codes, reason) of the policies that could not run, with one entry for each reason."""
     by_reason: dict[str, list[str]] = {}
     for omission in report.left_out:
         by_reason.setdefault(omission.reason, []).append(omission.code)
@@ -57,12 +60,13 @@ def _left_out(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def as_json(reports: Sequence[Report]) -> None:
+    """Print all reports as one JSON document, waived findings included."""
     json.dump({"reports": [asdict(report) for report in reports]}, sys.stdout, indent=2)
     print()
 
 
 def github(reports: Sequence[Report]) -> None:
-    """Workflow commands, which GitHub shows beside the files of a pull request."""
+    """Print workflow commands, which GitHub shows as annotations in the files of a pull request."""
     for report in reports:
         for finding in report.findings:
             if not finding.waived:
@@ -87,9 +91,10 @@ def _escaped(text: str) -> str:
 
 
 def _place(report: Report, finding: Finding) -> tuple[str, int | None]:
-    """The file to point at, and the line where that is the stream itself.
+    """The file that an annotation points at, and the line if the stream itself is that file.
 
-    What is rendered has no file of its own: where nothing says what an object was made from, it is the overlay.
+    A rendered stream is not a file. If the source of an object is unknown, the file is the kustomization of the
+    overlay.
     """
     if finding.file:
         return finding.file, None
@@ -106,7 +111,7 @@ def _overlays() -> list[str]:
 
 
 def sarif(reports: Sequence[Report]) -> None:
-    """SARIF 2.1.0, for code scanning."""
+    """Print a SARIF 2.1.0 log for code scanning; waived findings are marked as suppressed."""
     from importlib.metadata import version
 
     rules = {policy.code: number for number, policy in enumerate(POLICIES)}
@@ -156,7 +161,7 @@ def _result(report: Report, finding: Finding, rule: int) -> dict[str, Any]:
     physical: dict[str, Any] = {"artifactLocation": {"uri": quote(uri or finding.source)}}
     if line:
         physical["region"] = {"startLine": line}
-    # Lines of what is rendered move with every other object: what stays tells two runs' findings apart.
+    # The fingerprint identifies a finding in several runs. It leaves out the line, which changes with other objects.
     identity = hashlib.sha256("\0".join((finding.code, finding.object, finding.message)).encode(errors="replace"))
     result: dict[str, Any] = {
         "ruleId": finding.code,
@@ -178,11 +183,11 @@ def _result(report: Report, finding: Finding, rule: int) -> dict[str, Any]:
 
 
 _LONGEST = 20
-"""Lines of an example that is worth reading in passing."""
+"""The most lines that an example may have to be shown in an explanation."""
 
 
 def explanation(policy: Policy) -> str:
-    """What a code means, what to do, and examples, in Markdown that reads as plain text."""
+    """What a code means, what to do, and examples, in Markdown that is also readable as plain text."""
     return (
         f"{policy.code} {policy.title} ({policy.severity})\n\n{policy.why}\n\n"
         f"What to do: {policy.remedy} {_waiver(policy)}\n"
@@ -198,7 +203,7 @@ def _waiver(policy: Policy) -> str:
 
 
 def _example(caption: str, example: str) -> str:
-    """An example in a block of its own; nothing where it is too long."""
+    """The example as a code block; an empty text if the example is too long."""
     text = plain(example)
     return f"\n{caption}\n\n```yaml\n{text}```\n" if text.count("\n") <= _LONGEST else ""
 

@@ -1,4 +1,4 @@
-"""The chart versions and images that an overlay pins, now and at any commit before."""
+"""The chart versions and images that an overlay pins, now and in earlier commits."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from floe.validate.stream import LeftOut
 from floe.yaml import documents
 
 Pins = dict[str, str]
-"""By place in a values file: `version`, `valuesInline.image.tag`."""
+"""Pinned values by their path in a values file, such as `version` or `valuesInline.image.tag`."""
 
 _IMAGE_KEYS = frozenset({"repository", "tag", "digest"})
 
 
 def current(environment: str) -> dict[str, Pins]:
-    """What each values file of an overlay pins, by file name. Raises FloeError where one is no YAML."""
+    """The pins of each values file of an overlay, by file name. Raises FloeError if a file is not valid YAML."""
     return {
         file.name: pins
         for file in sorted((repo.overlay(environment) / "values").glob("*.yaml"))
@@ -49,14 +49,14 @@ def _images(node: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def history(environment: str) -> Iterator[tuple[str, Pins]]:
-    """(file name, what it pinned) of each version of an overlay's values files, the newest first.
+    """Yield the file name and the pins of each committed version of an overlay's values files, the newest first.
 
-    Raises LeftOut outside of a Git repository, and where git does not end in time.
+    Raises LeftOut outside of a Git repository, and if git fails or does not end in time.
     """
     try:
         with closing(git.history(repo.root(), f"overlays/{environment}/values")) as found:
             for name, content in found:
-                with suppress(FloeError):  # a commit that was broken pinned nothing
+                with suppress(FloeError):  # a version that is not valid YAML pinned nothing
                     yield name, _of_text(content, name)
     except FloeError as error:
         raise LeftOut(error.message) from None

@@ -1,4 +1,4 @@
-"""What brings an object that another one refers to: the stream, an operator it instructs, or the cluster."""
+"""The objects that others may refer to, which come from the stream, from an operator or from the cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IN_EVERY_CLUSTER: dict[str, frozenset[str]] = {
     "ClusterRole": frozenset({"admin", "cluster-admin", "edit", "view"}),
     "PriorityClass": frozenset({"system-cluster-critical", "system-node-critical"}),
 }
-"""Of a ClusterRole those that begin with `system:` too."""
+"""Names of objects that every cluster has, by kind. ClusterRoles that begin with `system:` are there as well."""
 
 _OPERATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "SealedSecret": ("bitnami.com", ("spec", "template", "metadata", "name")),
@@ -25,14 +25,20 @@ _OPERATORS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Certificate": ("cert-manager.io", ("spec", "secretName")),
     "OnePasswordItem": ("onepassword.com", ()),
 }
-"""Kinds whose operator makes a Secret: their group, and where they name it; where they do not, it has their name."""
+"""Kinds whose operator creates a Secret: their API group, and the path of the Secret's name.
+
+If the object has no value at that path, the Secret has the name of the object.
+"""
 
 _ISSUED = frozenset({"cert-manager.io/issuer", "cert-manager.io/cluster-issuer"})
-"""Annotations of an Ingress for whose hosts cert-manager gets the certificates."""
+"""Annotations of an Ingress by which cert-manager creates the Secrets of its `tls` entries."""
 
 
 class Providers:
-    """Names of everything that is provided, by kind."""
+    """The names of all objects that others may refer to, by kind.
+
+    `brought`: names of the objects that are in the cluster although they are not in the stream, by kind.
+    """
 
     def __init__(self, objects: Iterable[Object], brought: Mapping[str, Collection[str]]) -> None:
         self._brought = brought
@@ -50,7 +56,10 @@ class Providers:
         self._anywhere[kind].add(name)
 
     def provides(self, kind: str, namespace: str, name: str) -> bool:
-        """Whether there is such an object in that namespace, or one of which either namespace is not said."""
+        """Whether an object of that kind and name exists in the namespace.
+
+        An object without a namespace counts for every namespace. If `namespace` is empty, any namespace will do.
+        """
         if name in self._brought.get(kind, ()) or name in IN_EVERY_CLUSTER.get(kind, ()):
             return True
         if kind == "ClusterRole" and name.startswith("system:"):
@@ -61,12 +70,12 @@ class Providers:
         return name in self._anywhere.get(kind, ())
 
     def names(self, kind: str) -> set[str]:
-        """Names of all objects of a kind, whatever their namespace."""
+        """The names of all objects of a kind, in any namespace."""
         return self._anywhere.get(kind, set()) | set(self._brought.get(kind, ()))
 
 
 def _made_secrets(item: Object) -> Iterator[str]:
-    """Secrets that an operator makes for an object."""
+    """The names of the Secrets that an operator creates for an object."""
     if item.kind in _OPERATORS:
         group, path = _OPERATORS[item.kind]
         if item.api_version.startswith(f"{group}/"):
@@ -83,13 +92,13 @@ def _made_secrets(item: Object) -> Iterator[str]:
 
 
 def _made_claims(item: Object) -> Iterator[str]:
-    """Claims that a StatefulSet makes for its pods."""
+    """The names of the PersistentVolumeClaims that a StatefulSet creates for its pods."""
     if item.kind != "StatefulSet":
         return
     spec = mapping(item.value.get("spec"))
     replicas = spec.get("replicas", 1)
     for template in mappings(spec.get("volumeClaimTemplates")):
         name = text(mapping(template.get("metadata")).get("name"))
-        # Beyond any real number nobody refers to one of them by name.
+        # The limit keeps an absurd number of replicas from filling the memory.
         for number in range(min(replicas, 100) if isinstance(replicas, int) else 1):
             yield f"{name}-{item.name}-{number}"

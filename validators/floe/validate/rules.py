@@ -1,4 +1,4 @@
-"""Rules that custom kinds bring beside their schema: x-kubernetes-validations, in the Common Expression Language."""
+"""Evaluates x-kubernetes-validations: rules of custom kinds, written in the Common Expression Language (CEL)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _DEFAULT = "default"
 
 
 def has_rules(schema: str) -> bool:
-    """Whether there are any in a schema, as text."""
+    """Whether a schema, given as JSON text, contains any rule."""
     return f'"{RULES}"' in schema
 
 
 def problems(schema: dict[str, Any], value: Any, path: str = "") -> Iterator[str]:
-    """Which rules a value breaks that its schema accepts; `path` is where it stands.
+    """Yield a message for each rule that a value breaks; `path` is the place of the value in its object.
 
-    As on the server a rule sees what the schema's defaults add. One that our engine cannot evaluate, such as a rule
-    with functions of Kubernetes' own, is not judged.
+    The value must be valid against the schema. As on the server, a rule sees the defaults that the schema adds. A rule
+    that our engine cannot evaluate, for example because it calls a function of Kubernetes, is skipped.
     """
     yield from _problems(schema, _completed(schema, value), path)
 
@@ -43,7 +43,7 @@ def _problems(schema: dict[str, Any], value: Any, path: str) -> Iterator[str]:
 
 
 def _completed(schema: dict[str, Any], value: Any) -> Any:
-    """The value with the schema's defaults, and without what is null and so not set."""
+    """The value with the schema's defaults added, and without fields that are null, since null means not set."""
     if isinstance(value, list):
         return [_completed(schema.get("items", {}), child) for child in value]
     if not isinstance(value, dict):
@@ -56,7 +56,7 @@ def _completed(schema: dict[str, Any], value: Any) -> Any:
 
 
 def _holds(rule: str, value: Any) -> Any:
-    """What the rule says of the value; None where it cannot be evaluated."""
+    """The result of the rule for the value; None if the rule cannot be evaluated."""
     program = _program(rule)
     if program is None:
         return None
@@ -76,7 +76,10 @@ def _program(rule: str) -> Any:
 
 @cache
 def _engine() -> Any:
-    """The extension module alone: the package around it imports a shell, which takes three times as long as we do."""
+    """Import the extension module of the package cel without the package itself.
+
+    The package also imports an interactive shell, which takes three times as long as a whole validation.
+    """
     package = importlib.util.find_spec("cel")
     assert package is not None
     spec = PathFinder.find_spec("cel", list(package.submodule_search_locations or ()))

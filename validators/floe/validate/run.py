@@ -1,4 +1,4 @@
-"""One validation from bytes to findings."""
+"""Runs one validation: reads the bytes of a stream and returns its findings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from floe.validate.stream import Stream
 from floe.yaml import documents
 
 FILES = (".yaml", ".yml", ".json")
-"""How names of files end, as against those of overlays."""
-_MANY_BYTES = 1 << 20  # of a stream that is worth a second process
+"""Suffixes by which a file is told from an overlay."""
+_MANY_BYTES = 1 << 20  # a stream of this size or more is worth a second process
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,24 @@ class Report:
 
     @property
     def is_file(self) -> bool:
-        """Whether the stream is a file, whose lines are a place to point at."""
+        """Whether the stream is a file, so that a finding can point at one of its lines."""
         return self.source.endswith(FILES)
 
     def count(self, severity: str) -> int:
-        """How many findings of a severity no waiver lets stand."""
+        """The number of findings of a severity that are not waived."""
         return sum(finding.severity == severity and not finding.waived for finding in self.findings)
 
 
 def validate(content: bytes, source: str, schemas: Schemas, environment: str | None = None) -> Report:
     """Check one stream of manifests.
 
-    `environment` overrides what the objects' annotation says. Raises YamlError where a document does not parse,
-    FloeError for a stream without objects or an environment that does not exist.
+    `source` is the name of the stream in findings and messages. `environment` overrides the annotation of the objects.
+    Raises YamlError if a document cannot be parsed, and FloeError for a stream without objects or an environment that
+    does not exist.
     """
     if len(content) < _MANY_BYTES or not forked.available():
         return _validate(content, source, schemas, environment)
-    # The child reads the stream itself: objects that two processes share are copied page by page as they are counted.
+    # The child parses the stream itself. If it used the parent's objects, counting references would copy their memory.
     with forked.beside(lambda: policies.first(_objects(content, source), schemas)) as apart:
         return _validate(content, source, schemas, environment, apart)
 
@@ -66,11 +67,11 @@ def _validate(
     found = _objects(content, source)
     if not found:
         raise FloeError(
-            f"{source}: nothing came to validate",
+            f"{source} contains no objects to validate",
             "name another file, or an overlay: floe-validate ENV"
             if source.endswith(FILES)
-            else "kustomize needs --enable-helm to inflate charts, and sends nothing when it fails: "
-            "kustomize build --enable-helm overlays/ENV | floe-validate",
+            else "check that kustomize succeeds (it prints nothing when it fails, and it needs --enable-helm for "
+            "charts): kustomize build --enable-helm overlays/ENV | floe-validate",
         )
     stream = _stream(found, environment)
     outcome = policies.check(stream, schemas, apart=apart)
@@ -78,7 +79,7 @@ def _validate(
 
 
 def _stream(found: list[Object], named: str | None) -> Stream:
-    """The objects with what the repository says of their environment, where it is at hand."""
+    """The objects together with the platform.yaml of their environment, if this repository has that environment."""
     environment = named or environment_of(found)
     if environment is None:
         return Stream(found)

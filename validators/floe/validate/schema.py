@@ -1,4 +1,4 @@
-"""What the API server's strict field validation would say of an object of a kind whose schema is known."""
+"""Checks objects against the schemas of their kinds, as the API server does under strict field validation."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from floe.kubernetes.releases import RELEASE
 from floe.kubernetes.schemas.catalog import Catalog, Kind, Lifecycle, number
 from floe.validate import rules
 
-_TOO_MANY = 20  # errors of one object that are worth reading
+_TOO_MANY = 20  # errors reported for one object; the rest is left out
 
 
 class Schemas:
-    """Validators of one Kubernetes release, each built when its kind is first seen.
+    """The validators of one Kubernetes release, each of which is built when its kind is first seen.
 
-    `crds`: a folder of CustomResourceDefinitions that add kinds. `strict_kinds`: a kind without a schema is an error.
-    Raises FloeError for a release without schemas.
+    `kubernetes`: the release, such as 1.34. `crds`: a folder of CustomResourceDefinitions that add kinds.
+    `strict_kinds`: a kind without a schema is an error. Raises FloeError for a release without schemas, and for a
+    folder without valid CustomResourceDefinitions.
     """
 
     def __init__(self, kubernetes: str = RELEASE, crds: Path | None = None, *, strict_kinds: bool = False) -> None:
@@ -32,33 +33,37 @@ class Schemas:
         self.kubernetes = kubernetes
         self._kinds: dict[tuple[str, str], Kind | None] = {}
         self._validators: dict[str, Any] = {}
-        self._accepted: dict[int, Object] = {}  # by id, which the object keeps as long as it is here
+        self._accepted: dict[int, Object] = {}  # by id(); keeping the object here keeps its id unique
         self._rules: dict[str, dict[str, Any] | None] = {}
 
     def kind(self, item: Object) -> Kind | None:
-        """The object's kind, if the release or a custom definition has it."""
+        """The kind of the object; None if neither the release nor a CustomResourceDefinition has it."""
         key = (item.api_version, item.kind)
         if key not in self._kinds:
             self._kinds[key] = self.catalog.kind(*key)
         return self._kinds[key]
 
     def knows(self, item: Object) -> bool:
+        """Whether there is a schema for the kind of the object."""
         return self.kind(item) is not None
 
     def lifecycle(self, item: Object) -> Lifecycle | None:
-        """What is known of the end of the object's kind."""
+        """When the kind of the object is deprecated and removed; None if that is not known."""
         return self.catalog.lifecycle(item.api_version, item.kind)
 
     def reaches(self, release: str) -> bool:
-        """Whether the release checked against is that one or a later one."""
+        """Whether the release that objects are checked against is `release` or a later one."""
         return number(self.kubernetes) >= number(release)
 
     def owns(self, item: Object) -> bool:
-        """Whether the object's group is one of Kubernetes' own, where no CustomResourceDefinition adds kinds."""
+        """Whether the API group of the object belongs to Kubernetes, so that no CustomResourceDefinition adds kinds."""
         return self.catalog.owns(item.api_version.rpartition("/")[0])
 
     def similar(self, item: Object) -> str | None:
-        """What an object of an unknown kind was perhaps meant to be: the same kind elsewhere, else a like name."""
+        """A suggestion for an object of an unknown kind, as `apiVersion Kind`; None if nothing is similar.
+
+        This is the same kind in another API version, or else a kind of the same API version with a similar name.
+        """
         for version, kind in self.catalog.kinds():
             if kind == item.kind:
                 return f"{version} {kind}"
@@ -67,14 +72,17 @@ class Schemas:
         return f"{item.api_version} {near[0]}" if near else None
 
     def accepts(self, item: Object) -> bool:
-        """Whether the object is of a known kind and as its schema has it."""
+        """Whether the kind of the object is known and the object is valid against its schema."""
         if id(item) in self._accepted:
             return True
         kind = self.kind(item)
         return kind is not None and bool(self._validator(kind).is_valid(_applied(item)))
 
     def errors(self, item: Object) -> Iterator[str]:
-        """What the schema has against an object of a known kind, values left out, since one may be a secret."""
+        """Yield a message for each error of an object of a known kind.
+
+        The messages do not contain values of the object, since a value may be a secret.
+        """
         kind = self.kind(item)
         assert kind is not None
         validator, value = self._validator(kind), _applied(item)
@@ -83,13 +91,13 @@ class Schemas:
             return
         for count, error in enumerate(validator.iter_errors(value)):
             if count == _TOO_MANY:
-                yield "and more in the same object"
+                yield "the object has more errors, which are not listed"
                 return
             path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
             yield _words(path.lstrip("."), error)
 
     def broken_rules(self, item: Object) -> Iterator[str]:
-        """Rules of a custom kind that an object breaks which its schema accepts."""
+        """Yield a message for each CEL rule of its custom kind that an otherwise valid object breaks."""
         kind = self.kind(item)
         if kind is None:
             return
@@ -109,13 +117,18 @@ class Schemas:
                 self.catalog.schema(kind), mask="the value", formats=_FORMATS, validate_formats=True
             )
         except (jsonschema_rs.ValidationError, ValueError) as error:
-            raise FloeError(f"the schema of {kind.type} is no schema: {error}", "mend its definition") from None
+            raise FloeError(
+                f"the schema of {kind.type} is not a valid JSON schema: {error}", "fix its CustomResourceDefinition"
+            ) from None
         self._validators[kind.type] = validator
         return validator
 
 
 def _applied(item: Object) -> dict[str, Any]:
-    """The object as it reaches the API server: a Secret that SOPS encrypted is decrypted on the way there."""
+    """The object as the API server gets it: a Secret that SOPS encrypted has been decrypted by then.
+
+    The encrypted values are replaced by empty ones, since they are not known here.
+    """
     if item.kind != "Secret" or not isinstance(item.value.get("sops"), dict):
         return item.value
     opened = {name: value for name, value in item.value.items() if name != "sops"}
@@ -133,7 +146,7 @@ _TIME = re.compile(
 
 
 def _time(text: str) -> bool:
-    """Whether Go's time.Parse takes it for RFC 3339."""
+    """Whether Go's time.Parse accepts the text as a time of RFC 3339."""
     match = _TIME.fullmatch(text)
     if match is None:
         return False
@@ -151,14 +164,14 @@ _FORMATS: dict[str, Callable[[str], bool]] = {
 }
 _FORMS = {
     "go-quantity": "must be a quantity such as 100m or 128Mi",
-    "go-base64": "must be base64, padded",
+    "go-base64": "must be base64 with padding",
     "go-time": "must be a time such as 2025-01-31T12:00:00Z",
 }
 _TYPES = {"object": "a mapping", "array": "a list", "boolean": "true or false", "integer": "a whole number"}
 
 
 def _words(path: str, error: Any) -> str:
-    """A validator's error in the words that the API server's users know."""
+    """A validator's error in the words that users of the API server know."""
     kind, where = error.kind, path or "the object"
     if kind.name == "additionalProperties":
         return f"{where}: unknown field {', '.join(kind.unexpected)}"

@@ -1,4 +1,4 @@
-"""A stream of objects with what several policies want to know of it, each worked out once."""
+"""A stream of objects, with everything about it that several policies need, computed once."""
 
 from __future__ import annotations
 
@@ -20,43 +20,47 @@ if TYPE_CHECKING:
 
 
 class LeftOut(Exception):
-    """A policy that cannot run on a stream, and why."""
+    """Raised by a policy that cannot run on a stream; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """All objects that are validated together, and what is known of their environment."""
+    """All objects that are validated together, and what is known about their environment."""
 
     objects: list[Object]
     environment: str | None = None
     platform: Platform | None = None
-    """The environment's platform.yaml, where the repository is at hand."""
+    """The environment's platform.yaml; None if the repository does not have the environment."""
     brought: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Names of what the cluster brings, by kind."""
-    no_repository: str = "the stream names no environment: annotate it floe-runtime.io/environment, or give --env"
+    """Names of the objects that platform.yaml declares as part of the cluster, by kind."""
+    no_repository: str = (
+        "the stream names no environment: set the annotation floe-runtime.io/environment on its objects, or give --env"
+    )
     """Why there is no platform."""
     unsound: Sequence[tuple[Object, str]] = ()
-    """What is wrong with waivers, each with its object; not known before all other policies have run."""
+    """(object, problem) of each invalid waiver; filled in after all other policies have run."""
 
     def file(self, item: Object) -> str:
-        """What an object was made from, relative to the repository, where that is known; else nothing."""
+        """The path of the file that an object was rendered from, relative to the repository; empty if unknown."""
         if not item.origin or self.platform is None:
             return ""
         return os.path.normpath(f"overlays/{self.environment}/{item.origin}")
 
     @cached_property
     def by_kind(self) -> dict[str, list[Object]]:
+        """The objects by their kind, in the order of the stream; API groups are not told apart."""
         found: dict[str, list[Object]] = defaultdict(list)
         for item in self.objects:
             found[item.kind].append(item)
         return found
 
     def of(self, *kinds: str) -> list[Object]:
-        """The objects of some kinds."""
+        """The objects of the given kinds, kind by kind."""
         return [item for kind in kinds if kind in self.by_kind for item in self.by_kind[kind]]
 
     @cached_property
     def pods(self) -> list[Pod]:
+        """Every pod that the objects create, including the pods of Dagster's runs."""
         return list(made_by(self.objects))
 
     @cached_property
@@ -69,7 +73,7 @@ class Stream:
 
     @cached_property
     def served(self) -> set[int]:
-        """`id` of each object to whose pods a Service sends requests."""
+        """The `id()` of each object to whose pods a Service sends requests."""
         return {
             id(pod.item)
             for service in self.of("Service")
@@ -79,7 +83,7 @@ class Stream:
 
     @cached_property
     def scaled(self) -> dict[tuple[str, str, str], Any]:
-        """The minReplicas of what a HorizontalPodAutoscaler scales, by kind, namespace and name."""
+        """The minReplicas of each workload that a HorizontalPodAutoscaler scales, by kind, namespace and name."""
         found = {}
         for item in self.of("HorizontalPodAutoscaler"):
             spec = mapping(item.value.get("spec"))
@@ -90,16 +94,17 @@ class Stream:
 
     @cached_property
     def providers(self) -> Providers:
+        """The names of all objects that the objects of the stream may refer to."""
         return Providers(self.objects, self.brought)
 
     @cached_property
     def namespaces(self) -> set[str]:
-        """Those that the stream's objects are in."""
+        """The namespaces of the stream's objects; the empty one for objects that name none."""
         return {item.namespace for item in self.objects}
 
     @cached_property
     def config_maps(self) -> dict[tuple[str, str], set[str]]:
-        """Keys of each ConfigMap, by namespace and name."""
+        """The keys of each ConfigMap, by namespace and name."""
         return {
             (item.namespace, item.name): {*mapping(item.value.get("data")), *mapping(item.value.get("binaryData"))}
             for item in self.of("ConfigMap")
@@ -107,16 +112,19 @@ class Stream:
 
     @cached_property
     def unrendered(self) -> Object | None:
-        """What a controller will render with Helm, so that some objects and pods are not in the stream."""
+        """The first object that makes a controller render a chart; None if there is none.
+
+        The objects and pods of such a chart are not in the stream.
+        """
         return next((item for item in self.of(*helm.KINDS) if helm.is_chart(item)), None)
 
     def refuse_unrendered(self) -> None:
-        """Raise LeftOut where what is missing may be in a chart that a controller renders."""
+        """Raise LeftOut if a controller renders a chart, since a missing object may be part of that chart."""
         if self.unrendered is not None:
-            raise LeftOut(f"what the chart of {self.unrendered.label} makes is not in the stream")
+            raise LeftOut(f"the objects of the chart of {self.unrendered.label} are not in the stream")
 
     def overlay(self) -> tuple[str, Platform]:
-        """Name and platform.yaml of the environment. Raises LeftOut where the repository is not at hand."""
+        """The name and the platform.yaml of the environment. Raises LeftOut if there is no platform.yaml for it."""
         if self.environment is None or self.platform is None:
             raise LeftOut(self.no_repository)
         return self.environment, self.platform

@@ -1,7 +1,7 @@
-"""Values that the API server refuses though the schema allows them: what can be told of an object by itself.
+"""Finds values that the API server refuses although the schema allows them, by looking at one object at a time.
 
-A table names for each kind what looks at it; the server's own validation is code, not a schema, so this is a part of
-it: what people get wrong.
+The server validates such values in code and not by a schema. This module repeats the part of that code which finds
+common mistakes. The table _KINDS at its end names the function that checks each kind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Problems = Iterator[str]
 
 
 def problems(item: Object) -> Problems:
-    """What the server would say of an object's values."""
+    """Yield a message for each value for which the API server would refuse the object."""
     if look := _KINDS.get((item.api_version, item.kind)):
         yield from look(mapping(item.value.get("spec")) if look not in _WHOLE else item.value)
 
@@ -33,7 +33,7 @@ def problems(item: Object) -> Problems:
 def _range(node: dict[str, Any], field: str, where: str, low: int, high: int = 65535) -> Problems:
     value: Any = node.get(field)
     if value.__class__ is int and not low <= value <= high:
-        yield f"{where}.{field} must be from {low} to {high}"
+        yield f"{where}.{field} must be between {low} and {high}"
 
 
 def _not_negative(node: dict[str, Any], where: str, *fields: str) -> Problems:
@@ -52,12 +52,12 @@ def _twice(values: Iterator[Any], where: str, what: str) -> Problems:
     seen = set()
     for value in values:
         if value in seen:
-            yield f"{where}: two {what} are the same"
+            yield f"{where}: {what} must differ, but two are the same"
         seen.add(value)
 
 
 def _set(node: dict[str, Any]) -> list[str]:
-    """The fields that are set; to the server null is not."""
+    """The names of the fields that are set; the server takes a field that is null as not set."""
     return [key for key, value in node.items() if value is not None]
 
 
@@ -66,7 +66,11 @@ def _texts(nodes: Any, field: str) -> Iterator[str]:
 
 
 def pod(spec: dict[str, Any], where: str, restart: tuple[str, ...] = (), claims: Iterable[str] = ()) -> Problems:
-    """A PodSpec; `restart`: the restart policies that its owner allows; `claims`: volumes that its owner brings."""
+    """Yield a message for each invalid value of a PodSpec; `where` is the path of the PodSpec in its object.
+
+    `restart`: the restart policies that the owner of the pod allows. `claims`: names of the volumes that the owner adds
+    to the pod.
+    """
     yield from _required(spec, where, "containers")
     policy = spec.get("restartPolicy") or "Always"
     if restart and policy.__class__ is str and policy not in restart:
@@ -77,11 +81,11 @@ def pod(spec: dict[str, Any], where: str, restart: tuple[str, ...] = (), claims:
         if not is_label(name):
             yield f"{where}.volumes[{number}].name must be a DNS label: a-z, 0-9 and -, at most 63 characters"
         if name in volumes:
-            yield f"{where}.volumes: the name {name} stands twice"
+            yield f"{where}.volumes: two volumes have the name {name}"
         volumes.add(name)
         sources = [key for key in _set(mapping(volume)) if key != "name"]
         if len(sources) > 1:
-            yield f"{where}.volumes[{number}] must have one source, not {', '.join(sources)}"
+            yield f"{where}.volumes[{number}] must have exactly one source, but it has {', '.join(sources)}"
     volumes.update(claims)
     names: set[str] = set()
     for group in ("initContainers", "containers"):
@@ -105,26 +109,26 @@ def _container(container: dict[str, Any], where: str, volumes: set[str], names: 
             yield from _range(port, "containerPort", at, 1)
             yield from _range(port, "hostPort", at, 0)
             if not _is_port_name(port.get("name")):
-                yield f"{at}.name must be a-z, 0-9 and -, at most 15 characters, one of them a letter"
+                yield f"{at}.name must consist of a-z, 0-9 and -, with at most 15 characters and at least one letter"
         yield from _twice(_texts(container["ports"], "name"), f"{where}.ports", "names")
     for number, variable in enumerate(mappings(container.get("env"))):
         if variable.get("value") and variable.get("valueFrom"):
-            yield f"{where}.env[{number}] must have value or valueFrom, not both"
+            yield f"{where}.env[{number}] must not have both value and valueFrom"
         if "=" in text(variable.get("name")) or not variable.get("name"):
-            yield f"{where}.env[{number}].name must be set, without ="
+            yield f"{where}.env[{number}].name must be set and must not contain ="
         source = variable.get("valueFrom")
         if source is not None and len(_set(source)) != 1:
-            yield f"{where}.env[{number}].valueFrom must name one source"
+            yield f"{where}.env[{number}].valueFrom must have exactly one source"
     for number, source in enumerate(mappings(container.get("envFrom"))):
         if bool(source.get("configMapRef")) == bool(source.get("secretRef")):
-            yield f"{where}.envFrom[{number}] must have configMapRef or secretRef"
+            yield f"{where}.envFrom[{number}] must have either configMapRef or secretRef"
     for moment, handler in mapping(container.get("lifecycle")).items():
         if moment != "stopSignal" and handler is not None and len(_set(handler)) != 1:
-            yield f"{where}.lifecycle.{moment} must have one of exec, httpGet, sleep, tcpSocket"
+            yield f"{where}.lifecycle.{moment} must have exactly one of exec, httpGet, sleep, tcpSocket"
     if isinstance(container.get("volumeMounts"), list):
         for number, mount in enumerate(map(mapping, container["volumeMounts"])):
             if text(mount.get("name")) not in volumes:
-                yield f"{where}.volumeMounts[{number}].name: the pod has no volume of that name"
+                yield f"{where}.volumeMounts[{number}].name must be the name of a volume of the pod"
             yield from _required(mount, f"{where}.volumeMounts[{number}]", "mountPath")
         yield from _twice(_texts(container["volumeMounts"], "mountPath"), f"{where}.volumeMounts", "mountPaths")
     if resources := container.get("resources"):
@@ -146,7 +150,7 @@ def _is_port_name(name: Any) -> bool:
 def _probe(probe: dict[str, Any], where: str, *, single: bool) -> Problems:
     handlers = [key for key in ("exec", "grpc", "httpGet", "tcpSocket") if probe.get(key) is not None]
     if len(handlers) != 1:
-        yield f"{where} must have one of exec, grpc, httpGet, tcpSocket"
+        yield f"{where} must have exactly one of exec, grpc, httpGet, tcpSocket"
     for handler in ("httpGet", "tcpSocket"):
         yield from _range(mapping(probe.get(handler)), "port", f"{where}.{handler}", 1)
         if not _is_port_name(mapping(probe.get(handler)).get("port")):
@@ -167,13 +171,13 @@ def _resources(resources: dict[str, Any], where: str) -> Problems:
                 and not name.startswith("hugepages-")
                 and ("/" not in name or key_problem(name))
             ):
-                yield f"{where}.{group}: {name!r} must be cpu, memory or ephemeral-storage, or have a domain before a /"
+                yield f"{where}.{group}: {name!r} must be cpu, memory, ephemeral-storage or a name such as domain/name"
             if str(amount).startswith("-"):
                 yield f"{where}.{group}.{name} must not be negative"
     for name, amount in requests.items():
         least, most = quantity(amount), quantity(limits.get(name))
         if least is not None and most is not None and least > most:
-            yield f"{where}.requests.{name} must not be more than its limit"
+            yield f"{where}.requests.{name} must not be greater than limits.{name}"
 
 
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(?:([eE][+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i))?")
@@ -195,12 +199,12 @@ def _quantity(amount: str) -> float | None:
 
 
 def quantity(amount: Any) -> float | None:
-    """A quantity as a number; None for what is none."""
+    """A quantity of Kubernetes, such as 100m or 2Gi, as a number; None if `amount` is not a quantity."""
     return _quantity(str(amount)) if amount.__class__ in (str, int, float) else None
 
 
 def _workload(spec: dict[str, Any]) -> Problems:
-    """What makes pods of one template for as long as it lives."""
+    """Checks the spec of a workload that keeps pods of one template running."""
     claims = _texts([mapping(claim.get("metadata")) for claim in mappings(spec.get("volumeClaimTemplates"))], "name")
     yield from _template(spec, ("Always",), claims=claims)
     for number, claim in enumerate(mappings(spec.get("volumeClaimTemplates"))):
@@ -209,11 +213,11 @@ def _workload(spec: dict[str, Any]) -> Problems:
     selector = mapping(spec.get("selector"))
     wanted = mapping(selector.get("matchLabels"))
     if not wanted and not selector.get("matchExpressions"):
-        yield "spec.selector must select something"
+        yield "spec.selector must have matchLabels or matchExpressions"
     yield from label_problems(wanted, "spec.selector.matchLabels")
     labels = mapping(mapping(mapping(spec.get("template")).get("metadata")).get("labels"))
     if any(labels.get(key) != value for key, value in wanted.items()):
-        yield "spec.selector does not match the labels of spec.template"
+        yield "spec.selector must match the labels of spec.template"
 
 
 def _template(
@@ -236,7 +240,7 @@ def _job(spec: dict[str, Any], where: str = "spec") -> Problems:
 def _cron_job(spec: dict[str, Any]) -> Problems:
     schedule = spec.get("schedule")
     if schedule in (None, "") or (schedule.__class__ is str and not is_cron(text(schedule))):
-        yield "spec.schedule must be a cron expression of five fields, or @daily and its like"
+        yield "spec.schedule must be a cron expression of five fields, or a word such as @daily"
     yield from _not_negative(
         spec, "spec", "startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"
     )
@@ -255,7 +259,7 @@ _CRON_PART = re.compile(r"(?:(?P<any>[*?])|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(
 
 
 def is_cron(schedule: str) -> bool:
-    """Whether it is what CronJobs take for a schedule."""
+    """Whether the text is a valid `schedule` of a CronJob."""
     if schedule.startswith("@"):
         return schedule in _CRON_WORDS or bool(re.fullmatch(r"@every (?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+", schedule))
     fields = schedule.split()
@@ -286,15 +290,17 @@ def _service(spec: dict[str, Any]) -> Problems:
         yield from _range(port, "targetPort", where, 1)
         yield from _range(port, "nodePort", where, 0)
         if not _is_port_name(port.get("targetPort")):
-            yield f"{where}.targetPort must be a-z, 0-9 and -, at most 15 characters, one of them a letter"
+            yield (
+                f"{where}.targetPort must consist of a-z, 0-9 and -, with at most 15 characters and at least one letter"
+            )
         if len(ports) > 1 and not port.get("name"):
-            yield f"{where}.name must be set where there are several ports"
+            yield f"{where}.name must be set, because the Service has several ports"
         elif (name := text(port.get("name"))) and not is_label(name):
             yield f"{where}.name must be a DNS label: a-z, 0-9 and -, at most 63 characters"
     if len(ports) > 1:
         yield from _twice(_texts(ports, "name"), "spec.ports", "names")
         pairs = ((str(port.get("port")), str(port.get("protocol") or "TCP")) for port in ports)
-        yield from _twice(pairs, "spec.ports", "ports of one protocol")
+        yield from _twice(pairs, "spec.ports", "port numbers of one protocol")
     yield from label_problems(spec.get("selector"), "spec.selector")
     if spec.get("type") == "ExternalName":
         yield from _required(spec, "spec", "externalName")
@@ -305,13 +311,13 @@ def _config(value: dict[str, Any]) -> Problems:
     for group in ("data", "binaryData", "stringData"):
         for key, content in mapping(value.get(group)).items():
             if not _is_config_key(key):
-                yield f"{group}: the key {key!r} must be letters, digits, - _ ., at most 253 characters"
+                yield f"{group}: the key {key!r} must consist of letters, digits, -, _ and ., at most 253 characters"
             size += len(content) if content.__class__ is str else 0
             keys.append(key if group != "stringData" else "")
     if value.get("kind") == "ConfigMap":
         yield from _twice(iter(keys), "data and binaryData", "keys")
     if size > _MAX_CONFIG * (4 / 3 if value.get("kind") == "Secret" else 1):
-        yield f"{size} bytes, more than the {_MAX_CONFIG} that one object may hold"
+        yield f"the data has {size} bytes, more than the {_MAX_CONFIG} bytes that one object may hold"
     for key in _SECRET_KEYS.get(text(value.get("type")), ()):
         if not any(key in mapping(value.get(group)) for group in ("data", "stringData")):
             yield f"data.{key} must be set in a Secret of type {value['type']}"
@@ -336,9 +342,9 @@ def _rules(value: dict[str, Any]) -> Problems:
         yield from _required(rule, where, "verbs")
         if rule.get("nonResourceURLs"):
             if value.get("kind") == "Role":
-                yield f"{where}.nonResourceURLs: a Role knows resources only"
+                yield f"{where}.nonResourceURLs must not be set in a Role, only in a ClusterRole"
             if rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
-                yield f"{where} must have resources or nonResourceURLs, not both"
+                yield f"{where} must not have both resources and nonResourceURLs"
         else:
             yield from _required(rule, where, "apiGroups", "resources")
 
@@ -371,7 +377,7 @@ def _claim(spec: dict[str, Any], where: str = "spec") -> Problems:
 
 def _budget(spec: dict[str, Any]) -> Problems:
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        yield "spec must have minAvailable or maxUnavailable, not both"
+        yield "spec must not have both minAvailable and maxUnavailable"
     for field in ("minAvailable", "maxUnavailable"):
         if spec.get(field).__class__ is str and not _PERCENT.fullmatch(text(spec[field])):
             yield f"spec.{field} must be a number or a percentage such as 50%"
@@ -385,7 +391,7 @@ def _network_policy(spec: dict[str, Any]) -> Problems:
             for count, peer in enumerate(mappings(rule.get(peers))):
                 where = f"spec.{direction}[{number}].{peers}[{count}]"
                 if not _set(peer):
-                    yield f"{where} must name a peer"
+                    yield f"{where} must have podSelector, namespaceSelector or ipBlock"
                 for selector in ("podSelector", "namespaceSelector"):
                     labels = mapping(peer.get(selector)).get("matchLabels")
                     yield from label_problems(labels, f"{where}.{selector}.matchLabels")
@@ -393,7 +399,7 @@ def _network_policy(spec: dict[str, Any]) -> Problems:
                 if not _is_port_name(port.get("port")):
                     yield f"spec.{direction}[{number}].ports[{count}].port must be a number or the name of a port"
     if len(spec.get("policyTypes") or ()) > len(("Ingress", "Egress")):
-        yield "spec.policyTypes must be Ingress, Egress or both"
+        yield "spec.policyTypes must contain Ingress, Egress or both, each once"
 
 
 def _scaler(spec: dict[str, Any]) -> Problems:
@@ -401,7 +407,7 @@ def _scaler(spec: dict[str, Any]) -> Problems:
     least: Any = spec.get("minReplicas")
     most: Any = spec.get("maxReplicas")
     if most.__class__ is int and (most < 1 or (least.__class__ is int and least > most)):
-        yield "spec.maxReplicas must be at least 1 and no less than minReplicas"
+        yield "spec.maxReplicas must be at least 1 and at least minReplicas"
     yield from _required(mapping(spec.get("scaleTargetRef")), "spec.scaleTargetRef", "kind", "name")
 
 
@@ -410,18 +416,18 @@ def _ingress(spec: dict[str, Any]) -> Problems:
         yield "spec must have defaultBackend or rules"
     for number, rule in enumerate(mappings(spec.get("rules"))):
         if (host := text(rule.get("host"))) and not is_subdomain(host.removeprefix("*.")):
-            yield f"spec.rules[{number}].host must be a DNS name: a-z, 0-9, - and ."
+            yield f"spec.rules[{number}].host must be a DNS name, which consists of a-z, 0-9, - and ."
         if rule.get("http") is not None:
             yield from _required(rule["http"], f"spec.rules[{number}].http", "paths")
         for count, path in enumerate(mappings(mapping(rule.get("http")).get("paths"))):
             where = f"spec.rules[{number}].http.paths[{count}]"
             backend = mapping(path.get("backend"))
             if bool(backend.get("service")) == bool(backend.get("resource")):
-                yield f"{where}.backend must have a service or a resource"
+                yield f"{where}.backend must have either a service or a resource"
             service = mapping(backend.get("service"))
             port = mapping(service.get("port"))
             if service and bool(port.get("name")) == bool(port.get("number")):
-                yield f"{where}.backend.service.port must have a name or a number"
+                yield f"{where}.backend.service.port must have either a name or a number"
             if path.get("pathType") != "ImplementationSpecific" and text(path.get("path"))[:1] != "/":
                 yield f"{where}.path must begin with /"
 
@@ -444,4 +450,4 @@ _KINDS: dict[tuple[str, str], Callable[[dict[str, Any]], Problems]] = {
     **{("rbac.authorization.k8s.io/v1", kind): _binding for kind in ("RoleBinding", "ClusterRoleBinding")},
 }
 _WHOLE = (_config, _rules, _binding)
-"""What looks at the whole object, not at its spec."""
+"""Functions that get the whole object and not only its spec."""

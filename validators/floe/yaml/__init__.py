@@ -1,4 +1,4 @@
-"""Reading, editing and writing YAML; what `import yaml` names, here as elsewhere, is PyYAML."""
+"""Reads, edits and writes YAML. In this package too, `import yaml` imports PyYAML."""
 
 from floe.yaml.document import Document, YamlError
 from floe.yaml.reading import documents, load_file

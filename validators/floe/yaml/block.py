@@ -1,9 +1,8 @@
-"""The plain block form of YAML, in which kustomize prints manifests, read a line at a time.
+"""Reads the plain block form of YAML, in which kustomize prints manifests, line by line.
 
-It reads what it is sure of and leaves every other document to the full loader (floe.yaml.full), which takes four times
-as long: anchors, tags, flow collections in each other or over several lines, folded and continued text, unusual keys,
-keys that stand twice, and all that is wrong. What it does read must be what the full loader makes of it; a property
-test compares them.
+A document with anything else raises Other and is left to the full loader (floe.yaml.full), which takes four times as
+long: anchors, tags, nested or multi-line flow collections, folded and continued text, unusual keys, duplicate keys, and
+every error. For all other documents, the result must be that of the full loader; a property test compares them.
 """
 
 from __future__ import annotations
@@ -16,14 +15,15 @@ from floe.yaml.scalars import resolve
 
 
 class Other(Exception):
-    """The document has another form."""
+    """Raised for a document that the block reader does not read."""
 
 
 _SKIP, _VALUE, _OPEN, _LIST, _MAP, _LITERAL, _ITEM = range(7)
-"""What a line is: nothing, `key: value`, `key:`, `key: [a, b]`, `key: {a: b}`, `key: |`, `- …` with any of them."""
+"""Kinds of lines: empty or comment, `key: value`, `key:`, `key: [a, b]`, `key: {a: b}`, `key: |`, and `- ` before any
+of them."""
 Line = tuple[int, int, str | None, Any]
-"""(what, column, key or None in an item, value; of an item the line behind its dash; of a literal whether it ends in a
-line break)."""
+"""(kind, column, key, value) of a line. The key is None if the line has none. The value of an item is the Line after
+its dash; the value of a literal is whether the text ends in a line break."""
 
 _MAX_DEPTH = 100
 _KEY = r"""(?P<key>[A-Za-z_/.][A-Za-z0-9_/.-]{0,200}|"[^"\\]{1,200}"|'[^']{1,200}')"""
@@ -48,7 +48,10 @@ _MAX_LENGTH = 1 << 9
 
 
 class _Seen(dict[str, Line]):
-    """What a line says by itself, by line; Raises Other. Most lines of a stream come again, so they are remembered."""
+    """The parsed form of each line, by its text. Raises Other.
+
+    The results are kept, because most lines occur several times in a stream.
+    """
 
     def __missing__(self, line: str) -> Line:
         body = line.lstrip(" ")
@@ -121,21 +124,22 @@ def _scalar(text: str) -> Any:
 
 
 def read(lines: list[str]) -> tuple[Any, int]:
-    """The value of a document's lines, each of which ends in a line break, and the index of its first one.
+    """The value of a document, and the index of its first line that is not a comment.
 
-    A document of comments is None. Raises Other. The caller has made sure that there are no characters that only some
-    take for a line break.
+    `lines`: the lines of the document; in the file, each of them must end in a line break. The value of a document that
+    consists of comments is None. Raises Other. The caller must make sure that the lines contain no character that only
+    some YAML readers take for a line break.
     """
-    node: Any = None  # the innermost open collection, and the column in which its keys or dashes stand
-    at = -1
+    node: Any = None  # the innermost open collection
+    at = -1  # the column of its keys or dashes
     stack: list[tuple[Any, int]] = []
     waits: Any = None  # the key or index whose value may begin on the next line
     first = 0
     rest = iter(lines)
-    key: Any  # of a mapping, or the index in a list
+    key: Any  # a key of a mapping, or an index of a list
     for what, column, key, value in map(_seen.__getitem__, rest):
         if what == _VALUE and column == at and node.__class__ is dict and key is not None and key not in node:
-            node[key] = value  # by far the most
+            node[key] = value  # a shortcut for the form that most lines have
             waits = None
             continue
         if not what:
@@ -157,7 +161,7 @@ def read(lines: list[str]) -> tuple[Any, int]:
                 node, at = stack.pop()
             if column != at:
                 raise Other
-            if what != _ITEM and node.__class__ is list:  # the end of a list that is no deeper than its key
+            if what != _ITEM and node.__class__ is list:  # the end of a list in the same column as its key
                 if not stack:
                     raise Other
                 node, at = stack.pop()
@@ -197,7 +201,10 @@ def read(lines: list[str]) -> tuple[Any, int]:
 
 
 def _literal(lines: list[str], start: int, above: int, ends_in_break: bool) -> tuple[str, int]:
-    """The text of a literal block whose parent stands in the column `above`, and the index of the line after it."""
+    """The text of a literal block, and the index of the line after it.
+
+    `start`: the index of its first line. `above`: the column of its parent. Raises Other.
+    """
     number, count, column = start, len(lines), 0
     found: list[str] = []
     while number < count:

@@ -1,4 +1,4 @@
-"""YAML with comments: what a source says beside its values is said again where the values are written anew."""
+"""Writes YAML with the comments of its source: comments are read from one text and written next to the same values."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ import yaml
 from floe.yaml.edit import is_plain, quoted
 
 Path = tuple[str | int, ...]
-"""Steps to a value: keys, and of a list the element's `name`, or its number where it has none."""
+"""The path of a value: keys of mappings and, for an element of a list, its `name` or, without one, its index."""
 
 
 @dataclass(frozen=True)
 class Comment:
-    """What stands above a value, a line each, and beside it; without the # sign."""
+    """The comments of one value without the # sign: the lines above it, and the one after it on the same line."""
 
     above: tuple[str, ...] = ()
     beside: str = ""
 
 
 Comments = Mapping[Path, Comment]
-_FLOW = 60  # characters that a mapping on one line may have
-_WIDTH = 118  # of a comment's line
+_FLOW = 60  # the most characters of a collection on one line
+_WIDTH = 118  # the most characters of a line with a comment
 
 
 @cache
 def comments(text: str) -> Comments:
-    """The comments of a YAML document, by the value they are about. Every environment asks for those of base/."""
+    """The comments of a YAML document, by the path of their value. Raises yaml.YAMLError if it cannot be parsed.
+
+    The result is cached, because every environment asks for the comments of base/.
+    """
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     found: dict[Path, Comment] = {}
     if node is not None:
@@ -42,7 +45,7 @@ def comments(text: str) -> Comments:
 class _Reader:
     def __init__(self, text: str, found: dict[Path, Comment]) -> None:
         self.found = found
-        self.alone: dict[int, str] = {}  # comments that have their line for themselves
+        self.alone: dict[int, str] = {}  # comments on a line of their own, by line
         self.beside: dict[int, str] = {}
         ends: dict[int, int] = {}
         inside: set[int] = set()
@@ -87,7 +90,7 @@ def _step(number: int, item: yaml.Node) -> str | int:
 
 
 def dump(values: Mapping[str, Any], about: Comments, header: str = "") -> str:
-    """The values as YAML, with a comment for each path that has one; `header` is a comment at the top."""
+    """The values as YAML text; `about` are the comments to write with them, `header` is a comment for the top."""
     lines = [*_comment(header, ""), *_mapping(values, about, (), "")]
     return "\n".join(lines) + "\n"
 
@@ -112,7 +115,7 @@ def _mapping(values: Mapping[str, Any], about: Comments, path: Path, indent: str
 
 
 def _entry(start: str, value: Any, about: Comments, path: Path, indent: str, beside: str) -> Iterator[str]:
-    """A value after its key or dash; what does not fit there goes on with `indent`."""
+    """Yield the lines of a value after `start`, its key or dash; further lines are indented by `indent`."""
     note = f" # {beside}" if beside else ""
     flow = _flow(value, about, path)
     if flow is not None:
@@ -135,7 +138,7 @@ def _sequence(values: list[Any], about: Comments, path: Path, indent: str) -> It
         if isinstance(value, dict) and _flow(value, about, step) is None:
             named = dict(sorted(value.items(), key=lambda entry: entry[0] != "name"))
             first, *others = _mapping(named, about, step, f"{indent}  ")
-            # A comment above the first key stands above the dash.
+            # Write a comment on the first key above the dash.
             while first.lstrip().startswith("#"):
                 yield first[2:]
                 first, *others = others
@@ -146,7 +149,7 @@ def _sequence(values: list[Any], about: Comments, path: Path, indent: str) -> It
 
 
 def _flow(value: Any, about: Comments, path: Path) -> str | None:
-    """The value on one line, or None where it needs more."""
+    """The value as text on one line; None if it needs several lines."""
     if isinstance(value, str):
         return None if _is_block(value) else _scalar(value)
     if not isinstance(value, dict | list):
@@ -173,7 +176,10 @@ def _flow(value: Any, about: Comments, path: Path) -> str | None:
 
 
 def _is_block(text: str) -> bool:
-    """Whether a text is written line by line. What such a block would lose is quoted: spaces at an end, empty lines."""
+    """Whether to write a text as a literal block.
+
+    A text that such a block would change, for example one with spaces at the end of a line, is quoted instead.
+    """
     lines = text.removesuffix("\n").split("\n")
     kept = lines[0][:1].strip() and lines[-1] and all(line == line.rstrip() for line in lines)
     return "\n" in text and bool(kept) and text.replace("\n", "").isprintable()

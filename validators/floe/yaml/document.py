@@ -1,4 +1,4 @@
-"""A document of YAML, and what is said of one that does not parse."""
+"""A YAML document, and the error for one that cannot be parsed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ from floe.errors import FloeError
 
 
 class YamlError(FloeError):
-    """A document that does not parse: where, and why; never what stands there, since it may be a secret."""
+    """A document that cannot be parsed, with the place and the reason.
+
+    `document` and `line` count from 1. The message does not contain the text there, because it may be a secret.
+    """
 
     def __init__(self, source: str, document: int, line: int, problem: str) -> None:
-        super().__init__(f"{source}: document {document}, line {line}: {problem}", "mend the YAML there")
+        super().__init__(f"{source}: document {document}, line {line}: {problem}", "fix the YAML in that line")
         self.document, self.line = document, line
 
 
 @dataclass(frozen=True)
 class Document:
-    """One document of a stream. `number` counts from 1 and empty documents too; `line` is that of its first key."""
+    """One document of a stream.
+
+    `number`: its position in the stream; counts from 1 and includes empty documents. `line`: the line of its first key;
+    counts from 1.
+    """
 
     number: int
     line: int

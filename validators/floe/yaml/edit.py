@@ -1,4 +1,4 @@
-"""Edits of YAML that a person wrote: one scalar is replaced, every other byte stays, comments included."""
+"""Edits YAML that a person wrote: replaces scalars and keeps every other byte, including comments."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from floe.yaml.scalars import resolve
 
 
 def replace(text: str, values: Mapping[str, str], source: str) -> str:
-    """The text with other values at some places, such as `valuesInline.image.tag` or `images[NAME].newTag`.
+    """The text with new values at some places, such as `valuesInline.image.tag` or `images[NAME].newTag`.
 
-    An element of a list goes by its `name`, or its number without one. A value keeps the quotes that stand there.
-    Raises FloeError that names the place which the text does not have, or has as something else than a scalar.
+    `values`: the new values by their place, in which an element of a list is named by its `name`, or by its index if it
+    has none. A new value gets the same quotes as the old one. `source`: the name of the text in messages. Raises
+    FloeError if the text is not YAML, or if there is no scalar at one of the places, or one that is written as a block.
     """
     try:
         nodes = dict(_scalars(yaml.compose(text, Loader=yaml.SafeLoader), ""))
     except yaml.YAMLError as error:
-        raise FloeError(f"{source} is not YAML: {str(error).splitlines()[0]}", "mend it") from None
+        raise FloeError(f"{source} is not YAML: {str(error).splitlines()[0]}", "fix the syntax") from None
     for place in values:
         if place not in nodes or nodes[place].style in ("|", ">"):
-            raise FloeError(f"{source} has no {place}", "write it there first, with the value that it has now")
+            raise FloeError(f"{source} has no {place}", "add the field with the value that applies now, then try again")
     for place in sorted(values, key=lambda place: nodes[place].start_mark.index, reverse=True):
         node = nodes[place]
         written = _written(values[place], node.style)
@@ -52,14 +53,17 @@ def _written(value: str, style: str | None) -> str:
 
 
 def quoted(value: str) -> str:
-    """A text in double quotes. JSON's escapes are YAML's, but for pairs that stand for one character."""
+    """A text in double quotes, as YAML reads it.
+
+    JSON's escapes are valid in YAML except surrogate pairs, so a character that needs one is written as \\U.
+    """
     text = json.dumps(value, ensure_ascii=False)
     return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
 
 
 @lru_cache(maxsize=1 << 14)
 def is_plain(value: str) -> bool:
-    """Whether YAML reads the value as this very text without quotes around it, in a flow collection too."""
+    """Whether YAML reads the value as the same text without quotes, also within a flow collection."""
     try:
         return bool(resolve(value) == value and yaml.safe_load(f"a: [{value}] # b") == {"a": [value]})
     except (ValueError, yaml.YAMLError):

@@ -1,4 +1,4 @@
-"""The full YAML loader: everything that YAML has, by libyaml's events, a document at a time."""
+"""The full YAML loader, which supports all of YAML. It builds values from libyaml's events, document by document."""
 
 from __future__ import annotations
 
@@ -24,40 +24,47 @@ _TAGGED: dict[str, tuple[type, ...]] = {
 
 
 def _tagged(tag: str, text: str) -> Any:
-    """The value of a scalar with a tag; one that JSON does not know leaves a string. Raises ValueError."""
+    """The value of a scalar with a tag. With a tag that has no counterpart in JSON, it is a string.
+
+    Raises ValueError if the text is not valid for its tag.
+    """
     if tag == f"{_TAG}binary":
         return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True).decode(errors="replace")
     if tag not in _TAGGED:
         return text
     value = resolve(text)
     if type(value) not in _TAGGED[tag]:
-        raise ValueError(f"the value is not what its tag !!{tag.removeprefix(_TAG)} says")
+        raise ValueError(f"the value does not have the type of its tag !!{tag.removeprefix(_TAG)}")
     return float(value) if tag == f"{_TAG}float" else value
 
 
 _NO_KEY, _MERGE = object(), object()
-_MAX_DEPTH = 200  # of a manifest; JSON schemas in CustomResourceDefinitions go deepest, to about 50
+_MAX_DEPTH = 200  # the deepest manifests are JSON schemas in CustomResourceDefinitions, with about 50 levels
 
 
 @dataclass(slots=True)
 class _Anchor:
     value: Any
-    nodes: int  # with everything that aliases in it stand for; 0 while it is open
+    nodes: int  # number of nodes in the value, with those that its aliases refer to; 0 while the value is incomplete
 
 
 class Stream:
-    """Builds values from the parser's events: no recursion, so that no input exhausts the stack.
+    """Builds values from the parser's events, without recursion, so that no input can exhaust the stack.
 
-    The text is a part of a stream that begins in a line and with a document; both count from 1.
+    `text`: a stream or a part of it. `source`: the name of the stream in messages. `document` and `line`: the number of
+    the first document in the text and of its first line; both count from 1.
     """
 
     def __init__(self, text: str, source: str, document: int = 1, line: int = 1) -> None:
         self._source, self._first, self._lines_before = source, document, line - 1
         self.number = document - 1
-        self._parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text.encode())  # the C parser where it is built
+        self._parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text.encode())  # C parser if available
 
     def documents(self) -> Iterator[Document]:
-        """The documents, the empty ones left out; `number` is that of the last."""
+        """Yield the documents that are not empty. Raises YamlError at the first that cannot be parsed.
+
+        Afterwards, the attribute `number` is the number of the last document, empty or not.
+        """
         get = self._parser.get_event
         try:
             while not isinstance(event := get(), events.StreamEndEvent):
@@ -84,12 +91,12 @@ class Stream:
         """The value of one document, from the event after its start up to its end."""
         get = self._parser.get_event
         anchors: dict[str, _Anchor] = {}
-        merged: dict[int, set[str]] = {}  # by id of a mapping: the keys that << brought, which others may replace
+        merged: dict[int, set[str]] = {}  # by id() of a mapping: keys that << added, which other keys may replace
         nodes = from_aliases = 0
         root: list[Any] = []
         container: Any = root
         key: Any = _NO_KEY
-        stack: list[tuple[Any, Any, _Anchor | None, int]] = []  # what a container goes back to when it ends
+        stack: list[tuple[Any, Any, _Anchor | None, int]] = []  # the state to return to when a container ends
         while True:
             event = get()
             kind = event.__class__
@@ -129,14 +136,14 @@ class Stream:
             elif kind is events.AliasEvent:
                 target = anchors.get(event.anchor)
                 if target is None:
-                    self._refuse(event, "no such anchor before this alias; text that begins with * needs quotes")
+                    self._refuse(event, "no such anchor before this alias; quote a text that begins with *")
                 if not target.nodes:
                     self._refuse(event, "an anchor contains itself")
                 value = target.value
                 nodes += target.nodes
                 from_aliases += target.nodes
                 if _excessive(nodes, from_aliases):
-                    self._refuse(event, "the aliases stand for too much")
+                    self._refuse(event, "the aliases expand to too many values")
             else:  # the end of the document
                 return root[0]
             if container.__class__ is list:
@@ -145,7 +152,7 @@ class Stream:
                 key = value if value.__class__ is str else self._key(event, value)
                 if key in container:
                     if key not in merged.get(id(container), ()):
-                        self._refuse(event, f"the key {key!r} stands twice")
+                        self._refuse(event, f"the key {key!r} appears twice")
                     merged[id(container)].remove(key)
             elif key is _MERGE:
                 self._merge(event, container, value, merged.setdefault(id(container), set()))
@@ -155,26 +162,26 @@ class Stream:
                 key = _NO_KEY
 
     def _key(self, event: yaml.Event, value: Any) -> str:
-        """A key that is no string, as JSON has it: 12, true."""
+        """The text of a key that is a whole number or a boolean, as in JSON: 12, true. Refuse any other."""
         if not isinstance(value, int):
             self._refuse(event, "a key must be a string: quote it")
         return str(value).lower()
 
     def _merge(self, event: yaml.Event, container: dict[str, Any], value: Any, merged: set[str]) -> None:
         sources: Iterable[Any] = reversed(value) if isinstance(value, list) else [value]
-        for source in sources:  # of several the first has the last word
+        for source in sources:  # in a list of mappings, the first one takes precedence, so it is merged last
             if not isinstance(source, dict):
                 self._refuse(event, "<< takes a mapping or a list of mappings")
             for key in source:
                 if key in container and key not in merged:
-                    # go-yaml lets << win there, which YAML says it does not.
-                    self._refuse(event, f"the key {key!r} stands before the << that brings it too")
+                    # go-yaml takes the value from << in this case, although the specification of YAML says otherwise.
+                    self._refuse(event, f"the key {key!r} appears before a << that adds the same key")
             container.update(source)
             merged.update(source)
 
 
 def _excessive(nodes: int, from_aliases: int) -> bool:
-    """Whether aliases stand for too large a part of a document: go-yaml's limits."""
+    """Whether too large a part of a document comes from aliases; the limits are those of go-yaml."""
     low, high = 400_000, 4_000_000
     share = min(max((nodes - low) / (high - low), 0), 1)
     return from_aliases > 100 and nodes > 1000 and from_aliases / nodes > 0.99 - 0.89 * share

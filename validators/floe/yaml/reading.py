@@ -1,9 +1,9 @@
-"""YAML as kubectl reads it, position kept; what kubectl would change in silence is refused.
+"""Reads YAML as kubectl does, keeps the position of each document, and refuses what kubectl would silently change.
 
-kubectl turns YAML into JSON with sigs.k8s.io/yaml, which resolves plain scalars by YAML 1.1 with some of 1.2: `yes` and
-`on` are booleans, `0777`, `0o777`, `0b1` and `1_000` integers, but `1:30` is a string (no base 60) and so is a date.
-Refused, though kubectl takes it: a key that stands twice (it keeps the last), a key that is a number with a fraction or
-an exponent (it rewrites `1.10` as `1.1`), nesting beyond any manifest.
+kubectl converts YAML to JSON with sigs.k8s.io/yaml, which resolves plain scalars by YAML 1.1 with parts of 1.2: `yes`
+and `on` are booleans, `0777`, `0o777`, `0b1` and `1_000` are integers, but `1:30` is a string (no base 60), and so is a
+date. kubectl accepts the following and this module refuses it: a duplicate key (kubectl keeps the last one), a key that
+is a number with a fraction or an exponent (kubectl rewrites `1.10` as `1.1`), and nesting deeper than in any manifest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from floe.yaml.document import Document, YamlError
 
 
 def documents(text: str | bytes, source: str) -> Iterator[Document]:
-    """The documents of a stream, the empty ones left out. Raises YamlError at the first that does not parse."""
+    """Yield the documents of a stream that are not empty; `source` is the name of the stream in messages.
+
+    Raises YamlError at the first document that cannot be parsed.
+    """
     readable = _readable(text.encode() if isinstance(text, str) else text, source)
     if _splits(readable):
         return _one_by_one(readable, source)
@@ -29,32 +32,35 @@ def documents(text: str | bytes, source: str) -> Iterator[Document]:
 
 
 def load_file(path: Path) -> dict[str, Any]:
-    """The one mapping that a file holds. Raises FloeError (YamlError for syntax)."""
+    """The mapping in a file. Raises YamlError if the file cannot be parsed.
+
+    Raises FloeError if the file cannot be read, or if it does not contain exactly one document that is a mapping.
+    """
     try:
         text = path.read_bytes()
     except OSError as error:
         raise FloeError(f"cannot read {path}: {error.strerror}", "check the path") from error
     found = list(documents(text, str(path)))
     if len(found) != 1 or not isinstance(found[0].value, dict):
-        raise FloeError(f"{path} must hold exactly one YAML mapping", "one object a file")
+        raise FloeError(f"{path} must contain exactly one YAML mapping", "write each object to a file of its own")
     value: dict[str, Any] = found[0].value
     return value
 
 
 _ALLOWED = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F)])
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")  # line breaks to YAML 1.1, not to 1.2, and the mark within a text
+_BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")  # line breaks in YAML 1.1 only, and the byte order mark
 _ODD = re.compile(r"\n---(?![ \t]*(?:[ \t]#[^\n]*)?\n)")
 
 
 def _readable(data: bytes, source: str) -> str:
-    """The text, its line breaks as on Unix. Raises YamlError where a character is not allowed."""
+    """The text with Unix line breaks. Raises YamlError if it is not UTF-8 or has a character that YAML forbids."""
     if data.isascii() and not data.translate(None, _ALLOWED):
         return data.decode().replace("\r\n", "\n")
     try:
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        before, problem = data[: error.start].decode(), "this is not UTF-8"
+        before, problem = data[: error.start].decode(), "the text is not UTF-8"
     else:
         found = _UNREADABLE.search(text)
         if found is None:
@@ -65,19 +71,19 @@ def _readable(data: bytes, source: str) -> str:
 
 
 def _splits(text: str) -> bool:
-    """Whether nothing but lines of --- alone parts the documents, and line feeds the lines."""
+    """Whether the text can be split at `---` and line feeds, because nothing else separates its documents and lines."""
     odd = "\r" in text or "\n..." in text or "\n%" in text or text.startswith(("...", "%"))
     return not odd and not _ODD.search(f"\n{text}\n") and (text.isascii() or not _BREAKS.search(text))
 
 
 def _one_by_one(text: str, source: str) -> Iterator[Document]:
-    """The documents, by the block reader where it can and by the full loader where it cannot."""
-    number, line = 0, 0  # of the document, and of the line that its part begins in
+    """Yield the documents; the block reader reads those that it can read, and the full loader reads the others."""
+    number, line = 0, 0  # the number of the document, and of the line in which its part begins
     parts = f"\n{text}".split("\n---")
-    parts.reverse()  # so that each can be forgotten as soon as it is read
+    parts.reverse()  # so that each part can be removed from the end, and its memory freed, as soon as it is read
     while parts:
         part = parts.pop()
-        number += line > 0  # before the first --- there is a document only if there is something
+        number += line > 0  # the part before the first --- counts as a document only if it is not empty
         found = _block(part if parts else part.removesuffix("\n"), whole=bool(parts) or part[-1:] in ("", "\n"))
         if found is None:
             from floe.yaml.full import Stream
@@ -92,11 +98,14 @@ def _one_by_one(text: str, source: str) -> Iterator[Document]:
 
 
 def _block(part: str, *, whole: bool) -> tuple[Any, int] | None:
-    """What the block reader makes of the lines after a ---, or None where it leaves that to the full loader."""
+    """The result of the block reader for the lines after a `---`; None if the full loader must read them.
+
+    `whole`: the last line ends in a line break. Without one, a text in the last line may have another value.
+    """
     if not whole:
-        return None  # whether the last line ends in a line break is something to the text in it
+        return None
     lines = part.split("\n")
-    lines[0] = ""  # beside --- there is a comment at most
+    lines[0] = ""  # the line of --- contains nothing else but perhaps a comment
     try:
         return block.read(lines)
     except block.Other:

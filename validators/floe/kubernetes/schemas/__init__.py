@@ -1,1 +1,1 @@
-"""Schemas of Kubernetes' kinds and of the custom kinds that overlays use, as `make schemas` derives them."""
+"""The schemas of Kubernetes' kinds and of the custom kinds that overlays use, which `make schemas` generates."""

@@ -1,4 +1,4 @@
-"""JSON schemas of Kubernetes' own types, as strict as the API server's decoder and no stricter."""
+"""Derives JSON schemas of Kubernetes' own types that are exactly as strict as the API server's decoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMATS: dict[str, dict[str, Any]] = {
     "byte": {"format": "go-base64", "type": _TEXT},
     "date-time": {"format": "go-time", "type": _TEXT},
 }
-"""What Go decodes by a format. The decoder reads null as not set, wherever it stands."""
+"""Schemas of the formats that Go decodes. Each allows null, because the decoder reads null as not set."""
 
 BY_HAND: dict[str, dict[str, Any]] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"format": "go-quantity", "type": ["string", "number", "null"]},
@@ -25,7 +25,7 @@ BY_HAND: dict[str, dict[str, Any]] = {
     f"{_META}MicroTime": FORMATS["date-time"],
     f"{_META}FieldsV1": {"type": ["object", "null"]},
 }
-"""Types whose decoding is Go code that no schema tells of."""
+"""Schemas of types that Go code decodes in a way that no published schema describes."""
 
 _CORE, _CUSTOM = "io.k8s.api.core.v1.", "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
 NOT_REQUIRED = {
@@ -36,7 +36,7 @@ NOT_REQUIRED = {
     (f"{_CUSTOM}CustomResourceDefinitionVersion", "served"),
     (f"{_CUSTOM}CustomResourceDefinitionVersion", "storage"),
 }
-"""(type, field) that the published schema requires and the server does without."""
+"""(type, field) of fields that the published schema requires and the server does not."""
 REQUIRED = {
     f"{_CORE}ConfigMapEnvSource": ["name"],
     f"{_CORE}ConfigMapKeySelector": ["name"],
@@ -48,20 +48,23 @@ REQUIRED = {
     f"{_CORE}SecretProjection": ["name"],
     f"{_CORE}SecretVolumeSource": ["secretName"],
 }
-"""By type, fields that the published schema does not require and the server does."""
+"""Fields that the server requires and the published schema does not, by type."""
 MAY_BE_EMPTY = {(f"{_CORE}HTTPHeader", "value")}
-"""(type, field) of text that must be set and may be empty."""
+"""(type, field) of texts that must be set but may be empty."""
 
 _KEPT = ("$ref", "type", "enum", "minimum", "maximum")
 
 
 def types(published: Mapping[str, Any], enumerations: Mapping[tuple[str, str], list[str]]) -> dict[str, Any]:
-    """By name, every type that a kind may refer to. `enumerations`: values of a field, by (type, field)."""
+    """The schema of every type that a kind may refer to, by name.
+
+    `published`: the published schemas of a release, by type. `enumerations`: the values of fields, by (type, field).
+    """
     return {name: BY_HAND.get(name) or _type(name, definition, enumerations) for name, definition in published.items()}
 
 
 def kinds(published: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    """(apiVersion, kind) → name of the type, of everything that is an object with metadata."""
+    """The name of the type of each kind that has metadata, by (apiVersion, kind)."""
     found = {}
     for name, definition in published.items():
         if definition.get("properties", {}).get("metadata", {}).get("$ref") == f"#/$defs/{OBJECT_META}":
@@ -75,7 +78,7 @@ def _type(name: str, definition: Mapping[str, Any], enumerations: Mapping[tuple[
     for field, values in ((field, enumerations.get((name, field))) for field in schema.get("properties", ())):
         if values:
             node = schema["properties"][field]
-            node = node.get("items", node)  # of a list each item
+            node = node.get("items", node)  # in a list, the values are those of each item
             if "string" in node.get("type", ()):
                 node["enum"] = [*values, "", None]
     required = {*schema.pop("required", ()), *REQUIRED.get(name, ())}
@@ -89,7 +92,7 @@ def _type(name: str, definition: Mapping[str, Any], enumerations: Mapping[tuple[
 
 
 def _not_null(node: dict[str, Any]) -> None:
-    """What must be set is not set where it is null, nor where a text is empty."""
+    """Forbid null and, for a text, the empty text: in a required field, both count as not set."""
     node["type"] = [kind for kind in node.get("type", _ANYTHING) if kind != "null"]
     if "enum" in node:
         node["enum"] = [value for value in node["enum"] if value not in ("", None)]

@@ -1,4 +1,4 @@
-"""The derived schemas as floe-validate reads them: quickly, and only those of the kinds that it sees."""
+"""Reads the generated schemas, and only those of the kinds that occur, so that floe-validate starts quickly."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _REFERENCE = re.compile(r'"#/\$defs/([^"]+)"')
 
 
 class Kind(NamedTuple):
-    """A kind: the name of its type, and whether its objects lie in a namespace."""
+    """A kind: the name of its type, and whether its objects have a namespace."""
 
     type: str
     namespaced: bool
 
 
 class Lifecycle(NamedTuple):
-    """When the version of a kind goes, by release, and `apiVersion Kind` of what takes its place."""
+    """The releases that deprecate and remove a version of a kind, and the replacement as `apiVersion Kind`."""
 
     deprecated: str | None
     removed: str | None
@@ -32,18 +32,24 @@ class Lifecycle(NamedTuple):
 
 
 class Catalog:
-    """The kinds of one Kubernetes release, and the custom ones. Raises FloeError for a release without schemas."""
+    """The kinds of one Kubernetes release and custom kinds.
+
+    `crds`: a folder of CustomResourceDefinitions to add. Raises FloeError for a release without schemas, and if the
+    folder does not exist, has no definition or has an invalid one.
+    """
 
     def __init__(self, kubernetes: str = RELEASE, crds: Path | None = None) -> None:
         found = json.loads((_FOLDER / "kinds.json").read_bytes())
         self.releases: list[str] = found["releases"]
-        """Releases that there are schemas of, oldest first."""
+        """The releases with schemas, the oldest first."""
         if kubernetes not in self.releases:
-            raise FloeError(f"no schemas of Kubernetes {kubernetes}", f"releases: {', '.join(self.releases)}")
+            raise FloeError(
+                f"there are no schemas of Kubernetes {kubernetes}", f"use one of: {', '.join(self.releases)}"
+            )
         self.kubernetes = kubernetes
         self._lifecycle = found["lifecycle"]
         self._types: dict[str, str] = {}
-        self._elsewhere: dict[str, tuple[str, str]] = {}  # types that other releases have, first and last
+        self._elsewhere: dict[str, tuple[str, str]] = {}  # (first, last) release of types that this one lacks
         wanted = number(kubernetes)
         for line in (_FOLDER / "types.tsv").read_text().splitlines():
             name, first, last, schema = line.split("\t")
@@ -59,31 +65,31 @@ class Catalog:
             self._add(crds)
 
     def kind(self, version: str, kind: str) -> Kind | None:
-        """A kind that the release has."""
+        """A kind by its apiVersion and name; None if the release does not have it."""
         found = self._all.get(version, {}).get(kind)
         return Kind(*found) if found and found[0] in self._types else None
 
     def owns(self, group: str) -> bool:
-        """Whether a group is one of Kubernetes' own, to which nobody else adds kinds."""
+        """Whether an API group belongs to Kubernetes, so that nobody else adds kinds to it."""
         return "." not in group or group in self._own
 
     def kinds(self) -> Iterator[tuple[str, str]]:
-        """(apiVersion, kind) of all that the release has."""
+        """Yield (apiVersion, kind) of every kind that the release has."""
         for version, kinds in self._all.items():
             yield from ((version, kind) for kind, (name, _) in kinds.items() if name in self._types)
 
     def lifecycle(self, version: str, kind: str) -> Lifecycle | None:
-        """What is known of a kind's end, gone or not."""
+        """When a kind is deprecated and removed, in any release; None if that is not known."""
         found = self._lifecycle.get(version, {}).get(kind)
         return Lifecycle(*found) if found else None
 
     def span(self, version: str, kind: str) -> tuple[str, str] | None:
-        """First and last release of a kind that the release does not have, as far as the schemas reach."""
+        """The first and the last release with schemas that has a kind which this release does not have."""
         found = self._all.get(version, {}).get(kind)
         return self._elsewhere.get(found[0]) if found and found[0] not in self._types else None
 
     def schema(self, kind: Kind) -> str:
-        """JSON schema, as text, of whole objects of a kind."""
+        """The JSON schema, as text, of whole objects of a kind."""
         needed: dict[str, str] = {}
         todo = [kind.type]
         while todo:
@@ -95,7 +101,7 @@ class Catalog:
         return f'{{"$ref":"#/$defs/{kind.type}","required":["metadata"],"$defs":{{{types}}}}}'
 
     def own_schema(self, kind: Kind) -> str:
-        """JSON schema of a kind, as text, without those of the types that it refers to."""
+        """The JSON schema of a kind, as text, without the schemas of the types that it refers to."""
         return self._types[kind.type]
 
     def _add(self, folder: Path) -> None:
@@ -106,8 +112,8 @@ class Catalog:
                 found = list(custom.kinds(definition))
             except (AttributeError, KeyError, TypeError):
                 raise FloeError(
-                    f"{place}: this CustomResourceDefinition is not as apiextensions.k8s.io/v1 has it",
-                    "mend it, or leave it out of the folder",
+                    f"{place}: this CustomResourceDefinition is not valid in apiextensions.k8s.io/v1",
+                    "fix it, or remove it from the folder",
                 ) from None
             for kind in found:
                 self._types[kind.type] = json.dumps(kind.schema)
@@ -115,9 +121,9 @@ class Catalog:
 
 
 def _definitions(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every CustomResourceDefinition in the YAML and JSON files of a folder and below, and where it stands."""
+    """Yield each CustomResourceDefinition in the YAML and JSON files of a folder and its subfolders, and its place."""
     if not folder.is_dir():
-        raise FloeError(f"{folder} is no folder", "name a folder of CustomResourceDefinitions")
+        raise FloeError(f"{folder} is not a folder", "name a folder of CustomResourceDefinitions")
     count = 0
     for file in sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml", ".json")):
         for document in documents(file.read_bytes(), str(file)):
@@ -126,7 +132,7 @@ def _definitions(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
                     count += 1
                     yield value, f"{file}: document {document.number}"
     if not count:
-        raise FloeError(f"{folder} holds no CustomResourceDefinition", "name a folder that does")
+        raise FloeError(f"{folder} contains no CustomResourceDefinition", "name a folder that contains one")
 
 
 def _unfolded(value: Any) -> Iterable[dict[str, Any]]:
@@ -137,5 +143,5 @@ def _unfolded(value: Any) -> Iterable[dict[str, Any]]:
 
 
 def number(release: str) -> int:
-    """The part of a release that counts: 34 of 1.34."""
+    """The minor version of a release, by which releases are compared: 34 for 1.34."""
     return int(release[2:])

@@ -1,4 +1,4 @@
-"""JSON schemas of custom kinds, from a CustomResourceDefinition, as strict as the API server."""
+"""Derives JSON schemas of custom kinds from a CustomResourceDefinition, exactly as strict as the API server."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ class Kind:
     """One version of a custom kind."""
 
     version: str
-    """group/version"""
+    """The apiVersion, as group/version."""
     kind: str
     namespaced: bool
     schema: dict[str, Any]
 
     @property
     def type(self) -> str:
-        """A name like those of built-in types."""
+        """The name of the kind's type, in the form of the names of built-in types."""
         return f"{self.version.replace('/', '.')}.{self.kind}"
 
 
 def kinds(definition: Mapping[str, Any]) -> Iterator[Kind]:
-    """The served versions of a CustomResourceDefinition (apiextensions.k8s.io/v1)."""
+    """Yield the served versions of a CustomResourceDefinition (apiextensions.k8s.io/v1).
+
+    Raises AttributeError, KeyError or TypeError if the definition does not have the form of that version.
+    """
     spec = definition["spec"]
     for version in spec["versions"]:
         if version["served"]:
@@ -54,7 +57,8 @@ def _root(schema: Mapping[str, Any], *, has_status: bool) -> dict[str, Any]:
         found["properties"] = {}
     found["properties"] |= {"apiVersion": {}, "kind": {}, "metadata": {"$ref": f"#/$defs/{OBJECT_META}"}}
     if has_status and "status" in found["properties"]:
-        # Whoever creates an object says nothing of its status: the server looks at names of fields, then drops it.
+        # A client that creates an object cannot set its status: the server checks only the names of the fields there,
+        # then drops the status.
         found["properties"]["status"] = _names_only(schema["properties"]["status"])
         found["required"] = [name for name in found.get("required", ()) if name != "status"]
     return found
@@ -73,7 +77,7 @@ def _names_only(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _node(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A structural schema."""
+    """Translate a structural schema, which also defines which fields exist."""
     found = _bounds(schema)
     for key in ("default", RULES, UNIQUE):
         if key in schema:
@@ -96,7 +100,7 @@ def _node(schema: Mapping[str, Any]) -> dict[str, Any]:
         properties |= {"apiVersion": {"type": ["string"]}, "kind": {"type": ["string"]}, "metadata": {}} | properties
         properties["metadata"] = {"$ref": f"#/$defs/{OBJECT_META}"}
         required = sorted({*required, "apiVersion", "kind"})
-    # null is dropped, or replaced by the default, before the server looks.
+    # The server drops null, or replaces it with the default, before it validates the object.
     found_properties = {name: child if name in required else _or_null(child) for name, child in properties.items()}
     if found_properties:
         found["properties"] = found_properties
@@ -112,7 +116,7 @@ def _node(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What a schema demands of a value, its structure aside; this is all there is within anyOf and its like."""
+    """The constraints of a schema on a value, without its structure; anyOf, oneOf and so on contain no others."""
     found = {key: schema[key] for key in _BOUNDS if key in schema}
     if "enum" in schema:
         found["enum"] = list(schema["enum"])
@@ -152,5 +156,8 @@ def _or_null(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rules(rules: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Rules that say something of an object that is new; their messages are the operators' own words."""
+    """The rules that apply to a new object, that is, without those that compare it with its old state.
+
+    The messages of the rules are left out.
+    """
     return [{"rule": rule["rule"]} for rule in rules if "oldSelf" not in rule["rule"]]

@@ -1,12 +1,12 @@
-"""`make schemas`: derive the schemas that floe-validate carries from what upstream publishes, structure only.
+"""`make schemas`: generates the schemas of floe-validate from what upstream publishes, without the descriptions.
 
-Built-in kinds come out of the package kubernetes-validate; their enumerations, scopes and life cycles out of the Go
-module k8s.io/api; custom kinds out of the controllers' modules (floe.kubernetes.crds). Two files are written beside
-this one:
+Built-in kinds come from the package kubernetes-validate. Their enumerations, scopes and life cycles come from the Go
+module k8s.io/api. Custom kinds come from the Go modules of their controllers (floe.kubernetes.crds). Two files are
+written to the folder of this module:
 
-- types.tsv: a type a line: name, first and last release that has it so, JSON schema.
+- types.tsv: one line for each type and schema: name, first and last release with this schema, JSON schema.
 - kinds.json: `releases`; `kinds`: apiVersion → kind → [type, whether it is namespaced]; `lifecycle`: apiVersion → kind
-  → [release that deprecates it, release that removes it, replacement], each null where there is none.
+  → [release that deprecates it, release that removes it, replacement], each null if there is none.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from floe.yaml import load_file
 
 FOLDER = Path(__file__).parent
 OLDEST = "1.31"
-"""The first release of Kubernetes that is checked against."""
+"""The oldest release of Kubernetes that floe-validate can check against."""
 
-_CLUSTER_WIDE = ("APIService", "CustomResourceDefinition")  # of other modules than k8s.io/api
+_CLUSTER_WIDE = ("APIService", "CustomResourceDefinition")  # kinds that are not defined in k8s.io/api
 API_SUMS = {
     "1.31": "h1:b9LiSjR2ym/SzTOlfMHm1tr7/21aD7fSkqgD/CVJBCo=",
     "1.32": "h1:OL9JpbvAU5ny9ga2fb24X8H6xQlVp+aJMFlgtQjR9CE=",
@@ -36,11 +36,11 @@ API_SUMS = {
     "1.36": "h1:SgqDhZzHdOtMk40xVSvCXkP9ME0H05hPM3p9AB1kL80=",
     "1.37": "h1:Z//Vj9N7RA/yS2sDmxyeo7h+RR4zbUrd2vrd3Z0TbB4=",
 }
-"""What go.sum says of k8s.io/api v0.N.0, by release."""
+"""The hash of k8s.io/api v0.N.0 in go.sum, by release."""
 
 
 def main() -> None:
-    """Write both files."""
+    """Write both files. Raises SystemExit if the hash of k8s.io/api is not pinned for a release."""
     names = [name for name in releases() if _number(name) >= _number(OLDEST)]
     if missing := set(names) - set(API_SUMS):
         raise SystemExit(f"error: pin k8s.io/api for {', '.join(sorted(missing))} in {Path(__file__).name}")

@@ -1,4 +1,4 @@
-"""What the Go sources of k8s.io/api say of its types and no published schema does."""
+"""Reads facts from the Go sources of k8s.io/api that no published schema contains."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _REPLACEMENT = re.compile(
 
 @dataclass
 class Api:
-    """Facts of one release."""
+    """The facts about the types of one release."""
 
     enumerations: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    """Values of a field, by (name of the type, field)."""
+    """The allowed values of a field, by (name of the type, field)."""
     cluster_wide: set[tuple[str, str]] = field(default_factory=set)
-    """(apiVersion, kind) of what lies in no namespace."""
+    """(apiVersion, kind) of the kinds whose objects have no namespace."""
     lifecycle: dict[tuple[str, str], tuple[str | None, str | None, str | None]] = field(default_factory=dict)
     """(release that deprecates it, release that removes it, replacement), by (apiVersion, kind)."""
 
 
 def read(files: Iterable[Path]) -> Api:
-    """The facts in the files of k8s.io/api, which lie in GROUP/VERSION/."""
+    """Read the facts from the files of k8s.io/api, each of which is in a folder GROUP/VERSION/."""
     packages: dict[tuple[str, str], dict[str, str]] = {}
     for file in files:
         if not file.name.endswith("_test.go"):

@@ -1,4 +1,4 @@
-"""The runner of all policies, which knows nothing of any of them."""
+"""Runs all policies and turns what they find into findings. Nothing here depends on a single policy."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def check(
     today: datetime.date | None = None,
     apart: Callable[[], list[Ran]] | None = None,
 ) -> Outcome:
-    """Run every policy. `today` decides whether a waiver has expired; without it, the clock does.
+    """Run every policy on a stream.
 
-    `apart` gets what `first` found of the same objects, where that was worked out elsewhere.
+    `today`: the day that decides whether a waiver has expired; without it, the current day in UTC. `apart`: returns the
+    result of `first` for the same objects if another process computes it; without it, those policies run here.
     """
     waivable = {policy.code for policy in POLICIES if policy.waivable}
     found = list(read(stream.objects, waivable, today or datetime.datetime.now(datetime.UTC).date()))
@@ -44,7 +45,7 @@ def check(
         if reason:
             left_out.append(Omission(policy.code, reason))
             for key in [key for key in unused if key[1] == policy.code]:
-                del unused[key]  # nobody knows whether it waives something
+                del unused[key]  # the policy did not look at everything, so the waiver may still be needed
         for hit in hits:
             key = (id(hit.item), policy.code)
             waiver = in_force.get(key) if hit.waivable else None
@@ -60,17 +61,17 @@ def check(
 
 
 def _of(*stages: Stage) -> list[Policy]:
-    """The policies of some stages, by number."""
+    """The policies of the given stages, by number."""
     return [policy for policy in POLICIES if policy.stage in stages]
 
 
-_BY_NUMBER = Object("", 0, 0, {})  # in place of an object that another process has itself
+_BY_NUMBER = Object("", 0, 0, {})  # placeholder: the receiving process puts its own object in this place
 Ran = tuple[list[tuple[int, Hit]], str]
-"""What a policy found, each with the number of its object, and why it did not look everywhere, if so."""
+"""The hits of one policy, each with the index of its object, and the reason if the policy could not look everywhere."""
 
 
 def first(found: list[Object], schemas: Schemas) -> list[Ran]:
-    """What the policies of the API server find, in a form that can come from another process."""
+    """Run the policies of the stage API_SERVER and return their hits in a form that can be sent to another process."""
     stream, numbers = Stream(found), {id(item): number for number, item in enumerate(found)}
     ran = (_ran(policy, stream, schemas) for policy in _of(Stage.API_SERVER))
     return [([(numbers[id(hit.item)], hit._replace(item=_BY_NUMBER)) for hit in hits], why) for hits, why in ran]
@@ -79,7 +80,10 @@ def first(found: list[Object], schemas: Schemas) -> list[Ran]:
 def _run(
     stream: Stream, schemas: Schemas, apart: Callable[[], list[Ran]] | None
 ) -> Iterator[tuple[Policy, list[Hit], str]]:
-    """(policy, hits, why it did not look everywhere) of all policies that do not judge waivers, stage by stage."""
+    """Yield (policy, hits, reason) of each policy that does not check waivers.
+
+    The reason says why the policy could not look everywhere; it is empty if the policy could.
+    """
     others = [(policy, *_ran(policy, stream, schemas)) for policy in _of(Stage.STREAM, Stage.REPOSITORY)]
     if apart is None:
         yield from ((policy, *_ran(policy, stream, schemas)) for policy in _of(Stage.API_SERVER))
@@ -115,5 +119,5 @@ def _finding(stream: Stream, policy: Policy, hit: Hit, waived: str = "") -> Find
 
 
 def _printable(words: str) -> str:
-    """On one line and without the control characters that a name may bring to a terminal."""
+    """The words with every control character replaced, so that a name cannot affect the terminal or add lines."""
     return words if words.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in words)

@@ -1,4 +1,4 @@
-"""Names and values that the API server refuses although they have the right type, and objects that collide."""
+"""Policies on names and values that the API server refuses despite their right type, and on objects that collide."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from floe.validate.stream import Stream
     """,
 )
 def bad_name(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check the metadata of every object that has apiVersion and kind; FLOE002 reports the others."""
     for item in stream.objects:
         if item.kind and item.api_version:
             yield from (Hit(item, problem) for problem in names.problems(item))
@@ -62,8 +63,9 @@ def bad_name(stream: Stream, _: Schemas) -> Iterator[Hit]:
     """,
 )
 def bad_value(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    """Check the values of every object that is valid against its schema, and the CEL rules of its kind."""
     for item in stream.objects:
-        if schemas.accepts(item):  # what is of the wrong type is the schema's to tell
+        if schemas.accepts(item):  # FLOE002 reports the other objects
             yield from (Hit(item, problem) for problem in values.problems(item))
             yield from (Hit(item, problem) for problem in schemas.broken_rules(item))
 
@@ -101,6 +103,7 @@ def bad_value(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     """,
 )
 def colliding(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    """Report every object that an earlier document of the stream already contains."""
     seen: dict[tuple[str, str, str, str], Object] = {}
     for item in stream.objects:
         if not item.kind or not item.name:
@@ -110,4 +113,4 @@ def colliding(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
         namespace = item.namespace if kind is None or kind.namespaced else ""
         first = seen.setdefault((group, item.kind, namespace, item.name), item)
         if first is not item:
-            yield Hit(item, f"the same object stands in document {first.document}, line {first.line}")
+            yield Hit(item, f"the same object is already in document {first.document}, line {first.line}")

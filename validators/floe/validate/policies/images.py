@@ -1,4 +1,4 @@
-"""Images: what runs changes by a commit only."""
+"""The policy on images: only a commit may change which image runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from floe.validate.stream import Stream
 
 _IMAGE = re.compile(r"[\w.-]+(?::\d+(?=/))?(?:/[\w.-]+)*(?::(?P<tag>[\w.-]+))?(?P<digest>@sha256:[0-9a-f]{64})?")
 _FIXED_TAG = re.compile(r"\d+\.\d|[0-9a-f]{7}|\d{3}")
-"""In a tag that stays what it is: a version of two numbers or more, a commit, a date, a running number as Trino's."""
+"""Part of a tag that does not move: a version of two or more numbers, a commit, a date, a number such as Trino's."""
 _RUN_IMAGES = ("DAGSTER_K8S_PIPELINE_RUN_IMAGE", "DAGSTER_CURRENT_IMAGE")
-"""Variables that name the image of Dagster's runs."""
+"""Environment variables that name the image of Dagster's runs."""
 
 
 @Policy(
@@ -53,6 +53,10 @@ _RUN_IMAGES = ("DAGSTER_K8S_PIPELINE_RUN_IMAGE", "DAGSTER_CURRENT_IMAGE")
     """,
 )
 def mutable(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check the images of containers, those that Dagster's variables name, and those in Helm values for a controller.
+
+    A run's container may leave out its image, because Dagster then chooses it.
+    """
     for pod in stream.pods:
         for container in pod.containers:
             if not (pod.implied_image and container.value.get("image") is None) and (
@@ -78,15 +82,20 @@ def mutable(stream: Stream, _: Schemas) -> Iterator[Hit]:
 def _problem(image: str) -> str | None:
     match = _IMAGE.fullmatch(image)
     if match is None:
-        # Not shown: it may be anything, a URL with a password too.
-        return "image is no reference of an image" if image else "no image"
+        # The message does not contain the text, because it may be anything, such as a URL with a password.
+        return "image is not a valid image reference" if image else "image is not set"
     if match["digest"] or _FIXED_TAG.search(match["tag"] or ""):
         return None
-    return f"the image {image} {'moves with its tag ' + match['tag'] if match['tag'] else 'has no tag'}"
+    if match["tag"]:
+        return f"the image {image} has the tag {match['tag']}, which can move to another image"
+    return f"the image {image} has no tag"
 
 
 def _in_values(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Images that Helm values name with a tag or digest; without one the chart's own applies."""
+    """Yield the path and the reference of each image in Helm values that has a tag or a digest.
+
+    An image without either is left out, because the chart then sets its own tag.
+    """
     if isinstance(node, list):
         for number, value in enumerate(node):
             yield from _in_values(value, f"{path}[{number}]")

@@ -1,4 +1,4 @@
-"""Kinds, their versions and their fields, by the schemas of one release."""
+"""Policies on kinds, their API versions and their fields, by the schemas of one Kubernetes release."""
 
 from __future__ import annotations
 
@@ -33,11 +33,16 @@ from floe.validate.stream import Stream
     """,
 )
 def schema(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    """Check every object against the schema of its kind.
+
+    A kind that Kubernetes never had is an error in an API group of Kubernetes. FLOE003 reports unknown kinds of other
+    groups, and FLOE006 reports kinds that the release no longer has.
+    """
     for item in stream.objects:
         if "" in item.value:
-            yield Hit(item, "not an object but a list or a bare value")
+            yield Hit(item, "the document is a list or a single value and not an object")
         elif not item.api_version or not item.kind:
-            yield Hit(item, "apiVersion and kind must both be set, to a string")
+            yield Hit(item, "apiVersion and kind must both be set to a string")
         elif schemas.knows(item):
             for error in schemas.errors(item):
                 yield Hit(item, error)
@@ -47,7 +52,7 @@ def schema(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
             yield Hit(
                 item,
                 f"Kubernetes {schemas.kubernetes} has no {item.api_version} {item.kind}"
-                + (f", {span[0]} has it" if span else f"; did you mean {similar}?" if similar else ""),
+                + (f", but {span[0]} does" if span else f"; did you mean {similar}?" if similar else ""),
             )
 
 
@@ -73,11 +78,13 @@ def schema(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     """,
 )
 def unknown_kind(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    """Report kinds without a schema in API groups that are not part of Kubernetes; an error with --strict-kinds."""
     for item in stream.objects:
         if item.api_version and item.kind and not schemas.knows(item) and not schemas.owns(item):
             yield Hit(
                 item,
-                f"no schema of {item.api_version} {item.kind} in Kubernetes {schemas.kubernetes}: not checked",
+                f"there is no schema of {item.api_version} {item.kind} for Kubernetes {schemas.kubernetes}, "
+                "so the object is not checked",
                 severity="error" if schemas.strict_kinds else None,
             )
 
@@ -106,13 +113,14 @@ def unknown_kind(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     """,
 )
 def deprecated(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    """Report objects whose API version is deprecated in the release that is checked against, and still served."""
     for item in stream.objects:
         found = schemas.lifecycle(item)
         if found and found.deprecated and schemas.reaches(found.deprecated) and schemas.knows(item):
             yield Hit(
                 item,
                 f"{item.api_version} {item.kind} is deprecated since Kubernetes {found.deprecated}"
-                + (f" and goes with {found.removed}" if found.removed else "")
+                + (f" and removed in {found.removed}" if found.removed else "")
                 + (f"; use {found.replacement}" if found.replacement else ""),
             )
 
@@ -140,18 +148,17 @@ def deprecated(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     """,
 )
 def removed(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
+    """Report objects whose kind an earlier release had and the release that is checked against does not have."""
     for item in stream.objects:
         if schemas.owns(item) and not schemas.knows(item) and (since := _removed(item, schemas)):
             found = schemas.lifecycle(item)
             use = f"; use {found.replacement}" if found and found.replacement else ""
-            yield Hit(
-                item, f"Kubernetes {schemas.kubernetes} has no {item.api_version} {item.kind} any more{since}{use}"
-            )
+            yield Hit(item, f"Kubernetes {schemas.kubernetes} no longer has {item.api_version} {item.kind}{since}{use}")
 
 
 def _removed(item: Object, schemas: Schemas) -> str:
-    """Since when the release lacks a kind that earlier ones had, in words; nothing if they had none either."""
+    """The end of a message that says when the kind was removed; empty if no earlier release had the kind."""
     found, span = schemas.lifecycle(item), schemas.catalog.span(item.api_version, item.kind)
     if found and found.removed and schemas.reaches(found.removed):
         return f", {found.removed} removed it"
-    return f", {span[1]} was the last to have it" if span and schemas.reaches(span[1]) else ""
+    return f", {span[1]} was the last release that had it" if span and schemas.reaches(span[1]) else ""

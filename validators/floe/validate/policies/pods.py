@@ -1,4 +1,4 @@
-"""What each container says of itself: resources, probes, mounts."""
+"""Policies on the containers of pods: their resources, probes and volume mounts."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ from floe.validate.stream import Stream
     """,
 )
 def no_resources(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check every container and init container; an empty or null amount counts as not set."""
     for pod in stream.pods:
         for container in pod.containers:
             resources = mapping(container.value.get("resources"))
             limits = {unit for unit, value in mapping(resources.get("limits")).items() if value is not None}
-            # What is limited and not requested is requested in the size of the limit.
+            # Kubernetes takes a limit as the request too if there is no request.
             requests = limits | {
                 unit for unit, value in mapping(resources.get("requests")).items() if value is not None
             }
@@ -105,16 +106,20 @@ _SERVERS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
     """,
 )
 def no_probe(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check the containers of Deployments, StatefulSets and DaemonSets, without their init containers.
+
+    A readinessProbe is required of a container to which a Service sends requests, and any probe of the others.
+    """
     for pod in stream.pods:
         if pod.item.kind not in _SERVERS:
             continue
         main = [container for container in pod.containers if not container.init]
-        # A container without a port beside one with a port is a helper that no request reaches.
+        # If some containers have ports, one without a port is a helper that gets no requests, so it needs no probe.
         asked = [container for container in main if container.value.get("ports")] or main
         served = id(pod.item) in stream.served
         for container in asked:
             if served and not container.value.get("readinessProbe"):
-                yield Hit(pod.item, f"{container.label}: no readinessProbe, though a Service sends requests to it")
+                yield Hit(pod.item, f"{container.label}: no readinessProbe, although a Service sends requests to it")
             elif not any(container.value.get(probe) for probe in ("readinessProbe", "livenessProbe", "startupProbe")):
                 yield Hit(pod.item, f"{container.label}: no probe at all")
 
@@ -164,6 +169,7 @@ def no_probe(stream: Stream, _: Schemas) -> Iterator[Hit]:
     """,
 )
 def undeclared_volume(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check volumeMounts and volumeDevices against the volumes of the pod and the claims of its StatefulSet."""
     for pod in stream.pods:
         declared = {text(volume.get("name")) for volume in mappings(pod.spec.get("volumes"))}
         if pod.item.kind == "StatefulSet":
@@ -174,4 +180,6 @@ def undeclared_volume(stream: Stream, _: Schemas) -> Iterator[Hit]:
                 for mount in mappings(container.value.get(group)):
                     name = text(mount.get("name"))
                     if name and name not in declared:
-                        yield Hit(pod.item, f"{container.label}: mounts the volume {name}, which the pod does not have")
+                        yield Hit(
+                            pod.item, f"{container.label}: mounts the volume {name}, which the pod does not declare"
+                        )

@@ -1,4 +1,4 @@
-"""What a policy is."""
+"""The types of a policy, of its stage and of what it finds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from floe.validate.stream import Stream
 
 
 class Hit(NamedTuple):
-    """What a policy found: the object, what is wrong with it, and whether a waiver may let it stand.
+    """One problem that a policy found: the object, the message, and whether a waiver may accept it.
 
-    `file`: where the mistake is, in the repository, if not in what the object was made from. `severity`: if another
-    than the policy's.
+    `file`: the file of the repository with the mistake, if it is not the one that the object was rendered from.
+    `severity`: overrides the severity of the policy.
     """
 
     item: Object
@@ -29,14 +29,14 @@ class Hit(NamedTuple):
 
 
 Check = Callable[[Stream, Schemas], Iterable[Hit]]
-"""Yields what breaks the rule, and raises LeftOut where the rest cannot be told."""
+"""A function that yields the problems of a stream, and raises LeftOut if it cannot check (all of) the stream."""
 
 
 class Stage(Enum):
-    """What a policy looks at, in the words of the documentation."""
+    """What a policy looks at; the value is the text in the documentation."""
 
     API_SERVER = "the objects, as the API server does"
-    """Needs nothing but the objects and the schemas, so that another process may run it."""
+    """These policies use only the objects and the schemas, so that another process can run them."""
     STREAM = "all objects together"
     REPOSITORY = "the objects and the repository"
     WAIVERS = "the waivers, after all other policies"
@@ -48,12 +48,13 @@ def _nothing(_stream: Stream, _schemas: Schemas) -> Iterable[Hit]:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """One rule with all that is said of it, written as the decorator of the function that checks it.
+    """One rule with its documentation, written as the decorator of the function that checks it.
 
-    A code is never reused, so that a search finds it for good. `why` and `remedy` are full sentences. `fails` and
-    `passes` are streams of YAML, indented as the code around them; `plain` takes that off. The tests validate both: of
-    the first comes this code and no other, of the second nothing. A part whose first line is a comment with the path of
-    a file is a file of the repository; the rest is the stream.
+    A code is never reused, so that a search for it always finds the same rule. `why` and `remedy` are full sentences.
+    `fails` and `passes` are streams of YAML, indented like the code around them; `plain` removes the indentation. The
+    tests validate both examples: `fails` must give this code and no other one, `passes` must give no finding. If a
+    document begins with a comment that is a file path, it becomes that file of the repository, and the other documents
+    are the stream.
     """
 
     code: str
@@ -66,21 +67,21 @@ class Policy:
     passes: str
     waivable: bool = True
     waiver: str = ""
-    """What a waiver may let stand, in a sentence, where that is not everything or nothing."""
+    """A sentence that says which findings can be waived, if only some of them can."""
     check: Check = _nothing
 
     def __call__(self, check: Check) -> Policy:
-        """The same policy with the function that it decorates."""
+        """Return the policy with `check` as the function that checks it."""
         return dataclasses.replace(self, check=check)
 
     @property
     def number(self) -> int:
-        """Its place among all policies."""
+        """The number in the code of the policy, by which policies are sorted."""
         return int(self.code.removeprefix("FLOE"))
 
 
 def plain(example: str) -> str:
-    """An example without the indentation of the code around it."""
-    import textwrap  # not before somebody asks for an explanation
+    """An example without the indentation of the code around it, with one line break at its end."""
+    import textwrap  # imported here, because only explanations need it
 
     return textwrap.dedent(example).strip("\n") + "\n"

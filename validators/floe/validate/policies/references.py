@@ -1,4 +1,4 @@
-"""Whatever an object refers to is there: in the stream, by an operator, or declared as the cluster's own."""
+"""The policy on references: each object that another one refers to must exist in the stream or in the cluster."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
 
 _Reference = tuple[str, str]
-"""(kind, name) of what an object cannot do without."""
+"""(kind, name) of an object that another object needs."""
 
 
 _IN_CHARTS = frozenset({"ConfigMap", "Service", "ServiceAccount", "PersistentVolumeClaim", "Role"})
-"""Kinds that a chart usually makes for itself."""
+"""Kinds that charts usually contain, so that one of them may come from a chart that a controller renders."""
 
 
 @Policy(
@@ -47,6 +47,11 @@ _IN_CHARTS = frozenset({"ConfigMap", "Service", "ServiceAccount", "PersistentVol
     """,
 )
 def dangling(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check the references of pods and of the kinds in _OF_KIND, of role bindings, and the keys of ConfigMaps.
+
+    Optional references are skipped. Raises LeftOut if an object that is missing may be in a chart that a controller
+    renders.
+    """
     untold = False
     for item, references in _all(stream):
         for kind, name in dict.fromkeys(references):
@@ -55,7 +60,7 @@ def dangling(stream: Stream, _: Schemas) -> Iterator[Hit]:
             if stream.unrendered and kind in _IN_CHARTS:
                 untold = True
             else:
-                yield Hit(item, f"refers to the {kind} {name}, which nothing provides")
+                yield Hit(item, f"refers to the {kind} {name}, which does not exist")
     yield from _missing_subjects(stream)
     for pod in stream.pods:
         yield from _missing_keys(stream, pod)
@@ -67,14 +72,14 @@ def _missing_subjects(stream: Stream) -> Iterator[Hit]:
     for item in stream.of("RoleBinding", "ClusterRoleBinding"):
         for subject in mappings(item.value.get("subjects")):
             name, namespace = text(subject.get("name")), text(subject.get("namespace")) or item.namespace
-            # The ServiceAccounts of a namespace that the stream does not fill are not for it to bring.
+            # If the stream has no objects in that namespace, its ServiceAccounts come from somewhere else.
             if (
                 subject.get("kind") == "ServiceAccount"
                 and (namespace == item.namespace or namespace in stream.namespaces)
                 and not stream.unrendered
                 and not stream.providers.provides("ServiceAccount", namespace, name)
             ):
-                yield Hit(item, f"refers to the ServiceAccount {name}, which nothing provides")
+                yield Hit(item, f"refers to the ServiceAccount {name}, which does not exist")
 
 
 def _all(stream: Stream) -> Iterator[tuple[Object, Iterator[_Reference]]]:
@@ -89,7 +94,7 @@ def _all(stream: Stream) -> Iterator[tuple[Object, Iterator[_Reference]]]:
 
 
 def _of_pod(pod: Pod) -> Iterator[_Reference]:
-    """What a pod cannot start without."""
+    """Yield the objects without which the pod cannot start."""
     spec = pod.spec
     for field, kind in (
         ("serviceAccountName", "ServiceAccount"),
@@ -125,7 +130,7 @@ def _needed(node: Any, key: str = "") -> Iterator[_Reference]:
     if not isinstance(node, dict) or node.get("optional") is True:
         return
     kind, field = _REFERENCE_KEYS.get(key, ("", ""))
-    if key == "secret":  # a volume names it secretName, a projected source name
+    if key == "secret":  # the field is secretName in a volume, and name in a source of a projected volume
         kind, field = "Secret", "secretName" if "secretName" in node else "name"
     if kind and isinstance(node.get(field), str):
         yield kind, node[field]
@@ -181,7 +186,7 @@ _OF_KIND = {
 
 
 def _missing_keys(stream: Stream, pod: Pod) -> Iterator[Hit]:
-    """Keys that a pod asks of a ConfigMap of the stream, which has others."""
+    """Report environment variables that refer to a key which a ConfigMap of the stream does not have."""
     for container in pod.containers:
         for variable in mappings(container.value.get("env")):
             reference = mapping(mapping(variable.get("valueFrom")).get("configMapKeyRef"))

@@ -1,6 +1,6 @@
-"""All policies, collected from the modules that hold them; the runner and the documentation read the result.
+"""The list of all policies, collected from the modules that define them, for the runner and the documentation.
 
-A new policy is an entry in one of these modules and is found there. A new module is listed here.
+A new policy in one of these modules is found automatically. Add a new module to the call of `collect` below.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from floe.validate.policies.policy import Policy
 
 
 def collect(modules: Iterable[Any]) -> tuple[Policy, ...]:
-    """The policies of some modules, by their number. Raises ValueError where two of them have the same code."""
+    """The policies of the given modules, sorted by number. Raises ValueError if two of them have the same code."""
     found = [value for module in modules for value in vars(module).values() if isinstance(value, Policy)]
     codes = [policy.code for policy in found]
     if twice := {code for code in codes if codes.count(code) > 1}:

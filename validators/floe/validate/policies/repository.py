@@ -1,4 +1,4 @@
-"""What is rendered against what the repository says: charts, artifacts, platform.yaml."""
+"""Policies that compare the manifests with the repository: charts, CompiledArtifacts.json and platform.yaml."""
 
 from __future__ import annotations
 
@@ -53,6 +53,10 @@ from floe.validate.stream import Stream
     """,
 )
 def artifacts_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Compare the committed artifacts with their sources and with the ConfigMap, and check the variables they need.
+
+    Raises LeftOut if there is no platform.yaml for the environment.
+    """
     environment, _platform = stream.overlay()
     from floe.contract.compiling import compile_environment
     from floe_runtime.contract.artifacts import VARIABLE
@@ -68,14 +72,15 @@ def artifacts_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
         compiled = compile_environment(environment).text()
     except FloeError as error:
         first = error.message.replace("\n ", "")
-        yield Hit(stream.objects[0], f"floe compile {environment} cannot make {path}: {first}", file=path)
+        yield Hit(stream.objects[0], f"floe compile {environment} cannot write {path}: {first}", file=path)
         return
     if committed != compiled:
         holder = (rendered or stream.objects)[0]
-        yield Hit(holder, f"{path} is not what floe compile {environment} makes of platform.yaml and apps/", file=path)
+        words = f"{path} differs from the output of floe compile {environment} for platform.yaml and apps/"
+        yield Hit(holder, words, file=path)
     for item in rendered:
         if mapping(item.value["data"])[file.name] != committed:
-            yield Hit(item, f"data.{file.name} is not what {path} holds", file=path)
+            yield Hit(item, f"data.{file.name} differs from {path}", file=path)
     for pod in stream.pods:
         for container in pod.containers:
             if VARIABLE in (variables := _variables(container.value)):
@@ -87,7 +92,7 @@ def _variables(container: dict[str, Any]) -> set[str]:
 
 
 def _unset(stream: Stream, pod: pods.Pod, container: pods.Container, variables: set[str]) -> Iterator[Hit]:
-    """Variables that the platform names and that nothing sets where the artifacts are read."""
+    """Report variables that platform.yaml names and a container that reads the artifacts does not set."""
     _, platform = stream.overlay()
     filled = {text(mapping(source.get("secretRef")).get("name")) for source in mappings(container.value.get("envFrom"))}
     parts = (platform.compute, platform.storage, platform.catalog)
@@ -106,10 +111,10 @@ _IN_VARIABLES = (
     ("storage", "endpoint", ("CUBEJS_DB_DUCKDB_S3_ENDPOINT", "CUBESTORE_MINIO_SERVER_ENDPOINT")),
     ("storage", "region", ("CUBEJS_DB_DUCKDB_S3_REGION", "CUBESTORE_S3_REGION")),
 )
-"""What platform.yaml says, and the variables that say it again to Cube and Cube Store."""
+"""(part, field) of platform.yaml, and the variables of Cube and Cube Store that must have the same value."""
 
 _IN_INSTANCE = (("host", "hostname"), ("port", "port"), ("database", "db_name"), ("user", "username"))
-"""What platform.yaml says of the metadata database, and where dagster.yaml says it again."""
+"""Fields of the metadata database in platform.yaml, and the fields of dagster.yaml that must have the same value."""
 
 
 @Policy(
@@ -147,6 +152,11 @@ _IN_INSTANCE = (("host", "hostname"), ("port", "port"), ("database", "db_name"),
     """,
 )
 def platform_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Compare the environment variables of containers and each dagster.yaml with platform.yaml.
+
+    Only values that are written in platform.yaml are compared, not those that come from a variable. Raises LeftOut if
+    there is no platform.yaml for the environment.
+    """
     environment, platform = stream.overlay()
     path = f"overlays/{environment}/platform.yaml"
     said = {
@@ -160,24 +170,24 @@ def platform_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
             for variable in mappings(container.value.get("env")):
                 name, value = text(variable.get("name")), variable.get("value")
                 if name in said and isinstance(value, str) and _bare(value) != _bare(said[name][1]):
-                    yield Hit(pod.item, f"{container.label}: env {name} is not {said[name][0]} of {path}")
+                    yield Hit(pod.item, f"{container.label}: env {name} differs from {said[name][0]} in {path}")
     for item in stream.of("ConfigMap"):
         storage = mapping(mapping(pods.instance(item).get("run_storage")).get("config")).get("postgres_db")
         for field, name in _IN_INSTANCE:
             value = _plain(platform.metadata, field)
             found = mapping(storage).get(name)
             if value is not None and isinstance(found, (str, int)) and str(found) != value:
-                yield Hit(item, f"dagster.yaml: postgres_db.{name} is not metadata.{field} of {path}")
+                yield Hit(item, f"dagster.yaml: postgres_db.{name} differs from metadata.{field} in {path}")
 
 
 def _plain(part: object, field: str) -> str | None:
-    """A setting that platform.yaml writes down; nothing where it names a variable."""
+    """The value of a setting in platform.yaml; None if the setting is not set or refers to a variable."""
     value = getattr(part, field, None)
     return str(value) if isinstance(value, (str, int)) else None
 
 
 def _bare(endpoint: str) -> str:
-    """Without the scheme, which some take apart from the rest."""
+    """The endpoint without its scheme, because some programs get the scheme in a setting of its own."""
     return endpoint.partition("://")[2].rstrip("/") if "://" in endpoint else endpoint
 
 
@@ -205,10 +215,11 @@ STAND_IN = "floe-runtime.io/stand-in-chart"
     """,
 )
 def stand_in(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Report each stand-in once, at the first of its objects; an annotation marks them."""
     found: dict[str, Object] = {}
     for item in stream.objects:
         chart = item.annotations.get(STAND_IN)
         if isinstance(chart, str):
             found.setdefault(chart, item)
     for chart, item in found.items():
-        yield Hit(item, f"rendered from the stand-in for the chart {chart}: it shows the values, it does not deploy")
+        yield Hit(item, f"the stand-in for the chart {chart} rendered this object, which cannot be deployed")

@@ -1,4 +1,4 @@
-"""Credentials where everybody can read them."""
+"""The policy on credentials in plain text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from floe.yaml import documents
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 
 _Place = tuple[str, str, Any]
-"""Where a value stands, the name it stands under, and the value."""
+"""The path of a value for the message, the name of the value, and the value itself."""
 
 
 @Policy(
@@ -49,10 +49,14 @@ _Place = tuple[str, str, Any]
     """,
 )
 def plaintext(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check Secrets, the overlay's folder `secrets`, containers, ConfigMaps, Helm values and annotations.
+
+    Of a container its environment variables, command and args are checked. The messages never contain a value.
+    """
     secret_names = stream.providers.names("Secret")
     for item in stream.of("Secret"):
         for key in _plain_keys(item):
-            yield Hit(item, f"{key} is readable by everyone who reads this stream", waivable=False)
+            yield Hit(item, f"{key} is not encrypted, so everyone who can read this stream can read it", waivable=False)
     yield from _beside(stream)
     for pod in stream.pods:
         yield from _hits(pod.item, _in_pod(pod), secret_names)
@@ -77,7 +81,10 @@ def _plain_keys(secret: Object) -> Iterator[str]:
 
 
 def _beside(stream: Stream) -> Iterator[Hit]:
-    """Plain Secrets in the overlay's folder of encrypted ones, which the overlay does not render, listed or not."""
+    """Report unencrypted Secrets in the folder `secrets` of the overlay.
+
+    The stream does not contain the files of this folder, whether the overlay lists them or not.
+    """
     if stream.environment is None or stream.platform is None:
         return
     folder = repo.overlay(stream.environment) / "secrets"
@@ -111,7 +118,7 @@ def _in_pod(pod: Pod) -> Iterator[_Place]:
             words = container.value.get(group)
             option = ""
             for word in map(text, words if isinstance(words, list) else ()):
-                # `--token abc`: the option names the next word.
+                # In `--token abc` the option is the name of the next word.
                 named = option if not word.startswith("-") else ""
                 yield f"{container.label}: {group}{named and ' ' + named}", named, word
                 option = word if _OPTION.fullmatch(word) else ""
@@ -119,7 +126,7 @@ def _in_pod(pod: Pod) -> Iterator[_Place]:
 
 def _in_values(node: Any, path: str, name: str) -> Iterator[_Place]:
     if isinstance(node, dict):
-        # `{name: PASSWORD, value: …}` in a list of variables.
+        # An entry of a list of variables, such as `{name: PASSWORD, value: …}`, has its name in a field of its own.
         name = text(node.get("name")) if "value" in node else name
         for key, value in node.items():
             yield from _in_values(value, f"{path}.{key}", name if key == "value" else key)

@@ -1,4 +1,4 @@
-"""Pod Security `restricted`, and roles without wildcards."""
+"""Policies on the Pod Security Standard `restricted` and on wildcards in roles."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ from floe.validate.stream import Stream
     """,
 )
 def restricted(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check every pod and its containers, init containers included, as Pod Security admission does."""
     for pod in stream.pods:
         for problem in _pod_problems(pod):
             yield Hit(pod.item, problem)
@@ -89,7 +90,7 @@ _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 
 
 def _pod_problems(pod: Pod) -> Iterator[str]:
-    """What Pod Security `restricted` has against a pod itself."""
+    """Yield the violations of `restricted` in the pod itself, without its containers."""
     spec, security = pod.spec, mapping(pod.spec.get("securityContext"))
     for field in _HOST_NAMESPACES:
         if spec.get(field) is True:
@@ -108,12 +109,12 @@ def _pod_problems(pod: Pod) -> Iterator[str]:
 
 
 def _of_context(security: dict[str, Any], where: str) -> Iterator[str]:
-    """What holds for a pod's securityContext and a container's alike."""
+    """Yield the violations that are possible both in the securityContext of a pod and in that of a container."""
     if not security:
         return
     selinux = mapping(security.get("seLinuxOptions"))
     if text(selinux.get("type")) not in _SELINUX_TYPES or selinux.get("user") or selinux.get("role"):
-        yield f"{where}.seLinuxOptions may set a container type and nothing else"
+        yield f"{where}.seLinuxOptions must not set user or role, nor a type other than those of containers"
     if mapping(security.get("appArmorProfile")).get("type") == "Unconfined":
         yield f"{where}.appArmorProfile must not be Unconfined"
     if mapping(security.get("windowsOptions")).get("hostProcess") is True:
@@ -123,33 +124,33 @@ def _of_context(security: dict[str, Any], where: str) -> Iterator[str]:
 
 
 def _problems(pod: Pod, container: Container) -> Iterator[str]:
-    """What Pod Security `restricted` has against one container, given its pod's securityContext."""
+    """Yield the violations of `restricted` in one container, given the securityContext of its pod."""
     own, shared = mapping(container.value.get("securityContext")), mapping(pod.spec.get("securityContext"))
     capabilities = mapping(own.get("capabilities"))
     windows = mapping(pod.spec.get("os")).get("name") == "windows"
     if not windows and own.get("allowPrivilegeEscalation") is not False:
         yield "securityContext.allowPrivilegeEscalation must be false"
     if not windows and not (isinstance(dropped := capabilities.get("drop"), list) and "ALL" in dropped):
-        yield "securityContext.capabilities.drop must hold ALL"
+        yield "securityContext.capabilities.drop must contain ALL"
     if isinstance(added := capabilities.get("add"), list) and any(one != "NET_BIND_SERVICE" for one in added):
-        yield "securityContext.capabilities.add may hold NET_BIND_SERVICE and nothing else"
+        yield "securityContext.capabilities.add must not contain anything but NET_BIND_SERVICE"
     if own.get("privileged") is True:
         yield "securityContext.privileged must not be true"
     if own.get("procMount") not in (None, "", "Default"):
         yield "securityContext.procMount must be Default"
-    # A container's own word comes before its pod's.
+    # The setting of a container overrides that of its pod.
     if own.get("runAsNonRoot", shared.get("runAsNonRoot")) is not True:
-        yield "securityContext.runAsNonRoot must be true, here or for the pod"
+        yield "securityContext.runAsNonRoot must be true, in the container or in the pod"
     profile = own.get("seccompProfile") or shared.get("seccompProfile")
     if not windows and text(mapping(profile).get("type")) not in _SECCOMP:
-        yield "securityContext.seccompProfile.type must be RuntimeDefault, here or for the pod"
+        yield "securityContext.seccompProfile.type must be RuntimeDefault, in the container or in the pod"
     yield from _of_context(own, "securityContext")
     for port in mappings(container.value.get("ports")):
         if port.get("hostPort"):
             yield "hostPort must not be set"
     for handler in _handlers(container.value):
         if any(mapping(handler.get(how)).get("host") for how in ("httpGet", "tcpSocket")):
-            yield "a probe or hook must not name a host"
+            yield "a probe or lifecycle hook must not set host"
 
 
 def _handlers(container: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -182,10 +183,11 @@ def _handlers(container: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """,
 )
 def wildcard(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check the rules of every Role and ClusterRole for values that begin with `*`."""
     for item in stream.of("Role", "ClusterRole"):
         for number, rule in enumerate(mappings(item.value.get("rules"))):
             for field in ("apiGroups", "resources", "verbs", "nonResourceURLs"):
                 values = rule.get(field)
-                # `pods/*` and `/healthz/*` are wildcards of one thing; `*` alone and `*/scale` are of everything.
+                # `pods/*` and `/healthz/*` stay within one resource or path; `*` and `*/scale` cover all resources.
                 if isinstance(values, list) and any(text(value).startswith("*") for value in values):
-                    yield Hit(item, f"rules[{number}].{field} holds a wildcard")
+                    yield Hit(item, f"rules[{number}].{field} contains a wildcard")

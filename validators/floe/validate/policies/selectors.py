@@ -1,4 +1,4 @@
-"""Selectors and what they select: nothing, or more than is good."""
+"""Policies on selectors that match nothing, and on PodDisruptionBudgets that allow no eviction."""
 
 from __future__ import annotations
 
@@ -57,6 +57,10 @@ from floe.validate.stream import Stream
     """,
 )
 def matches_nothing(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check selectors of pods in Services, PodDisruptionBudgets and NetworkPolicies, and targets of autoscalers.
+
+    Raises LeftOut without any hit if the pods may be in a chart that a controller renders.
+    """
     hits = [*_unmatched(stream)]
     if hits:
         stream.refuse_unrendered()
@@ -72,11 +76,14 @@ def _unmatched(stream: Stream) -> Iterator[Hit]:
         target = mapping(mapping(item.value.get("spec")).get("scaleTargetRef"))
         kind, name = text(target.get("kind")), text(target.get("name"))
         if kind and name and not stream.providers.provides(kind, item.namespace, name):
-            yield Hit(item, f"spec.scaleTargetRef names the {kind} {name}, which is not there")
+            yield Hit(item, f"spec.scaleTargetRef names the {kind} {name}, which does not exist")
 
 
 def _selectors(item: Object) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Selectors over the pods of an object's own namespace; an empty one means every pod there may be."""
+    """Yield the path and the content of each selector of pods in the object's own namespace.
+
+    An empty selector is left out, because it means all pods, however many there are.
+    """
     spec = mapping(item.value.get("spec"))
     key = "podSelector" if item.kind == "NetworkPolicy" else "selector"
     if selector := mapping(spec.get(key)):
@@ -119,23 +126,28 @@ def _words(selector: dict[str, Any]) -> str:
     """,
 )
 def blocks_eviction(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Compare each PodDisruptionBudget with the number of pods that it selects, at the smallest scale."""
     for item in stream.of("PodDisruptionBudget"):
         spec = mapping(item.value.get("spec"))
         most, least = spec.get("maxUnavailable"), spec.get("minAvailable")
         selected = stream.selected(item.namespace, mapping(spec.get("selector")))
         if selected and all(pod.ends for pod in selected):
-            continue  # a drain waits until they have ended, which is what the budget is for
+            continue  # these pods end by themselves, and the budget makes a drain wait for that
         replicas = sum(_replicas(stream, pod.item) for pod in selected)
         if most is not None and _share(most, 100) == 0:
-            yield Hit(item, f"maxUnavailable {most} lets no pod go, so no node can be drained")
+            yield Hit(item, f"maxUnavailable {most} allows no eviction, so no node with such a pod can be drained")
         elif least is not None and isinstance(least, str) and _share(least, 100) == 100:
-            yield Hit(item, f"minAvailable {least} lets no pod go, so no node can be drained")
+            yield Hit(item, f"minAvailable {least} allows no eviction, so no node with such a pod can be drained")
         elif least is not None and selected and (needed := _share(least, replicas)) is not None and needed >= replicas:
-            yield Hit(item, f"minAvailable {least} of {replicas} lets no pod go, so no node can be drained")
+            words = f"minAvailable {least} of {replicas} allows no eviction, so no node with such a pod can be drained"
+            yield Hit(item, words)
 
 
 def _share(amount: Any, of: int) -> int | None:
-    """A number of pods, or a percentage of them, rounded up as the disruption controller does."""
+    """`amount` as a number of pods; a percentage of `of` is rounded up, as the disruption controller does.
+
+    None if `amount` is neither a number nor a percentage.
+    """
     if isinstance(amount, int):
         return amount
     percent = re.fullmatch(r"(\d+)%", text(amount))
@@ -143,7 +155,7 @@ def _share(amount: Any, of: int) -> int | None:
 
 
 def _replicas(stream: Stream, item: Object) -> int:
-    """The fewest pods that an object keeps up."""
+    """The smallest number of pods that an object keeps running."""
     fewest = stream.scaled.get((item.kind, item.namespace, item.name))
     if fewest is None:
         fewest = mapping(item.value.get("spec")).get("replicas", 1)

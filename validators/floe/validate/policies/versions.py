@@ -1,4 +1,4 @@
-"""Versions of charts and images: which belong together, and where they ran before."""
+"""Policies on versions of charts and images: which ones belong together, and whether they were promoted."""
 
 from __future__ import annotations
 
@@ -52,6 +52,11 @@ _DAGSTER = "dagster.yaml"
     """,
 )
 def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Compare the chart's version with requirements.lock, or else with the history of the previous environment.
+
+    The lock is used if platform.yaml says `specification: follow`. Raises LeftOut if there is no platform.yaml for the
+    environment, if the lock names no version of dagster, and if the history is not complete.
+    """
     environment, platform = stream.overlay()
     pinned = pins.current(environment).get(_DAGSTER, {})
     chart, path = pinned.get("version"), f"overlays/{environment}/values/{_DAGSTER}"
@@ -61,9 +66,12 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
         lock = repo.root() / "requirements.lock"
         locked = _LOCKED.search(lock.read_text()) if lock.is_file() else None
         if locked is None:
-            raise LeftOut("requirements.lock names no version of dagster")
+            raise LeftOut("requirements.lock does not pin a version of dagster")
         if chart != locked[1]:
-            words = f"Dagster's chart is {chart}, but images are built with dagster {locked[1]} of requirements.lock"
+            words = (
+                f"Dagster's chart has version {chart}, but images are built with dagster {locked[1]}, "
+                "which requirements.lock pins"
+            )
             yield Hit(_of_chart(stream, _DAGSTER), words, file=path)
         return
     before = repo.predecessor(environment)
@@ -72,7 +80,7 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
     if not any(name == _DAGSTER and pinned.items() <= old.items() for name, old in pins.history(before)):
         _refuse_shallow()
         images = ", ".join(sorted({value for place, value in pinned.items() if place != "version"}))
-        words = f"Dagster's chart {chart} and images {images} never ran together in {before}"
+        words = f"Dagster's chart {chart} and images {images} were never together in overlays/{before}"
         yield Hit(_of_environment(stream), words, file=path)
 
 
@@ -107,6 +115,10 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
     """,
 )
 def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Check that each version was in some commit of the previous environment's values files.
+
+    Raises LeftOut if there is no platform.yaml for the environment, and if the history is not complete.
+    """
     environment, _platform = stream.overlay()
     before = repo.predecessor(environment)
     if before is None:
@@ -121,7 +133,7 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
     _refuse_shallow()
     for name, place, value in sorted(missing):
         path = f"overlays/{environment}/values/{name}"
-        words = f"{path}: {place} {value} never stood in overlays/{before}"
+        words = f"{path}: {place} {value} was never in overlays/{before}"
         yield Hit(_of_environment(stream), words, file=path)
 
 
@@ -131,16 +143,16 @@ def _refuse_shallow() -> None:
     except FloeError as error:
         raise LeftOut(error.message) from None
     if shallow:
-        raise LeftOut("this clone lacks the older history: git fetch --unshallow")
+        raise LeftOut("this clone lacks older commits: run git fetch --unshallow")
 
 
 def _of_environment(stream: Stream) -> Object:
-    """The namespace, on which a waiver for the whole environment stands, else the first object."""
+    """The Namespace, which carries the waivers for the whole environment; without one, the first object."""
     return next(iter(stream.of("Namespace")), stream.objects[0])
 
 
 def _of_chart(stream: Stream, values_file: str) -> Object:
-    """The first object that a chart made, for a finding to stand at."""
+    """The first object of a chart, for a finding to point at; if there is none, the first object of the stream."""
     name = values_file.removesuffix(".yaml")
     for item in stream.objects:
         if text(mapping(item.metadata.get("labels")).get("helm.sh/chart")).rpartition("-")[0] == name:

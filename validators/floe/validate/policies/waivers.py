@@ -1,4 +1,4 @@
-"""Waivers themselves: one that does not hold is a finding."""
+"""The policy on waivers that are not valid."""
 
 from __future__ import annotations
 
@@ -38,5 +38,6 @@ from floe.validate.stream import Stream
     """,
 )
 def unsound(stream: Stream, _: Schemas) -> Iterator[Hit]:
+    """Report the invalid waivers that the runner has collected while the other policies ran."""
     for item, problem in stream.unsound:
         yield Hit(item, problem)
