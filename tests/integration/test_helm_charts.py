@@ -238,7 +238,7 @@ def test_sync_fails_on_drift_with_the_diff(checkout: Path) -> None:
     assert re.search(rb"^-    apiCount: 9.*\n\+    apiCount: 2", done.stdout, re.MULTILINE)
     assert b"-kind: Secret" in done.stdout
     assert b"2 files" in done.stderr
-    assert b"next: floe charts sync" in done.stderr
+    assert b"next: Run `floe charts sync`." in done.stderr
     assert floe(checkout, "charts", "sync").returncode == 0
     assert values.read_text() == text
     assert not stray.exists()
