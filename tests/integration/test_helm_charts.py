@@ -340,5 +340,5 @@ def test_pull_fills_what_charts_depend_on(checkout: Path) -> None:
     chart.write_text(chart.read_text().replace("version: 3.3.0", "version: 9.9.9"))
     done = floe(checkout, "charts", "pull", "--stand-ins")
     assert done.returncode == 0
-    assert b"cube 9.9.9 is not there for charts/floe-cube: floe charts sync, then" in done.stderr
+    assert b"charts/floe-cube needs cube 9.9.9, which no overlay has pulled" in done.stderr
     assert (umbrella / "templates" / "NOTES.txt").read_text() == "other notes"
