@@ -1,4 +1,4 @@
-"""What `floe preflight` prints."""
+"""The output of `floe preflight`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "unchecked": "[yel
 
 
 def run(environment: str | None, *, mounted: bool = False, check_postgres: bool = False, as_json: bool = False) -> int:
-    """Check an environment and print the outcomes; returns the exit code: 0, or 1 where a check failed.
+    """Check an environment and print the outcomes; returns the exit code: 1 if a check failed, otherwise 0.
 
-    `mounted`: the environment of the CompiledArtifacts that this process is given, as in a pod.
+    `environment`: None for the embedded default. `mounted`: check the environment of the mounted CompiledArtifacts, as
+    in a pod. `check_postgres`: check PostgreSQL even if the platform does not use it.
     """
     from rich.markup import escape
 
