@@ -68,7 +68,7 @@ class Run:
     """One run of the chosen suites."""
 
     def __init__(self, suites: Sequence[Suite], logs: Path) -> None:
-        """`logs` is the folder for the log file of each suite and for the copies of newcomers. The caller removes it."""
+        """`logs` is the folder for log files and for the copies of newcomers. The caller removes it."""
         self.suites, self.logs = suites, logs
         self.took: dict[str, float] = {}
         self.failed: list[str] = []

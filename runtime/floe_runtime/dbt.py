@@ -41,9 +41,11 @@ class Project:
 
     @property
     def target(self) -> Path:
+        """dbt's target folder for the platform's engine: manifests of two engines differ."""
         return self.made / self.platform.compute.target
 
     def arguments(self, command: str) -> list[str]:
+        """The command line of dbt, without `dbt`, for a command such as `build`."""
         return _arguments(command, self.folder, self.target, self.app.pipeline)
 
 

@@ -19,6 +19,7 @@ class FloeError(Exception):
     exit_code = 2
 
     def __init__(self, message: str, hint: str = "") -> None:
+        """`message`: what is wrong and where, without a final period. `hint`: the next step, as a full sentence."""
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -199,5 +199,5 @@ def test_status_says_what_runs_and_what_does_not_start(server: ApiServer, monkey
             assert done.returncode == 0, done.stderr.decode()
         live = look(server, monkeypatch)["dev"]
         workload, stuck = live.lines
-        assert workload.message == "1 of 2 ready, 1 updated; runs 0.0.9, the overlay says 0.1.0"
+        assert workload.message == "1 of 2 ready, 1 updated; runs 0.0.9, but the overlay pins 0.1.0"
         assert (stuck.ok, stuck.message) == (False, "ImagePullBackOff: Back-off pulling image")

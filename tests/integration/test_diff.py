@@ -233,8 +233,8 @@ def test_charts_of_the_base_are_pulled_where_no_overlay_has_them(fork: Path) -> 
         (["prod", "--base", "v99"], ["no revision 'v99'", "git tag", "git fetch"]),
         (["prod", "--base", "--output=x"], ["no revision '--output=x'"]),
         (["prod", "--format", "xml"], ["no format 'xml'", "text, markdown, json"]),
-        ([], ["name environments or --all", "dev, prod"]),
-        (["prod", "--all"], ["one of the two"]),
+        ([], ["give either environments or --all", "dev, prod"]),
+        (["prod", "--all"], ["give either environments or --all"]),
     ],
 )
 def test_bad_arguments(fork: Path, arguments: list[str], says: list[str]) -> None:

@@ -238,7 +238,7 @@ def test_sync_fails_on_drift_with_the_diff(checkout: Path) -> None:
     assert re.search(rb"^-    apiCount: 9.*\n\+    apiCount: 2", done.stdout, re.MULTILINE)
     assert b"-kind: Secret" in done.stdout
     assert b"2 files" in done.stderr
-    assert b"next: floe charts sync" in done.stderr
+    assert b"next: Run `floe charts sync`." in done.stderr
     assert floe(checkout, "charts", "sync").returncode == 0
     assert values.read_text() == text
     assert not stray.exists()
@@ -329,5 +329,5 @@ def test_pull_fills_what_charts_depend_on(checkout: Path) -> None:
     chart.write_text(chart.read_text().replace("version: 3.3.0", "version: 9.9.9"))
     done = floe(checkout, "charts", "pull", "--stand-ins")
     assert done.returncode == 0
-    assert b"cube 9.9.9 is not there for charts/floe-cube: floe charts sync, then" in done.stderr
+    assert b"charts/floe-cube needs cube 9.9.9, which no overlay has pulled" in done.stderr
     assert (umbrella / "templates" / "NOTES.txt").read_text() == "other notes"

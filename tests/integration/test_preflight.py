@@ -115,7 +115,7 @@ WRONG_SECRET = "not-the-secret-of-this-test"
     ("kind", "changes", "env", "step", "remedy"),
     [
         ("s3", {}, {"AWS_SECRET_ACCESS_KEY": WRONG_SECRET}, "failed on auth", "AWS_SECRET_ACCESS_KEY"),
-        ("s3", {"bucket": "nope"}, {}, "failed on bucket", "create the bucket nope"),
+        ("s3", {"bucket": "nope"}, {}, "failed on bucket", "Create the bucket nope"),
         ("s3", {"endpoint": "http://127.0.0.1:1"}, {}, "failed on connection", "storage.endpoint"),
         ("s3", {"endpoint": "no url"}, {}, "failed on connection", "storage.endpoint"),
         ("s3", {}, {"AWS_ACCESS_KEY_ID": ""}, "failed on settings", "export AWS_ACCESS_KEY_ID"),
@@ -126,7 +126,7 @@ WRONG_SECRET = "not-the-secret-of-this-test"
             "failed on authentication",
             "FLOE_CATALOG_CLIENT_SECRET",
         ),
-        ("rest", {"warehouse": "s3://nope"}, {}, "failed on warehouse", "create the warehouse"),
+        ("rest", {"warehouse": "s3://nope"}, {}, "failed on warehouse", "Create the warehouse"),
         ("rest", {"uri": "http://127.0.0.1:1"}, {}, "failed on connection", "catalog.uri"),
         ("rest", {}, {"FLOE_CATALOG_CLIENT_ID": ""}, "failed on settings", "export FLOE_CATALOG_CLIENT_ID"),
     ],
@@ -146,7 +146,7 @@ def test_what_is_wrong_with_the_object_store(
 def test_catalog_uri_of_something_else(object_store: servers.ObjectStore) -> None:
     found = outcome(rest(object_store, uri=object_store.s3), "catalog-rest", object_store.env)
     assert found.status == "failed"
-    assert "is that of an Iceberg REST catalog" in found.remedy
+    assert "is the URI of an Iceberg REST catalog" in found.remedy
 
 
 def test_postgres_passes(postgres: servers.Postgres) -> None:
@@ -159,7 +159,7 @@ def test_postgres_passes(postgres: servers.Postgres) -> None:
     ("env", "step", "remedy"),
     [
         ({"FLOE_POSTGRES_PASSWORD": WRONG_SECRET}, "failed on authentication", "password"),
-        ({"FLOE_POSTGRES_PASSWORD": ""}, "failed on authentication", "export FLOE_POSTGRES_PASSWORD"),
+        ({"FLOE_POSTGRES_PASSWORD": ""}, "failed on authentication", "Set the variable FLOE_POSTGRES_PASSWORD"),
         ({"FLOE_POSTGRES_DATABASE": "nope"}, "failed on database", "createdb"),
         ({"FLOE_POSTGRES_PORT": "1"}, "failed on connection", "FLOE_POSTGRES_PORT"),
         ({"FLOE_POSTGRES_HOST": "no.such.host.invalid"}, "failed on connection", "FLOE_POSTGRES_HOST"),
@@ -193,7 +193,7 @@ def test_stopped_postgres_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
     (check,) = (one for one in json.loads(down.stdout)["checks"] if one["id"] == POSTGRES)
     assert check["status"] == "failed"
     assert "failed on connection" in check["detail"]
-    assert "check that PostgreSQL runs" in check["remedy"]
+    assert "Check that PostgreSQL listens" in check["remedy"]
     assert json.loads(up.stdout)["failed"] == 0
 
 

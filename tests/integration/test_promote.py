@@ -97,7 +97,7 @@ def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
     assert found["staging"]["behind"] == []
     assert [one["there"] for one in found["prod"]["behind"]] == [TAG]
     again = floe(newer, "promote", "dev", "staging")
-    assert again.stdout.decode() == "✓ staging runs what dev does: nothing to promote\n"
+    assert again.stdout.decode() == "✓ staging runs the same as dev: nothing to promote\n"
     done = promoted(newer, "staging", "prod", "--branch", "release/1")
     assert done["branch"] == "release/1"
     git(newer, "merge", "--quiet", "--ff-only", "release/1")
@@ -151,14 +151,14 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "skips": (["dev", "prod"], "would skip staging"),
     "backwards": (["prod", "dev"], "prod comes after dev"),
     "itself": (["dev", "dev"], "cannot be promoted to itself"),
-    "apart": (["dev", "demo"], "demo stands apart"),
+    "apart": (["dev", "demo"], "demo is not part of the promotion order"),
     "unknown source": (["nowhere", "prod"], "there is no overlay 'nowhere'"),
     "unknown target": (["dev", "../prod"], "there is no overlay '../prod'"),
     "unknown app": (["dev", "staging", "--app", "saas"], "does not run the app 'saas'"),
-    "no branch": (["dev", "staging", "--branch", "a..b"], "is no name of a branch"),
-    "option as branch": (["dev", "staging", "--branch=-f"], "is no name of a branch"),
-    "taken branch": (["dev", "staging", "--branch", "main"], "there is a branch 'main' already"),
-    "branch below a branch": (["dev", "staging", "--branch", "main/x"], "there is a branch 'main' already"),
+    "no branch": (["dev", "staging", "--branch", "a..b"], "is not a valid branch name"),
+    "option as branch": (["dev", "staging", "--branch=-f"], "is not a valid branch name"),
+    "taken branch": (["dev", "staging", "--branch", "main"], "the branch 'main' exists already"),
+    "branch below a branch": (["dev", "staging", "--branch", "main/x"], "the branch 'main' exists already"),
     "no reason": (["dev", "prod", "--allow-unproven"], "--allow-unproven and --reason go together"),
     "short reason": (["dev", "prod", "--allow-unproven", "--reason", "because"], "at least ten characters"),
     "reason alone": (["dev", "prod", "--reason", REASON], "--allow-unproven and --reason go together"),
@@ -275,7 +275,7 @@ def test_people_see_what_they_need(newer: Path) -> None:
     assert lines[1].strip() == "valuesInline.dagsterWebserver.image.tag: 0.1.0 → 0.2.0@sha256:abababababab"
     assert any("charts/floe-dagster/values-staging.yaml" in line for line in lines)
     assert any(line.startswith("staging: ") and " changed, 0 added, 0 removed" in line for line in lines)
-    assert lines[-1] == "a dry run: nothing is committed"
+    assert lines[-1] == "dry run: nothing is committed"
     shown = floe(newer, "status").stdout.decode()
     assert re.search(r"dagster  dagsterWebserver.image.tag +0.2.0@sha256:abababababab +0.1.0 +0.1.0", shown)
     assert "staging: 1 value differs from dev" in shown

@@ -116,9 +116,9 @@ def test_what_is_there_stays(fork: Path, home: dict[str, str], tmp_path: Path) -
     assert floe(fork, "secrets", "init", "staging", "--key", str(key), **home).returncode == 0
     before = {file: file.read_bytes() for file in (key, fork / ".sops.yaml")}
     again = floe(fork, "secrets", "init", "staging", "--key", str(key), **home)
-    assert b"everything was there" in again.stdout
+    assert b"nothing to write" in again.stdout
     assert all(file.read_bytes() == content for file, content in before.items())
-    edit(fork / ".sops.yaml", "# For whom", "# A comment of ours. For whom")
+    edit(fork / ".sops.yaml", "# Which files", "# A comment of ours. Which files")
     assert floe(fork, "secrets", "init", "prod", "--key", str(tmp_path / "b.agekey"), **home).returncode == 0
     text = (fork / ".sops.yaml").read_text()
     assert "# A comment of ours." in text
@@ -140,8 +140,8 @@ def test_the_shipped_folder_is_the_one_that_is_written(fork: Path, home: dict[st
     ("arguments", "says"),
     [
         (["nowhere"], "there is no overlay 'nowhere'"),
-        (["dev", "--key", "overlays/dev.agekey"], "is inside of the Git repository"),
-        (["dev", "--key", "{home}/link/dev.agekey"], "is inside of the Git repository"),
+        (["dev", "--key", "overlays/dev.agekey"], "is inside the Git repository"),
+        (["dev", "--key", "{home}/link/dev.agekey"], "is inside the Git repository"),
         (["dev", "--key", "{home}/no-key"], "no-key"),
         (["dev", "--key", "/proc/nowhere/dev.agekey"], "nowhere"),
     ],

@@ -48,9 +48,9 @@ def test_in_words_and_without_a_traceback(
 ) -> None:
     failing(KeyError("Sum"))
     text = said(capsys, monkeypatch, *arguments)
-    assert text.startswith("error: floe did not expect KeyError in floe/repo.py, line ")
+    assert text.startswith("error: unexpected KeyError in floe/repo.py, line ")
     assert text.splitlines()[0].endswith(": 'Sum'")
-    assert "  next: report it at https://github.com/" in text
+    assert "report the traceback: https://github.com/" in text
     assert "FLOE_TRACEBACK=1" in text
     assert "Traceback" not in text
 
@@ -62,7 +62,7 @@ def test_with_a_traceback_where_it_is_asked_for(
     failing(RuntimeError("[bold]no markup[/]"))
     text = said(capsys, monkeypatch, "floe", "render", "dev")
     assert text.startswith("Traceback (most recent call last):\n")
-    assert "\nerror: floe did not expect RuntimeError" in text
+    assert "\nerror: unexpected RuntimeError" in text
     assert "[bold]no markup[/]" in text
     assert "the traceback above" in text
 
@@ -85,4 +85,4 @@ def test_a_message_of_any_length_or_none(
     failing(ValueError("x" * 9000))
     assert len(said(capsys, monkeypatch, "floe", "render", "dev")) < 1000
     failing(PanicException())
-    assert "did not expect PanicException" in said(capsys, monkeypatch, "floe", "render", "dev")
+    assert "unexpected PanicException" in said(capsys, monkeypatch, "floe", "render", "dev")

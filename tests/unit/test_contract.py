@@ -227,7 +227,7 @@ def test_compile_checks_and_writes(tree: Path) -> None:
     assert repo.artifacts_file("dev").read_text() == committed
     done = runner.invoke(cli.app, ["compile", "dev"])
     assert done.exit_code == 0
-    assert "next: floe charts sync" in done.output
+    assert "next: Run `floe charts sync`." in done.output
     assert "next:" not in runner.invoke(cli.app, ["compile", "dev"]).output
     assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 0
     assert repo.artifacts_file("dev").read_text() != committed

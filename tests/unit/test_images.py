@@ -49,13 +49,15 @@ def test_pin_refuses_what_it_cannot_write(checkout: Path, arguments: tuple[str, 
 
 def test_pin_says_what_comes_next(checkout: Path) -> None:
     del checkout
-    assert "next: floe charts sync" in CliRunner().invoke(cli.app, ["pin", "dev", "cube", f"9.9.9@{DIGEST}"]).output
+    assert (
+        "next: Run `floe charts sync`." in CliRunner().invoke(cli.app, ["pin", "dev", "cube", f"9.9.9@{DIGEST}"]).output
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("bad tag", ""), "'bad tag' is no tag of an image"),
+        (("bad tag", ""), "'bad tag' is not a valid image tag"),
         (("0.2.0", "trino mysql"), "there is no adapter 'mysql'"),
     ],
 )

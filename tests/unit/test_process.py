@@ -85,7 +85,7 @@ def test_a_program_that_hangs(script: Script, apart: bool) -> None:
         process.run([program, "status"], seconds=SOON, apart=apart)
     assert time.monotonic() - begun < 2
     assert error.value.message == "git status did not end within 0.2 s: waits for the lock"
-    assert error.value.hint == "try git status by hand, to see what it waits for"
+    assert error.value.hint == "Run git status by hand to see what it waits for."
 
 
 def test_a_program_that_does_not_want_to_end(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_a_program_that_is_missing(tmp_path: Path, script: Script) -> None:
     with pytest.raises(FloeError) as error:
         process.run(["no-such-program"], seconds=1, what="nothing can be done")
     assert error.value.message == "nothing can be done: no-such-program is not on PATH"
-    assert error.value.hint == "install no-such-program"
+    assert error.value.hint == "Install no-such-program."
     with pytest.raises(FloeError, match=r"kubectl get cannot be started: .*/kubectl: No such file or directory"):
         process.run([tmp_path / "kubectl", "get"], seconds=1)
     with pytest.raises(FloeError, match=r"cannot be started: .*/nowhere: No such file or directory"):
@@ -151,7 +151,7 @@ def test_a_program_that_is_missing(tmp_path: Path, script: Script) -> None:
     closed.chmod(0o644)
     with pytest.raises(FloeError, match=r"cannot be started: .*/program: Permission denied"):
         next(process.lines([closed], seconds=1))
-    with pytest.raises(FloeError, match="cannot be started: an argument or a variable of it holds a NUL"):
+    with pytest.raises(FloeError, match="cannot be started: an argument or environment variable contains a NUL"):
         process.run([script("exit"), "a\0b"], seconds=1)
     garbage = script("exit")
     garbage.write_bytes(b"\x00\x01garbage")

@@ -1,1 +1,1 @@
-"""floe: render, validate, compile, preflight and show a floe-runtime deployment."""
+"""floe: render, validate, compile, preflight, promote and demonstrate a floe-runtime deployment."""

@@ -1,4 +1,4 @@
-"""What every command says to a person, and how: colours only on a terminal, messages on stderr."""
+"""Output for a person: results on stdout, messages and errors on stderr, colours only on a terminal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 HELP = {"help_option_names": ["-h", "--help"]}
-"""Of every typer.Typer: subcommands have it from the app above them."""
+"""Context settings of every top-level typer.Typer; its subcommands inherit them."""
 
 TRACEBACK = "FLOE_TRACEBACK"
-"""The variable that, set to anything, makes an unexpected error show its traceback."""
+"""The environment variable that makes an unexpected error show its traceback; any value enables it."""
 _ISSUES = "https://github.com/floe-runtime/floe-deploy/issues"
 _LONGEST = 500  # characters of an unexpected error's message
 
-_SILENCE_SECONDS = 30  # that a log may keep before it says how far a long step has come
+_SILENCE_SECONDS = 30  # between two lines of progress where stderr is not a terminal, such as a CI log
 
 
 def out() -> Console:
@@ -43,25 +43,25 @@ def err() -> Console:
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 Paint = Callable[[str, str], str]
-"""(text, style) → the text in that style."""
+"""A function (text, style) → the text in that style."""
 
 
 def paint() -> Paint:
-    """How to style what goes to stdout without rich, whose import costs more than a validation."""
+    """The function that styles text for stdout. It does without rich, whose import takes longer than a validation."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return lambda text, _style: text
     return lambda text, style: f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
 
 def markup(text: str, style: str) -> str:
-    """A Paint for what rich prints."""
+    """A Paint for text that rich prints."""
     from rich.markup import escape
 
     return f"[{style}]{escape(text)}[/]"
 
 
 def fail(error: FloeError) -> int:
-    """Print an error and its remedy; returns the exit code."""
+    """Print an error and its next step; returns the exit code."""
     from rich.markup import escape
 
     console = err()
@@ -73,14 +73,17 @@ def fail(error: FloeError) -> int:
 
 @contextmanager
 def to_stderr() -> Iterator[None]:
-    """Let what is printed while the block runs be a message, not a result."""
+    """Redirect what the block prints from stdout to stderr: it is a message, not a result."""
     with redirect_stdout(sys.stderr):
         yield
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str], None]]:
-    """Show what is going on: a line on a terminal, and what is told anew every half minute elsewhere."""
+    """Show the progress of a long step; call the yielded function to update the text.
+
+    A terminal shows `what` and every update in a status line. Elsewhere an update is printed at most every 30 seconds.
+    """
     if sys.stderr.isatty():
         from rich.markup import escape
 
@@ -99,7 +102,7 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old content or the new, never half of it."""
+    """Write a file atomically: a reader sees the old content or the new, never a part. Missing parents are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may write the same file
     try:
@@ -110,13 +113,15 @@ def write(path: Path, text: str) -> None:
 
 
 def run(app: Callable[..., Any]) -> None:
-    """Entry point of a console script: errors in words, Ctrl-C as 130, a closed pipe in silence.
+    """Run a console script and exit: FloeError is printed, Ctrl-C exits with 130, a closed pipe with 0 and no message.
 
-    An error that nobody thought of exits with 2 as well, its traceback being shown where FLOE_TRACEBACK is set.
+    Any other exception is a bug. It exits with 2, like a FloeError, and shows its traceback if FLOE_TRACEBACK is set.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding lacks
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a name may hold characters that the terminal's encoding lacks
     try:
         app()
     except FloeError as error:
@@ -124,17 +129,17 @@ def run(app: Callable[..., Any]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader (head, less) left: nothing to say, and nobody to say it to.
+        # The reader of the pipe (head, less) has ended, so nobody would read a message.
         sys.stderr.close()
         sys.exit(0)
     except SystemExit:
         raise
-    except BaseException as error:  # what nobody thought of; a panic of a library in Rust is no Exception
+    except BaseException as error:  # BaseException, since a panic in a Rust library is no Exception
         sys.exit(fail(_unexpected(error)))
 
 
 def _unexpected(error: BaseException) -> FloeError:
-    """An exception in words: what, where in floe, and what to do with it. Credentials in it are masked."""
+    """Describe an unexpected exception: its type, where in floe it was raised, its message. Credentials are masked."""
     import traceback
 
     import floe_runtime
@@ -155,8 +160,8 @@ def _unexpected(error: BaseException) -> FloeError:
     said = " ".join(plain(str(error)).split())
     if len(said) > _LONGEST:
         said = f"{said[:_LONGEST]} …"
-    hint = f"report it at {_ISSUES}, with the traceback that {TRACEBACK}=1 shows"
+    hint = f"Run it again with {TRACEBACK}=1 and report the traceback: {_ISSUES}"
     if os.environ.get(TRACEBACK):
         sys.stderr.write(plain("".join(traceback.format_exception(error))))
-        hint = f"report it at {_ISSUES}, with the traceback above"
-    return FloeError(f"floe did not expect {type(error).__name__}{where}: {said or 'it says nothing more'}", hint)
+        hint = f"Report it with the traceback above: {_ISSUES}"
+    return FloeError(f"unexpected {type(error).__name__}{where}: {said or 'it has no message'}", hint)

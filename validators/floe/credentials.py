@@ -1,4 +1,4 @@
-"""What a plaintext credential looks like, by its form and by the name it stands under."""
+"""Detect and mask plaintext credentials, by the form of a value and by the name of its field or variable."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _FORMS = (
     (re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10,}"), "a Slack token"),
     (re.compile(r"\bAIza[\w-]{35}"), "a Google API key"),
     (re.compile(r"\beyJ[\w-]{10,500}\.eyJ[\w-]{10,500}\.[\w-]{10}"), "a JSON web token"),
-    # Whether it is a variable, as in ://user:$(PASSWORD)@, ${…}, {{…}}, <…>, %s or ***, the first character tells.
+    # The password's first character excludes placeholders such as $(PASSWORD), ${…}, {{…}}, <…>, %s and ***.
     (re.compile(r"\b[a-zA-Z][\w+.-]{,30}://[^\s:/@\"']*:[^\s:/@\"'$<{%*][^\s:/@\"']*@"), "a URL with a password"),
 )
 _MAY_HOLD_ONE = re.compile(r"A[KS]IA|PRIVATE KEY|gh[pousr]_|github_pat_|glpat-|xox|AIza|eyJ|://")
 _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9+/=_-]{32,}")
-_RANDOM_BITS = 4.2  # per character: camel-cased names of that length stay below, random ones do not
+_RANDOM_BITS = 4.2  # per character: camel-cased names of that length have less, random keys more
 
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])")
 _LAST = re.compile(r"(?:.*password|passwd|passphrase|(?:pg)?pass|pwd|token|credentials?)$")
@@ -33,12 +33,12 @@ _LAST_TWO = re.compile(
 _NO_CREDENTIAL = re.compile(
     r"[$<{%*:].*|.*\$[({]\w+[)}].*"  # $(VAR), ${VAR}, <placeholder>, {{ template }}, %s, :parameter
     r"|(?:true|false|yes|no|on|off|null|none|nil|str|string|int|bool|bytes|required|optional|file|env)"
-    r"|(?:file:/|\.{1,2}/|/)[\w.-]*(?:/[\w.-]+)+/?",  # a path of more than one step
+    r"|(?:file:/|\.{1,2}/|/)[\w.-]*(?:/[\w.-]+)+/?",  # a path of at least two parts
     re.IGNORECASE | re.DOTALL,
 )
 _OBJECT_NAME = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)+")
 # A setting in a file or a script: `password: x`, `"password": "x",`, `--password=x`, `export PASSWORD='x'`.
-# A bare value ends the line or comes before the next setting, so that prose and code stay out.
+# A bare value must end the line or be followed by the next setting; otherwise prose and code would match.
 _SETTING = re.compile(
     r"""(?:^|[\s;&?,{(])-{,2}["']?(?P<name>[A-Za-z][\w.-]*)["']?
     (?:\s*=\s*|\s*:[ \t]+|["']:)
@@ -50,27 +50,31 @@ _SETTING = re.compile(
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)=(?P<value>\S*)")
 
 _MASK = "***"
-_SHORTEST = 4  # characters of a value that is masked: shorter ones are in every text
-# What the text of a message may hold besides _FORMS. A key ends with its last line, or with the text.
+_SHORTEST = 4  # characters of a value that is masked: shorter values occur in every text by chance
+# Further credentials that a message may contain. A private key whose last line is cut off extends to the text's end.
 _IN_MESSAGES = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
     re.compile(r"\bAGE-SECRET-KEY-[0-9A-Z]+"),
-    re.compile(r"(?<=://)[^/@\s]+(?=@)"),  # a user's name too: it may be a token
+    re.compile(r"(?<=://)[^/@\s]+(?=@)"),  # includes the user name, which may be a token
     re.compile(r"(?i:(?<=\bbearer ))\S+"),
 )
 
 
 class Reason(NamedTuple):
-    """Why a value is taken for a credential; never the value itself. What is certain is one by its form."""
+    """Why a value is taken for a credential. It never contains the value.
+
+    `certain`: the value has the form of a known kind of credential; otherwise its name or randomness suggests it.
+    """
 
     words: str
     certain: bool = False
 
 
 def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterator[Reason]:
-    """Why a value looks like a credential, or a file or script that holds one.
+    """The reasons to take a value for a credential, or for a file or script that contains one; none if it looks safe.
 
-    `secret_names`: names of Secrets, which are no secrets themselves.
+    `name`: the field or variable that holds the value. `secret_names`: names of Secrets, which are not secret
+    themselves.
     """
     if _MAY_HOLD_ONE.search(value):
         for form, what in _FORMS:
@@ -94,12 +98,12 @@ def reasons(name: str, value: str, secret_names: Container[str] = ()) -> Iterato
 
 
 def masked(text: str, env: Mapping[str, str]) -> str:
-    """The text of a message with *** in place of what looks like a credential, and of what secret variables hold.
+    """The text of a message with *** in place of credentials and of the values of secret environment variables.
 
-    `env`: the environment; a variable is secret where its name says so.
+    `env`: the environment; a variable is secret if its name says so, as in PGPASSWORD.
     """
     known = [value for name, value in env.items() if len(value) >= _SHORTEST and _is_credential(name, value, ())]
-    for value in sorted(known, key=len, reverse=True):  # one may be a part of another
+    for value in sorted(known, key=len, reverse=True):  # longest first: one value may contain another
         text = text.replace(value, _MASK)
     for form in (*_IN_MESSAGES, *(form for form, _ in _FORMS)):
         text = form.sub(_MASK, text)
@@ -111,21 +115,21 @@ def masked(text: str, env: Mapping[str, str]) -> str:
             place = setting.start(group)
             text = text[:place] + _MASK + text[setting.end(group) :]
         else:
-            place = setting.end("name")  # what looks like its value may be a setting: `failed: password=x`
+            place = setting.end("name")  # the apparent value may itself be a setting: `failed: password=x`
     return text
 
 
 def _is_credential(name: str, value: str, secret_names: Container[str]) -> bool:
-    """Whether the name says that the value is a secret, and the value could be one."""
+    """Whether the name marks its value as secret and the value is neither a placeholder nor the name of a Secret."""
     what = _named_secret(name)
     if not what or not value or value in secret_names or _NO_CREDENTIAL.fullmatch(value):
         return False
-    return what == "value" or not _OBJECT_NAME.fullmatch(value)  # `secret: floe-postgres` names one
+    return what == "value" or not _OBJECT_NAME.fullmatch(value)  # `secret: floe-postgres` names a Secret
 
 
 @lru_cache(maxsize=1 << 14)
 def _named_secret(name: str) -> Literal["value", "value or name", ""]:
-    """What a name says of its value: that it is a secret, that it is or names one, or neither."""
+    """What a name says about its value: it is a secret, it is a secret or the name of a Secret, or neither."""
     words = [word.lower() for word in _WORD.findall(name)]
     if words == ["secret"]:
         return "value or name"

@@ -1,4 +1,4 @@
-"""The one exception a person may see: that of what runs in production, which every command raises too."""
+"""FloeError, the base class of all errors that are reported to the user. What runs in production raises it too."""
 
 from floe_runtime.errors import FloeError
 

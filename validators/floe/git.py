@@ -1,4 +1,4 @@
-"""What revisions hold, whether the working tree holds more, and a commit beside it that leaves the tree alone."""
+"""Git: revisions, uncommitted changes, history, and commits that do not touch the working tree."""
 
 from __future__ import annotations
 
@@ -13,90 +13,93 @@ from floe import process
 from floe.errors import FloeError
 
 _OURS_ALONE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
-"""Set by Git for its hooks, in one of which we may run: they would make Git look at an index that is not ours."""
+"""Variables that Git sets for its hooks. If floe runs in a hook, they would make Git use another repository."""
 
-_SECONDS = 300  # a person may have to type the passphrase of the key that signs
-_HISTORY_SECONDS = 120  # to print a history; one of thousands of commits takes seconds
+_SECONDS = 300  # long enough for a person to type the passphrase of a signing key
+_HISTORY_SECONDS = 120  # to print a history; thousands of commits take a few seconds
 _PLAIN = ("-c", "core.hooksPath=/dev/null", "-c", "core.sparseCheckout=false")
 _HINTS = {
-    "commit-tree": "git config user.name and user.email say who commits; a key that signs must be at hand",
-    "update-ref": "name another branch: --branch NAME",
+    "commit-tree": "Set user.name and user.email with `git config`. If commits are signed, provide the signing key.",
+    "update-ref": "Choose another branch: --branch NAME.",
 }
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A commit's files in a folder of their own."""
+    """The files of a commit, written to a separate folder."""
 
     commit: str
-    folder: Path  # where in it ours is
+    folder: Path  # the exported counterpart of Repository.folder
     env: dict[str, str]
-    """By which Git sees the folder as its working tree, with an index of its own."""
+    """Variables that make Git use the folder as its working tree, with a separate index."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """The Git repository that a folder is in."""
+    """The Git repository that contains a folder."""
 
     folder: Path
     git_dir: Path
-    prefix: str  # of the folder in the repository: "" at its top, else with a slash at the end
+    prefix: str  # path of the folder in the repository: "" at its top, otherwise with a slash at the end
     shallow: bool
 
     def commit(self, revision: str) -> str:
-        """Full hash of the commit that a revision names. Raises FloeError that says how to get one."""
-        if not revision.startswith("-"):  # which Git would take for an option
+        """The full hash of the commit that a revision names. Raises FloeError if there is no such revision."""
+        if not revision.startswith("-"):  # Git would read it as an option
             done = _git(["rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], self.folder)
             if done.returncode == 0:
                 return done.stdout.strip()
         if _git(["rev-parse", "--verify", "--quiet", "HEAD"], self.folder).returncode:
-            raise FloeError("the repository has no commit yet", "git commit what is there first")
+            raise FloeError("the repository has no commit yet", "Commit the files first: `git add . && git commit`.")
         if self.shallow:
             raise FloeError(
-                f"the base {revision!r} is not in this shallow clone",
-                "git fetch --unshallow (in CI: check out with the whole history, fetch-depth: 0)",
+                f"the revision {revision!r} is not in this shallow clone",
+                "Run `git fetch --unshallow`. In CI, check out the whole history (fetch-depth: 0).",
             )
         raise FloeError(
             f"there is no revision {revision!r} in this repository",
-            "git log --oneline, git branch --all and git tag list those that exist; git fetch --all --tags brings "
-            "what others have pushed",
+            "Run `git fetch --all --tags` to get new revisions. `git log --oneline`, `git branch --all` and `git tag` "
+            "list those that exist.",
         )
 
     def uncommitted(self) -> int:
-        """Number of files under the folder that differ from HEAD, or that no commit has; ignored ones left out."""
-        # Without optional locks: status would write the index that it has refreshed.
+        """The number of files under the folder that differ from HEAD or are untracked; ignored files do not count."""
+        # Without this option `git status` would write the index that it has refreshed.
         done = _git(["--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "--", "."], self.folder)
         return len(_checked(done).splitlines())
 
     def unmerged(self) -> list[str]:
-        """Files that a merge or rebase left with conflicts."""
+        """The files that a merge or rebase left with conflicts."""
         done = _git(["--no-optional-locks", "diff", "--name-only", "--diff-filter=U"], self.folder)
         return _checked(done).splitlines()
 
     def branch(self) -> str | None:
-        """The branch that is checked out; None where HEAD is detached."""
+        """The branch that is checked out; None if HEAD is detached."""
         return _git(["symbolic-ref", "--quiet", "--short", "HEAD"], self.folder).stdout.strip() or None
 
     def refuse_branch(self, name: str) -> None:
-        """Raise FloeError for what is no name of a branch, and for one that exists."""
+        """Raise FloeError if a new branch of this name cannot be created: invalid name, or it exists already."""
         if _git(["check-ref-format", "--branch", name], self.folder).returncode or name.startswith("-"):
-            raise FloeError(f"{name!r} is no name of a branch", "--branch NAME, as in promote/staging")
+            raise FloeError(
+                f"{name!r} is not a valid branch name", "Choose another name, such as --branch promote/staging."
+            )
         parts = name.split("/")
-        for count in range(1, len(parts) + 1):  # a branch a/b cannot be beside a branch a
+        for count in range(1, len(parts) + 1):  # Git cannot have branches `a` and `a/b` at once
             taken = "/".join(parts[:count])
             if not _git(["show-ref", "--verify", "--quiet", f"refs/heads/{taken}"], self.folder).returncode:
-                raise FloeError(f"there is a branch {taken!r} already", "name another one: --branch NAME")
+                raise FloeError(f"the branch {taken!r} exists already", "Choose another branch: --branch NAME.")
 
     def commit_beside(self, exported: Exported, files: Sequence[str], message: str, branch: str) -> str:
-        """Commit files of an export on top of what was exported, as a new branch; returns the commit's hash.
+        """Commit files of an export on a new branch, on top of the exported commit; returns the new commit's hash.
 
-        Neither the working tree nor its index nor its branch changes. Raises FloeError with Git's own reason.
+        The working tree, its index and its branch do not change. Raises FloeError with Git's reason if Git refuses.
         """
 
         def call(*arguments: str) -> str:
             done = _git([*_PLAIN, *arguments], exported.folder, exported.env)
             if done.returncode:
-                raise FloeError(f"git {arguments[0]} failed: {_last_line(done)}", _HINTS.get(arguments[0], "git fsck"))
+                hint = _HINTS.get(arguments[0], "Check the repository with `git fsck`.")
+                raise FloeError(f"git {arguments[0]} failed: {_last_line(done)}", hint)
             return done.stdout.strip()
 
         call("add", "--", *files)
@@ -106,7 +109,7 @@ class Repository:
         return commit
 
     def export(self, commit: str, target: Path) -> Exported:
-        """Write a commit's files to a new folder as a checkout would."""
+        """Write a commit's files to `target`, a folder that does not exist yet, as a checkout would."""
         target.mkdir()
         env = {
             "GIT_DIR": str(self.git_dir),
@@ -119,30 +122,32 @@ class Repository:
 
 
 def open_repository(folder: Path) -> Repository:
-    """The Git repository around a folder. Raises FloeError where there is none, or no Git."""
+    """The Git repository that contains a folder. Raises FloeError if there is none or Git is not installed."""
     question = ["rev-parse", "--absolute-git-dir", "--is-shallow-repository", "--show-prefix"]
     done = _git(question, folder)
     if done.returncode:
         raise FloeError(
             f"{folder} is not in a Git repository that can be read: {_last_line(done)}",
-            "run it in a clone of your fork",
+            "Run this in a clone of your fork.",
         )
     git_dir, shallow, prefix = [*done.stdout.splitlines(), "", "", ""][:3]
     if shallow not in ("true", "false"):
-        raise FloeError(f"git does not say where the repository of {folder} is", "see which git is first on PATH")
+        raise FloeError(
+            f"git does not report the repository of {folder}", "Check which git is first on PATH: `type -a git`."
+        )
     return Repository(folder, Path(git_dir), prefix, shallow == "true")
 
 
 def history(folder: Path, path: str) -> Generator[tuple[str, bytes], None, None]:
-    """(file name, content) of each version of the files under a path, the newest first, by one call of Git.
+    """Yield (file name, content) for each version of the files under a path, newest first, with a single call of Git.
 
-    Raises FloeError with Git's own reason, such as that the folder is in no repository, and where Git does not end.
+    Raises FloeError if Git fails, for instance because the folder is in no repository, or does not end in time.
     """
-    # With all lines as context a patch holds the whole file; nothing else has to be asked for.
+    # With all lines as context, a patch contains the whole file, so that no further call is needed.
     options = ["--format=", "--patch", "--unified=1000000", "--no-color", "--no-ext-diff", "--no-renames"]
     command = ["git", "log", *options, "--", path]
     what = f"the history of {path} cannot be read"
-    # The reader may have seen enough.
+    # `closing` ends Git when the caller stops iterating early.
     with closing(
         process.lines(command, seconds=_HISTORY_SECONDS, folder=folder, env=_ours(_named()), what=what)
     ) as printed:
@@ -150,7 +155,7 @@ def history(folder: Path, path: str) -> Generator[tuple[str, bytes], None, None]
 
 
 def _written(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of each file that Git's patches write."""
+    """Yield (name, content) of each file version in Git's patches."""
     name, content, inside = "", b"", False
     for line in lines:
         if line.startswith(b"diff --git "):
@@ -166,27 +171,27 @@ def _written(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def is_shallow(folder: Path) -> bool:
-    """Whether the clone around a folder lacks the older part of the history.
+    """Whether the clone that contains a folder is shallow: it lacks the older part of the history.
 
-    Raises FloeError where Git does not say.
+    Raises FloeError if Git fails.
     """
     done = process.run(
         ["git", "rev-parse", "--is-shallow-repository"],
         seconds=_HISTORY_SECONDS,
         folder=folder,
         env=_ours(_named()),
-        what="whether the history is whole cannot be told",
+        what="cannot tell whether the clone is shallow",
     )
     return done.stdout.strip() == "true"
 
 
 def _named() -> dict[str, str]:
-    """The repository that the process's variables name: of what a promotion exported, while it validates that."""
+    """The variables of this process that name a repository. A promotion sets them while it validates its export."""
     return {name: os.environ[name] for name in ("GIT_DIR", "GIT_WORK_TREE") if name in os.environ}
 
 
 def _ours(env: dict[str, str]) -> process.Env:
-    """What changes in the environment of every call of Git."""
+    """The changes to the environment that every call of Git gets."""
     return dict.fromkeys(_OURS_ALONE) | {"LC_ALL": "C"} | env
 
 
@@ -196,7 +201,7 @@ def _git(arguments: list[str], folder: Path, env: dict[str, str] | None = None) 
 
 def _checked(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode:
-        raise FloeError(f"git {done.args[-1]} failed: {_last_line(done)}", "git fsck, or a fresh clone")
+        raise FloeError(f"git {done.args[-1]} failed: {_last_line(done)}", "Run `git fsck`, or use a fresh clone.")
     return done.stdout
 
 

@@ -1,4 +1,4 @@
-"""The production images: built by whatever builder is there, then what they weigh and why."""
+"""Build the production images with any supported engine, and report their sizes and largest packages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _INFO_SECONDS = 60
 class Image:
     """One image of this repository."""
 
-    name: str  # as overlays name it
+    name: str  # as overlays refer to it
     dockerfile: str
     target: str = ""
 
@@ -41,37 +41,37 @@ IMAGES = {
 }
 
 ADAPTERS = ("trino", "snowflake", "bigquery")
-"""dbt's adapters that images/dagster/requirements.lock has besides DuckDB's."""
+"""The dbt adapters in images/dagster/requirements.lock besides DuckDB's."""
 
 PLACES = {
     "dagster": ("dagster.yaml", ("valuesInline", "dagsterWebserver", "image", "tag")),
     "cube": ("cube.yaml", ("valuesInline", "image", "tag")),
 }
-"""Where an overlay's values name the tag of an image of ours."""
+"""Where an overlay's values have the tag of an image: file in `values/`, and path in the file."""
 
 WHY = {
     "pyarrow": "raw batches, Iceberg's files and marts are Arrow",
     "duckdb": "the engine of compute.target duckdb",
-    "numpy": "the generator draws its numbers with it",
+    "numpy": "random numbers of the generator",
     "pandas": "google-cloud-bigquery's results in dbt-bigquery",
     "kubernetes": "dagster-k8s launches runs with it",
-    "google-cloud-aiplatform": "dbt-bigquery imports its API of notebooks; the rest of it is left out",
+    "google-cloud-aiplatform": "dbt-bigquery imports its notebook API; the rest is left out",
     "dagster-webserver": "the web page",
-    "botocore": "S3; the descriptions of AWS's other services are left out",
+    "botocore": "S3; the data of AWS's other services is left out",
     "snowflake-connector-python": "dbt-snowflake",
     "faker": "names in the generated data",
     "sqlalchemy": "Dagster's database",
     "dagster": "orchestration",
-    "grpcio": "code locations answer over it",
+    "grpcio": "the protocol of code locations",
     "zstandard": "Iceberg's and dbt's compression",
     "networkx": "dbt's graph",
 }
-"""Why a package that is among the largest stays in the image."""
+"""Why the largest packages are in the image."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """An image that was built: seconds it took, bytes it has unpacked, and its layers (bytes, what made it)."""
+    """An image that was built: build time in seconds, unpacked size in bytes, and layers as (bytes, build step)."""
 
     reference: str
     seconds: float
@@ -80,7 +80,7 @@ class Built:
 
 
 _PULLED = re.compile(r"(?:initializing source docker://|failed to resolve source metadata for )(\S+?):?\s")
-"""What engines say of a base that they could not pull."""
+"""The engines' messages about a base image that they could not pull."""
 _LOADED: dict[Engine, str] = {
     "docker": "docker load --input FILE",
     "podman": "podman load --input FILE",
@@ -90,7 +90,7 @@ _LOADED: dict[Engine, str] = {
 
 @dataclass(frozen=True)
 class Builder:
-    """A container engine, and the options that this machine needs on every call and on every build."""
+    """A container engine, with the options that this machine needs: `globally` on every call, `building` on builds."""
 
     engine: Engine
     program: str
@@ -98,37 +98,40 @@ class Builder:
     building: tuple[str, ...] = ()
 
     def call(self, *arguments: str) -> str:
-        """Standard output of a command. Raises FloeError with the last line of what went wrong."""
+        """Run a command of the engine; returns its standard output. Raises FloeError with the engine's last message."""
         command = [self.program, *self.globally, *arguments]
         done = process.run(command, seconds=_SECONDS, check=False)
         if done.returncode:
             lines = process.complaint(done, 15).splitlines()
-            remedy = "\n".join(lines[:-1]) or "try it by hand"
+            remedy = "\n".join(lines[:-1]) or f"Run `{self.engine} {arguments[0]}` by hand."
             if base := _PULLED.search(done.stderr):
                 remedy = (
-                    f"reach the registry of {base[1]}, or `{self.engine} login` to it, or give {self.engine} the image"
+                    f"Check that the registry of {base[1]} can be reached, or log in with `{self.engine} login`, or "
+                    f"load the image from a file: `{_LOADED[self.engine]}`."
                 )
-                remedy += f" from a file (`{_LOADED[self.engine]}`)"
             raise FloeError(f"{self.engine} {arguments[0]} failed: {lines[-1].strip()}", remedy)
         return done.stdout
 
     def build(self, image: Image, tag: str, arguments: dict[str, str], reference: str = "") -> Built:
-        """Build an image of this repository as `reference`, by default the name that overlays use."""
+        """Build an image of this repository, named `reference` or by default as overlays name it.
+
+        `arguments`: the build arguments. Raises FloeError if the build fails.
+        """
         reference = reference or f"{REGISTRY}/{image.name}:{tag}"
         started = time.monotonic()
         options = ["--file", str(repo.root() / image.dockerfile), "--tag", reference]
         options += ["--target", image.target] if image.target else []
         if self.engine != "docker":
-            options += ["--layers", "--format", "docker"]  # the other format has no health check
+            options += ["--layers", "--format", "docker"]  # the OCI format has no health check
         for name, value in arguments.items():
             options += ["--build-arg", f"{name}={value}"]
         self.call("build", *self.building, *options, str(repo.root()))
         return Built(reference, time.monotonic() - started, *self.weigh(reference))
 
     def weigh(self, reference: str) -> tuple[int, list[tuple[int, str]]]:
-        """Bytes an image has unpacked, and its layers (bytes, what made it).
+        """The unpacked size of an image in bytes, and its layers as (bytes, build step).
 
-        Raises FloeError where the engine describes it in another form than is known.
+        Raises FloeError if the engine's description of the image has an unknown format.
         """
         with self._understood(reference):
             return self._weighed(reference)
@@ -140,7 +143,7 @@ class Builder:
             steps = [step["created_by"] for step in found["OCIv1"]["history"] if not step.get("empty_layer")]
             layers = [*zip(sizes, steps, strict=False)]
             return sum(sizes), layers
-        if self.engine == "podman":  # its templates show sizes for people alone
+        if self.engine == "podman":  # its templates print only rounded sizes
             steps = json.loads(self.call("history", "--no-trunc", "--format=json", reference))
             made = [(step["size"], step["CreatedBy"]) for step in steps]
         else:
@@ -151,7 +154,10 @@ class Builder:
 
     @contextmanager
     def running(self, reference: str) -> Iterator[Sequence[str]]:
-        """Arguments before a command that is to run in the image, which is gone after the block."""
+        """The engine's arguments that run a command in the image; the command follows them.
+
+        The container that buildah needs for it is removed after the block.
+        """
         if self.engine != "buildah":
             yield ["run", "--rm", "--network=none", "--entrypoint=", reference]
             return
@@ -162,7 +168,7 @@ class Builder:
             self.call("rm", container)
 
     def packages(self, reference: str) -> list[tuple[int, str]]:
-        """Python packages of the Dagster image and their bytes, largest first. Raises FloeError as `weigh` does."""
+        """(bytes, name) of each Python package in the Dagster image, largest first. Raises FloeError as `weigh`."""
         with self.running(reference) as run:
             lines = self.call(*run, "/opt/venv/bin/python", "-c", _LIST).splitlines()
         with self._understood(reference):
@@ -170,13 +176,13 @@ class Builder:
 
     @contextmanager
     def _understood(self, reference: str) -> Iterator[None]:
-        """Raise FloeError where what the engine prints cannot be read."""
+        """Turn errors from reading the engine's output into a FloeError."""
         try:
             yield
         except (LookupError, TypeError, ValueError) as error:
             raise FloeError(
-                f"{self.engine} describes {reference} in a form that is not known: {type(error).__name__}",
-                f"see what `{self.engine} version` says, or take another engine: --engine",
+                f"{self.engine} describes {reference} in an unknown format ({type(error).__name__})",
+                f"Check `{self.engine} version`, or choose another engine with --engine.",
             ) from error
 
 
@@ -189,16 +195,16 @@ for d in m.distributions():
 
 
 def builder(engine: str | None = None) -> Builder:
-    """The named engine, else the first that works. Raises FloeError that says what to install."""
+    """The named engine, or by default the first of ENGINES that works. Raises FloeError if none works."""
     if engine and engine not in ENGINES:
-        raise FloeError(f"there is no engine {engine!r}", f"engines: {', '.join(ENGINES)}")
+        raise FloeError(f"there is no engine {engine!r}", f"Use one of these engines: {', '.join(ENGINES)}.")
     for candidate in ENGINES:
         if engine not in (None, candidate):
             continue
         program = shutil.which(candidate)
         if program is None:
             continue
-        if candidate == "docker":  # the program alone is no engine
+        if candidate == "docker":  # the client works only with a running service
             try:
                 done = process.run([program, "info"], seconds=_INFO_SECONDS)
             except FloeError:
@@ -208,38 +214,39 @@ def builder(engine: str | None = None) -> Builder:
         return Builder(candidate, program)
     raise FloeError(
         f"{engine or 'no container engine'} {'does not work' if engine else 'works'} here",
-        "install Docker, Podman or buildah, and start its service",
+        "Install Docker, Podman or buildah. For Docker, also start its service.",
     )
 
 
 def pin(environment: str, name: str, tag: str) -> Path:
-    """Write an image's tag and digest into an overlay, every other byte left as it is; returns the file.
+    """Write an image's tag and digest into an overlay, without changing any other byte; returns the file.
 
-    Raises FloeError where the tag has no digest, or the overlay no such place.
+    Raises FloeError if the tag has no digest, or the overlay has no value for it.
     """
     if not re.fullmatch(r"[\w][\w.-]{0,127}@sha256:[0-9a-f]{64}", tag):
         raise FloeError(
-            f"{tag!r} is not a tag with a digest", "give both, as in 0.1.0@sha256:… (64 hexadecimal digits)"
+            f"{tag!r} is not a tag with a digest", "Give both, as in 0.1.0@sha256:… (64 hexadecimal digits)."
         )
     if name not in PLACES:
-        raise FloeError(f"overlays pin no image {name!r}", f"images: {', '.join(PLACES)}")
+        raise FloeError(f"overlays pin no image {name!r}", f"Use one of these images: {', '.join(PLACES)}.")
     file, place = repo.overlay(environment) / "values" / PLACES[name][0], ".".join(PLACES[name][1])
     console.write(file, edit.replace(file.read_text(), {place: tag}, str(file)))
     return file
 
 
 def check(tag: str, adapters: str) -> None:
-    """Raise FloeError for a tag that no registry takes, or an adapter that is not locked, before a build ends on it."""
+    """Raise FloeError for an invalid tag or an adapter that is not locked, before a build would fail on it."""
     if not re.fullmatch(r"[\w][\w.-]{0,127}", tag, re.ASCII):
-        raise FloeError(f"{tag!r} is no tag of an image", "letters, digits, _ . and - only, such as 0.2.0")
+        raise FloeError(f"{tag!r} is not a valid image tag", "Use only letters, digits, `_`, `.` and `-`, as in 0.2.0.")
     if unknown := [name for name in adapters.split() if name not in ADAPTERS]:
         raise FloeError(
-            f"there is no adapter {unknown[0]!r}", f"adapters: {' '.join(ADAPTERS)}; DuckDB's is always there"
+            f"there is no adapter {unknown[0]!r}",
+            f"Use any of these adapters: {' '.join(ADAPTERS)}. DuckDB's is always installed.",
         )
 
 
 def report(builder: Builder, names: Sequence[str], tag: str, adapters: str, *, as_json: bool) -> None:
-    """Build the images one by one and print, of each, time, size, layers and the five largest packages."""
+    """Build the images one by one, and print time, size, layers and the five largest packages of each."""
     out, err = console.out(), console.err()
     built: dict[str, dict[str, object]] = {}
     for name in names:

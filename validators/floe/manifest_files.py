@@ -1,4 +1,4 @@
-"""A rendered stream as a folder of files, one object each; the folder changes as a whole or not at all."""
+"""Write a rendered stream to a folder, one file per object. The folder is replaced as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from floe.kubernetes.objects import Object, mapping
 from floe.yaml import documents
 
 LIST = ".floe-render"
-"""What lists the files that we wrote, as `sha256sum --check` reads it; kubectl passes over a file of that name."""
+"""The file that lists what floe wrote, in the format of `sha256sum --check`. kubectl ignores a file of this name."""
 
 
 def write(stream: bytes, folder: Path) -> int:
-    """Make `folder` hold the objects of a stream and nothing else; returns how many there are.
+    """Replace the content of `folder` with the objects of a stream; returns the number of objects.
 
-    Raises FloeError where it holds something that we did not write, or that was edited since, or cannot be written.
+    Raises FloeError if the folder holds a file that floe did not write or that was edited since, or if it cannot be
+    written.
     """
     folder = folder.expanduser().absolute()
     if folder.is_symlink():
@@ -46,17 +47,17 @@ def write(stream: bytes, folder: Path) -> int:
                 raise
     except OSError as error:
         raise FloeError(
-            f"cannot write {error.filename or folder}: {error.strerror}", "name another folder with -o"
+            f"cannot write {error.filename or folder}: {error.strerror}", "Choose another folder with -o."
         ) from error
     return len(lines)
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Raise FloeError where replacing the folder would lose something."""
+    """Raise FloeError if replacing the folder would lose a file that floe cannot write again."""
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise FloeError(f"{folder} is a file, and -o takes a folder", "name a folder that is not there yet")
+        raise FloeError(f"{folder} is a file, and -o takes a folder", "Name a folder that does not exist yet.")
     listed = folder / LIST
     lines = listed.read_text(errors="replace").splitlines() if listed.is_file() else []
     ours = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
@@ -69,17 +70,19 @@ def _refuse_foreign(folder: Path) -> None:
             what = f"holds {path.name}, which has changed since floe render wrote it"
         else:
             continue
-        raise FloeError(f"{folder} {what}, so nothing is written", "move it away, or name another folder with -o")
+        raise FloeError(
+            f"{folder} {what}, so nothing is written", "Move that file away, or choose another folder with -o."
+        )
 
 
 def _files(stream: bytes) -> Iterator[tuple[str, bytes]]:
-    """(file name, content) of each object, in the stream's order."""
+    """Yield (file name, content) of each object, in the stream's order."""
     taken: set[str] = set()
-    for content in re.split(rb"(?m)^---\n", stream):  # within a document such a line would end it
+    for content in re.split(rb"(?m)^---\n", stream):  # such a line cannot occur within a document
         for document in documents(content, "what kustomize rendered"):
             item = Object("", document.number, document.line, mapping(document.value))
             name, number = _name(item), 1
-            while name.casefold() in taken:  # two groups with one kind; some file systems know no case
+            while name.casefold() in taken:  # two API groups may have the same kind; some file systems ignore case
                 number += 1
                 name = f"{_name(item)}-{number}"
             taken.add(name.casefold())
@@ -87,6 +90,6 @@ def _files(stream: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _name(item: Object) -> str:
-    """`deployment-floe-prod_cube-api`: no namespace and next to no name may hold a `_`."""
+    """The file name without suffix: `deployment-floe-prod_cube-api`. Namespaces, and almost all names, have no `_`."""
     parts = [quote(part, safe="") for part in (item.namespace, item.name) if part]
     return f"{quote(item.kind.lower(), safe='')}-{'_'.join(parts)}"

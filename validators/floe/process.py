@@ -1,7 +1,7 @@
-"""The programs that floe runs: each with a deadline, without standard input, and with words for what goes wrong.
+"""Run other programs: each with a deadline, without standard input, and with an error message if it fails.
 
-A program ends with the call or the block that started it, also at Ctrl-C: it is asked to end, so that it can put away
-what it has begun, and is killed where it does not.
+A program never outlives the call or block that started it, not even after Ctrl-C: it gets SIGTERM, so that it can clean
+up, and SIGKILL if it is still running a few seconds later.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any
 
 from floe.errors import FloeError
 
-_GRACE_SECONDS = 5.0  # between asking a program to end and killing it
-_MOST = 1 << 16  # characters of stderr that are looked at: its end
-_LONGEST = 2000  # characters of a line that are shown: its end, where the cause stands
+_GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
+_MOST = 1 << 16  # characters of stderr that are read, from its end
+_LONGEST = 2000  # characters of a line that are shown: its end, which usually has the cause
 _SUBCOMMAND = re.compile(r"[a-z][a-z-]*")
 
 Command = Sequence[str | Path]
 Env = Mapping[str, str | None]
-"""Variables on top of our own environment; None takes one out."""
+"""Variables to set in addition to this process's environment; None removes a variable."""
 
 
 def run(
@@ -41,13 +41,13 @@ def run(
     what: str = "",
     hint: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end; returns its exit code and what it printed, with U+FFFD for what is not UTF-8.
+    """Run a program and wait for it; returns its exit code and output, with U+FFFD for bytes that are not UTF-8.
 
-    `seconds`: the longest that it may take. `folder`: its working directory. `apart`: in a session of its own, so that
-    whatever it starts ends with it; there is no terminal then on which it could ask for a passphrase. `what`: how the
-    message of a failure begins, as in "Cube could not be installed". `hint`: the next step after a failure.
-    Raises FloeError for a program that cannot be started, that does not end in time or, unless `check` is false, that
-    ends with another exit code than 0.
+    `seconds`: the time limit. `folder`: its working directory. `apart`: run it in a separate session, so that the
+    processes that it starts end with it; it then has no terminal to ask for a passphrase. `what`: how the message of a
+    failure begins, as in "Cube could not be installed". `hint`: the next step after a failure.
+    Raises FloeError for a program that cannot be started, that does not end in time or, unless `check` is false, whose
+    exit code is not 0.
     """
     with started(command, seconds=seconds, folder=folder, env=env, apart=apart, what=what, hint=hint) as ended:
         raw = ended()
@@ -69,15 +69,16 @@ def started(
     what: str = "",
     hint: str = "",
 ) -> Iterator[Callable[[], subprocess.CompletedProcess[bytes]]]:
-    """A program that runs beside us; what is yielded waits for its end and is its exit code and output, as bytes.
+    """Start a program in the background. The yielded function waits for its end and returns exit code and output.
 
-    The parameters are those of `run`; the seconds count from the start. Raises FloeError for a program that cannot be
-    started; the yielded function, for one that does not end in time. No exit code is an error here.
+    The parameters are those of `run`; `seconds` counts from the start. The output is bytes. Raises FloeError for a
+    program that cannot be started; the yielded function raises it for one that does not end in time. An exit code other
+    than 0 is not an error here.
     """
     import tempfile
 
     deadline = time.monotonic() + seconds
-    # Files, not pipes: nobody reads while it runs, and a full pipe would stop it.
+    # Files instead of pipes: nobody reads while the program runs, and a full pipe would block it.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
 
         def ended() -> subprocess.CompletedProcess[bytes]:
@@ -103,10 +104,10 @@ def lines(
     what: str = "",
     hint: str = "",
 ) -> Generator[bytes, None, None]:
-    """The lines that a program prints, each as soon as it is there. The program ends with the generator.
+    """Yield the lines that a program prints, each as soon as it is printed. The program ends with the generator.
 
-    The parameters are those of `run`; the time that the reader takes counts too. `both`: what it says on stderr comes
-    among the lines. Raises FloeError where `run` does.
+    The parameters are those of `run`; `seconds` includes the time that the caller spends between lines. `both`: also
+    yield the lines of stderr. Raises FloeError in the same cases as `run`.
     """
     import tempfile
 
@@ -140,7 +141,7 @@ def lines(
 
 
 def complaint(done: subprocess.CompletedProcess[Any], most: int = 1) -> str:
-    """The last lines, at most `most`, of what a program said on stderr, with *** in place of credentials."""
+    """The last lines of a program's stderr, at most `most` of them, with *** in place of credentials."""
     from floe import credentials
 
     said = done.stderr if isinstance(done.stderr, str) else done.stderr.decode(errors="replace")
@@ -153,13 +154,14 @@ def complaint(done: subprocess.CompletedProcess[Any], most: int = 1) -> str:
 
 
 def not_started(command: Command, error: OSError, what: str = "") -> FloeError:
-    """What to raise for a program that the operating system does not start."""
+    """The FloeError to raise for a program that the operating system could not start."""
     program = str(command[0])
     if isinstance(error, FileNotFoundError) and "/" not in program:
-        return FloeError(f"{_of(what)}{program} is not on PATH", f"install {program}")
+        return FloeError(f"{_of(what)}{program} is not on PATH", f"Install {program}.")
     where = error.filename or program
     return FloeError(
-        f"{_of(what)}{_name(command)} cannot be started: {where}: {error.strerror}", f"see what {where} is, and mend it"
+        f"{_of(what)}{_name(command)} cannot be started: {where}: {error.strerror}",
+        f"Check {where}: it must exist and be executable.",
     )
 
 
@@ -167,7 +169,7 @@ def not_started(command: Command, error: OSError, what: str = "") -> FloeError:
 def _program(
     command: Command, folder: Path | None, env: Env | None, apart: bool, what: str, **streams: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A running program, which ends with the block; the deadline is kept in it."""
+    """A running program that ends with the block. The caller enforces the deadline within the block."""
     words = [*map(str, command)]
     changed = os.environ | (env or {})
     whole = {name: value for name, value in changed.items() if value is not None}
@@ -178,9 +180,9 @@ def _program(
     except OSError as error:
         raise not_started(command, error, what) from None
     except ValueError:
-        reason = "an argument or a variable of it holds a NUL"
+        reason = "an argument or environment variable contains a NUL character"
         raise FloeError(
-            f"{_of(what)}{_name(command)} cannot be started: {reason}", "see where that comes from"
+            f"{_of(what)}{_name(command)} cannot be started: {reason}", "Remove the NUL character."
         ) from None
     try:
         yield program
@@ -190,7 +192,7 @@ def _program(
             try:
                 with suppress(subprocess.TimeoutExpired):
                     program.wait(_GRACE_SECONDS)
-            finally:  # after a second Ctrl-C as well
+            finally:  # also after a second Ctrl-C
                 _signal(program, signal.SIGKILL, apart)
                 program.wait()
         if program.stdout:
@@ -201,15 +203,15 @@ def _signal(program: subprocess.Popen[bytes], number: signal.Signals, apart: boo
     if not apart:
         program.send_signal(number)
         return
-    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group that has ended
+    with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for a group that has ended
         os.killpg(program.pid, number)
 
 
 def _ends(program: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Whether a program ends before a time of the monotonic clock."""
+    """Wait for a program; returns whether it ends before `deadline`, a time of the monotonic clock."""
     if sys.platform == "linux" and program.poll() is None:
-        # Python's own wait looks only every 50 ms, which is a tenth of a rendering.
-        with suppress(OSError):  # a kernel before 5.3, or a sandbox
+        # Python's own wait polls every 50 ms, a tenth of the time that a rendering takes.
+        with suppress(OSError):  # kernels before 5.3 and some sandboxes have no pidfd
             descriptor = os.pidfd_open(program.pid)
             try:
                 _readable(descriptor, deadline)
@@ -223,14 +225,14 @@ def _ends(program: subprocess.Popen[bytes], deadline: float) -> bool:
 
 
 def _readable(descriptor: int, deadline: float) -> bool:
-    """Whether there is something to read, or the end, before a time of the monotonic clock."""
+    """Wait until a descriptor has data or its end is reached; returns whether that happens before `deadline`."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(max(deadline - time.monotonic(), 0) * 1000))
 
 
 def _name(command: Command) -> str:
-    """A program and its subcommand. Other arguments may hold credentials."""
+    """A program and its subcommand, for messages. Further arguments are left out: they may hold credentials."""
     name, first = Path(command[0]).name, str(command[1]) if len(command) > 1 else ""
     return f"{name} {first}" if _SUBCOMMAND.fullmatch(first) else name
 
@@ -243,7 +245,7 @@ def _failed(command: Command, done: subprocess.CompletedProcess[Any], what: str,
     code = done.returncode
     how = f"exit code {code}" if code > 0 else f"ended by signal {-code}"
     name = _name(command)
-    return FloeError(f"{_of(what)}{name} failed ({how}): {complaint(done)}", hint or f"try {name} by hand")
+    return FloeError(f"{_of(what)}{name} failed ({how}): {complaint(done)}", hint or f"Run {name} by hand.")
 
 
 def _late(command: Command, done: subprocess.CompletedProcess[Any], seconds: float, what: str, hint: str) -> FloeError:
@@ -251,5 +253,5 @@ def _late(command: Command, done: subprocess.CompletedProcess[Any], seconds: flo
     said = f": {complaint(done)}" if done.stderr.strip() else ""
     return FloeError(
         f"{_of(what)}{name} did not end within {seconds:g} s{said}",
-        hint or f"try {name} by hand, to see what it waits for",
+        hint or f"Run {name} by hand to see what it waits for.",
     )

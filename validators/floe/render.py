@@ -1,4 +1,4 @@
-"""Rendering an overlay: what `kustomize build --enable-helm overlays/ENV` prints."""
+"""Render an overlay: the output of `kustomize build --enable-helm overlays/ENV`."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ from floe.errors import FloeError
 from floe.yaml import documents
 
 FORMS = {"manifests": "", "flux": "flux"}
-"""What an overlay renders to, by the folder in it: plain manifests, or what makes Flux install the charts."""
+"""The forms that an overlay renders to, with the folder of each in the overlay.
+
+`manifests` are plain objects. `flux` are the objects with which Flux installs the charts.
+"""
 
 
 def command(environment: str, form: str = "manifests", root: Path | None = None) -> list[str]:
-    """The kustomize call that renders an overlay, with the resolved tools.
+    """The kustomize command that renders an overlay, with the paths of kustomize and helm.
 
-    Raises FloeError for an overlay or a form that does not exist.
+    Raises FloeError if the overlay or the form does not exist, or a tool is missing.
     """
     if form not in FORMS:
-        raise FloeError(f"there is no form {form!r}", f"forms: {', '.join(FORMS)}")
+        raise FloeError(f"there is no form {form!r}", f"Use one of these forms: {', '.join(FORMS)}.")
     folder = repo.overlay(environment, root) / FORMS[form]
     if not (folder / "kustomization.yaml").is_file():
         raise FloeError(
-            f"overlays/{environment} has no form {form!r}: there is no {FORMS[form]}/kustomization.yaml in it",
-            f"floe render {environment}, without --form, prints its manifests",
+            f"overlays/{environment} has no form {form!r}: {FORMS[form]}/kustomization.yaml does not exist",
+            f"Run `floe render {environment}` without --form to print its manifests.",
         )
     return _kustomize(folder)
 
@@ -45,18 +48,20 @@ def _kustomize(folder: Path) -> list[str]:
 def started(
     environment: str, form: str = "manifests", root: Path | None = None, around: Path | None = None
 ) -> Iterator[Callable[[], bytes]]:
-    """A kustomize that runs beside us, so that two can run at once; what is yielded waits for it and is its output.
+    """Start rendering an overlay in the background, so that two can run at once.
 
-    `root`: another checkout than `repo.root()`. `around`: a kustomization around the overlay's, built in its place.
-    Raises FloeError where a chart is not pulled yet; the yielded function, where kustomize refuses. No process outlives
-    the block.
+    The yielded function waits for kustomize and returns its output. `root`: a checkout other than `repo.root()`.
+    `around`: a kustomization that includes the overlay's and is built instead.
+    Raises FloeError if a chart is not pulled yet; the yielded function raises it if kustomize fails. The process ends
+    with the block.
     """
     arguments = command(environment, form, root)
     if around is not None:
         arguments[-1] = str(around)
     if absent := [str(chart) for chart in charts.pinned(environment, root=root) if not chart.is_pulled()]:
         raise FloeError(
-            f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}", "floe charts pull"
+            f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}",
+            f"Run `floe charts pull {environment}`.",
         )
     with _running(arguments, f"overlays/{environment}") as output:
         yield output
@@ -69,7 +74,7 @@ def _running(arguments: list[str], name: str) -> Iterator[Callable[[], bytes]]:
         arguments,
         seconds=_SECONDS,
         env=env,
-        apart=True,  # with the helm that it starts
+        apart=True,  # so that the helm processes that it starts end with it
         what=f"{name} cannot be rendered",
     ) as ended:
 
@@ -77,45 +82,46 @@ def _running(arguments: list[str], name: str) -> Iterator[Callable[[], bytes]]:
             done = ended()
             if done.returncode:
                 reason = process.complaint(done, _LINES)
-                raise FloeError(f"kustomize cannot render {name}:\n{reason}", "mend what it names, then render again")
+                raise FloeError(f"kustomize cannot render {name}:\n{reason}", "Fix the cause above, then render again.")
             return done.stdout
 
         yield output
 
 
-_SECONDS = 300  # what takes a second anywhere; beyond, kustomize waits for something that will not come
-_LINES = 30  # of what kustomize and helm say, the last
+_SECONDS = 300  # a rendering takes about a second; after this time kustomize must be stuck
+_LINES = 30  # the last lines of kustomize's and helm's messages, shown in an error
 _GO = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
-"""kustomize and helm end before collecting their garbage pays: it takes a quarter of their time. Both are Go's own."""
+"""Settings of Go's runtime for kustomize and helm. Garbage collection would take a quarter of their time, and both end
+before they need the memory."""
 
 
 def render(environment: str, form: str = "manifests") -> bytes:
     """The rendered manifests as a YAML stream.
 
-    Raises FloeError where a chart is not pulled yet or kustomize refuses; nothing is rendered halfway.
+    Raises FloeError if a chart is not pulled yet or kustomize fails; it never returns a partial stream.
     """
     with started(environment, form) as output, console.progress(f"rendering {environment}"):
         return output()
 
 
 def build(folder: Path) -> bytes:
-    """What `kustomize build` of a folder prints. Raises FloeError where kustomize refuses."""
+    """The output of `kustomize build` for a folder of the repository. Raises FloeError if kustomize fails."""
     with _running(_kustomize(folder), str(folder.relative_to(repo.root()))) as output:
         return output()
 
 
 def print_manifests(environment: str, form: str = "manifests") -> None:
-    """The rendered manifests to stdout, byte for byte."""
+    """Write the rendered manifests to stdout, byte for byte."""
     sys.stdout.buffer.write(render(environment, form))
 
 
 def chart_generators(environment: str) -> list[dict[str, Any]]:
-    """The chart generators of an overlay with their final values, as its folder `values/` makes them."""
+    """The chart generators of an overlay with their final values, after all patches of its folder `values/`."""
     what = f"overlays/{environment}/values"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve()
         values = os.path.relpath((repo.overlay(environment) / "values").resolve(), folder)
-        # kustomize prints no local-config resource, so the annotation goes.
+        # kustomize leaves out resources with the annotation local-config, so the patch removes it.
         (folder / "kustomization.yaml").write_text(
             f"resources: [{json.dumps(values)}]\npatches:\n- target: {{kind: {GENERATOR}}}\n  patch: |\n"
             "    - {op: remove, path: /metadata/annotations/config.kubernetes.io~1local-config}\n"

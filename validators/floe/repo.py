@@ -1,4 +1,4 @@
-"""Where things lie in the repository: the only module that knows its folders."""
+"""The layout of the repository: the only module that knows its folders."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from floe.errors import FloeError
 from floe_runtime.checkout import root as root
 
 EMBEDDED = "embedded"
-"""The name of the environment that `make demo` runs without any service outside: `platform.yaml` at the root."""
+"""The name of the environment that `make demo` runs without external services: `platform.yaml` at the root."""
 
 
 PROMOTION = ("dev", "staging", "prod")
-"""Environments in the order in which a version reaches them; others, such as a demo, stand beside it."""
+"""The promotion order: environments in the order in which a version reaches them. Others, such as demo, have none."""
 
 
 @contextmanager
 def working_in(folder: Path, **env: str) -> Iterator[None]:
-    """Let another checkout be `root()` while the block runs, with more variables of the process set."""
+    """Make `root()` return another checkout while the block runs; `env` sets further variables of this process."""
     wanted = {"FLOE_ROOT": str(folder), **env}
     kept = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
@@ -37,53 +37,55 @@ def working_in(folder: Path, **env: str) -> Iterator[None]:
 
 
 def environments(checkout: Path | None = None) -> list[str]:
-    """Names of the overlays, sorted; of another checkout than `root()` where one is given."""
+    """The names of the overlays, sorted. `checkout`: a checkout other than `root()`."""
     return sorted(path.parent.name for path in ((checkout or root()) / "overlays").glob("*/kustomization.yaml"))
 
 
 def overlay(environment: str, checkout: Path | None = None) -> Path:
-    """Folder of an overlay. Raises FloeError that lists those that exist."""
+    """The folder of an overlay. Raises FloeError if there is no such overlay."""
     if environment not in (there := environments(checkout)):
-        raise FloeError(f"there is no overlay {environment!r}", f"overlays that exist: {', '.join(there) or 'none'}")
+        raise FloeError(
+            f"there is no overlay {environment!r}", f"Use one of the overlays that exist: {', '.join(there) or 'none'}."
+        )
     return (checkout or root()) / "overlays" / environment
 
 
 def predecessor(environment: str) -> str | None:
-    """The environment that a version runs in before it comes to this one."""
+    """The environment before this one in the promotion order; None for the first one and for those not in it."""
     place = PROMOTION.index(environment) if environment in PROMOTION else 0
     return PROMOTION[place - 1] if place else None
 
 
 def platform_file(environment: str = EMBEDDED) -> Path:
-    """`platform.yaml` of an environment; the one at the root is the embedded default's."""
+    """The `platform.yaml` of an environment; the embedded default has the one at the root."""
     return (root() if environment == EMBEDDED else overlay(environment)) / "platform.yaml"
 
 
 def artifacts_file(environment: str) -> Path:
-    """The committed CompiledArtifacts of an overlay; the embedded default's is made afresh in the state folder."""
+    """The CompiledArtifacts file of an environment: committed for an overlay, generated for the embedded default."""
     if environment == EMBEDDED:
         return state() / "CompiledArtifacts.json"
     return overlay(environment) / "compiled" / "CompiledArtifacts.json"
 
 
 def apps() -> list[str]:
-    """Names of the data applications, sorted."""
+    """The names of the data applications, sorted."""
     return sorted(path.parent.name for path in (root() / "apps").glob("*/floe.yaml"))
 
 
 def app(name: str) -> Path:
-    """Folder of a data application. Raises FloeError that lists those that exist."""
+    """The folder of a data application. Raises FloeError if there is no such application."""
     if name not in apps():
-        raise FloeError(f"there is no app {name!r}", f"apps that exist: {', '.join(apps()) or 'none'}")
+        raise FloeError(f"there is no app {name!r}", f"Use one of the apps that exist: {', '.join(apps()) or 'none'}.")
     return root() / "apps" / name
 
 
 def state() -> Path:
-    """Folder of the embedded default's state (git-ignored): catalog, tables, exports, Dagster's home, logs."""
+    """The folder of the embedded default's state, ignored by Git: catalog, tables, exports, Dagster's home, logs."""
     return root() / ".floe"
 
 
 def cache_dir() -> Path:
-    """Folder for tools, outside of any checkout, so that a fresh clone finds them again."""
+    """The cache folder for tools and charts, outside any checkout, so that a fresh clone finds them again."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "floe"

@@ -1,4 +1,4 @@
-"""Secrets in Git, encrypted with SOPS for an age key that lies outside of it."""
+"""Secrets in Git, encrypted by SOPS with an age key that is kept outside of Git."""
 
 from __future__ import annotations
 
@@ -23,37 +23,42 @@ _RECIPIENT = re.compile(r"age1[0-9a-z]{58}")
 _PRIVATE = "AGE-SECRET-KEY-"
 _RULES = "creation_rules:\n"
 _HEAD = f"""\
-# For whom SOPS encrypts what: one rule an environment, which `floe secrets init` adds.
+# Which files SOPS encrypts with which key. `floe secrets init` adds one rule per environment.
 {_RULES}"""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What an environment's Secrets need to be kept in Git."""
+    """The result of `init`: what is needed to keep an environment's Secrets in Git."""
 
     environment: str
     key: Path
     recipient: str
     namespace: str
     wanted: dict[str, list[str]]
-    """Keys of each Secret that platform.yaml names; none where nothing here says them."""
+    """Keys of each Secret that platform.yaml names; an empty list if neither platform.yaml nor charts/ names them."""
     written: tuple[Path, ...]
-    """Files that were written: none where everything was there."""
+    """The files that were written; empty if all of them existed."""
 
     @property
     def folder(self) -> Path:
+        """The overlay's folder of encrypted Secrets."""
         return repo.overlay(self.environment) / "secrets"
 
 
 def init(environment: str, key: Path | None = None) -> Prepared:
-    """Make an environment's key unless it is there, and tell SOPS and kustomize about it. What is there stays.
+    """Create an environment's age key, its SOPS rule and its folder of Secrets. Whatever exists is not changed.
 
-    Raises FloeError for a key inside of a Git repository, and where Git already says another recipient.
+    `key`: the file of the key. Raises FloeError if it is inside a Git repository, if it does not match the recipient
+    in .sops.yaml, or if it is missing although .sops.yaml has a recipient.
     """
     overlay = repo.overlay(environment)
     place = (key or _default_key(environment)).expanduser().absolute()
     if around := _git_around(place):
-        raise FloeError(f"{place} is inside of the Git repository {around}", "name a place outside of any: --key FILE")
+        raise FloeError(
+            f"{place} is inside the Git repository {around}",
+            "Choose a file outside of any Git repository: --key FILE.",
+        )
     known = _known(environment)
     namespace = load_file(overlay / "objects" / "namespace.yaml")["metadata"]["name"]
     wanted = _wanted(environment)
@@ -61,16 +66,16 @@ def init(environment: str, key: Path | None = None) -> Prepared:
     if not place.is_file():
         if known:
             raise FloeError(
-                f".sops.yaml has the recipient {known[0]} of {environment}, but its key is not at {place}",
-                "put that key there, or name it with --key; if it is lost: take the rule out of .sops.yaml and write "
-                "the Secrets anew",
+                f".sops.yaml has the recipient {known[0]} for {environment}, but its key is not at {place}",
+                "Put the key there, or name its file with --key. If the key is lost, remove the rule from .sops.yaml, "
+                "run this again and create the Secrets again.",
             )
         written.append(_make_key(place))
     recipient = _recipient(place)
     if known and recipient not in known:
         raise FloeError(
             f"the key at {place} is not the one that .sops.yaml names for {environment}",
-            f"name the key of {known[0]}: --key FILE",
+            f"Name the file with the key of {known[0]}: --key FILE.",
         )
     config = repo.root() / ".sops.yaml"
     for file, content in {
@@ -85,7 +90,7 @@ def init(environment: str, key: Path | None = None) -> Prepared:
 
 
 def _wanted(environment: str) -> dict[str, list[str]]:
-    """Keys of each Secret that an environment names, as its settings and floe's charts have them."""
+    """The keys of each Secret that an environment needs, from its platform.yaml and the values of floe's charts."""
     platform = load(Platform, repo.platform_file(environment))
     keys: dict[str, list[str]] = {name: [] for name in sorted(platform.secret_names())}
     for ref in platform.refs():
@@ -105,12 +110,12 @@ def _default_key(environment: str) -> Path:
 
 
 def _git_around(path: Path) -> Path | None:
-    """The Git repository that a place is in, symbolic links followed."""
+    """The Git repository that contains a path, with symbolic links resolved; None if there is none."""
     return next((folder for folder in path.resolve().parents if (folder / ".git").exists()), None)
 
 
 def _known(environment: str) -> list[str]:
-    """Recipients that .sops.yaml has for an environment."""
+    """The recipients that .sops.yaml has for an environment."""
     config = repo.root() / ".sops.yaml"
     if not config.is_file():
         return []
@@ -128,10 +133,13 @@ def _pattern(environment: str) -> str:
 
 
 def _with_rule(config: Path, environment: str, recipient: str) -> str:
-    """The file's text with one rule more, in front of the others: the first that fits is the one that counts."""
+    """The text of .sops.yaml with a rule added before the others, since SOPS uses the first rule that matches."""
     before = config.read_text() if config.is_file() else _HEAD
     if _RULES not in before:
-        raise FloeError(f"{config.name} has no line {_RULES.strip()!r} to add a rule below", "write it in block form")
+        raise FloeError(
+            f"{config.name} has no line {_RULES.strip()!r} to add a rule below",
+            f"Write the rules in block style, below a line {_RULES.strip()!r}.",
+        )
     rule = (
         f"  - path_regex: {_pattern(environment)}\n"
         "    encrypted_regex: ^(data|stringData)$\n"
@@ -142,36 +150,36 @@ def _with_rule(config: Path, environment: str, recipient: str) -> str:
 
 
 def _make_key(place: Path) -> Path:
-    """Write a new key, as `age-keygen -o` does, that nobody but its owner can read. An existing file stays."""
+    """Write a new key that only its owner can read, as `age-keygen -o` does. It never overwrites a file."""
     key = Identity.generate()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise FloeError(f"cannot write {place}: {error.strerror}", "name another place: --key FILE") from None
+        raise FloeError(f"cannot write {place}: {error.strerror}", "Choose another file: --key FILE.") from None
     with os.fdopen(descriptor, "w") as file:
         file.write(f"# created: {now}\n# public key: {key.to_public()}\n{key}\n")
     return place
 
 
 def _recipient(place: Path) -> str:
-    """The public half of the first key in a file. The error does not quote the file, which may hold a secret."""
+    """The public key of the first key in a file. The error does not quote the file, since it may hold a secret."""
     try:
         lines = place.read_text().splitlines()
         key = next(line for line in lines if line.startswith(_PRIVATE))
         return str(Identity.from_str(key.strip()).to_public())
     except (OSError, UnicodeDecodeError, StopIteration, IdentityError):
-        raise FloeError(f"{place} holds no age key that can be read", "name the right file: --key FILE") from None
+        raise FloeError(f"{place} holds no readable age key", "Name the file with the key: --key FILE.") from None
 
 
 def show(prepared: Prepared) -> None:
-    """Print what was written and what a person does next."""
+    """Print what was written, and the steps that the user has to do next."""
     out, root = console.out(), repo.root()
     for file in prepared.written:
         out.print(f"[green]✓[/] written: {file.relative_to(root) if file.is_relative_to(root) else file}")
     if not prepared.written:
-        out.print("[green]✓[/] everything was there")
+        out.print("[green]✓[/] nothing to write: key, rule and folder exist already")
     folder = prepared.folder.relative_to(root)
     out.print(f"key        {prepared.key}", markup=False)
     out.print(f"recipient  {prepared.recipient}", markup=False)
@@ -180,19 +188,19 @@ def show(prepared: Prepared) -> None:
     wanted = "\n".join(f"     {name}: {', '.join(keys)}".rstrip(": ") for name, keys in prepared.wanted.items())
     out.print(
         f"""
-Keep the key where you keep passwords: whoever has it reads the Secrets, and without it nobody does.
+Keep the key where you keep passwords: whoever has it can read the Secrets, and without it nobody can.
 
-1. Each of these Secrets, with the keys behind it, encrypted before it touches the disk:
+1. Create each of these Secrets, with the keys listed after its name. It is encrypted before it is written to disk:
 {wanted}
    read -rs value
    kubectl create secret generic {example} --namespace {prepared.namespace} --from-file={first}=<(printf %s "$value") \\
      --dry-run=client --output=yaml | sops encrypt --filename-override {folder}/{example}.yaml > {folder}/{example}.yaml
-   and the same with one --from-file for each key; printf, since Enter would become part of the value. sops has to be on
-   PATH, or the file stays empty: floe tools --get sops. For a certificate: kubectl create secret tls.
-   Then a line for it under resources in {folder}/kustomization.yaml
-2. The key in the cluster, once:
+   Repeat this for each Secret, with one --from-file per key. Use printf: echo would add a line break to the value.
+   sops must be on PATH, or the file stays empty: run `floe tools --get sops`. For a certificate, use
+   `kubectl create secret tls`. Then add a line for the file under `resources` in {folder}/kustomization.yaml.
+2. Put the key into the cluster, once:
    kubectl create secret generic sops-age --namespace flux-system --from-file={prepared.key}
-3. Commit {folder} and .sops.yaml. docs/11-gitops.md says the rest, Argo CD's way included.""",
+3. Commit {folder} and .sops.yaml. docs/11-gitops.md describes the rest, also for Argo CD.""",
         markup=False,
     )
 

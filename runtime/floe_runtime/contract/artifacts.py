@@ -30,6 +30,7 @@ class Specification(Model):
 
     @classmethod
     def of(cls, app: App) -> Specification:
+        """The specification of an app, with the digest that shows whether somebody edits it by hand later."""
         return cls(sha256=_digest(app.model_dump(mode="json", exclude_none=True)), app=app)
 
     @model_validator(mode="before")

@@ -49,6 +49,7 @@ class Missing(FloeError):
     """A variable that a setting names is not in the environment."""
 
     def __init__(self, ref: Ref) -> None:
+        """`ref`: the reference; the message names its variable and, if it has one, the Secret and key it comes from."""
         source = f", or take it from the Secret {ref.secret} (key {ref.key or ref.env})" if ref.secret else ""
         super().__init__(f"the environment variable {ref.env} is not set", f"export {ref.env}=…{source}")
 

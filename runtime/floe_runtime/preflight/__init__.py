@@ -1,1 +1,1 @@
-"""Preflight: is every service there that an environment needs, and does it let us do what we will do."""
+"""`floe preflight`: check that every service of an environment can be reached and permits what the pipeline does."""

@@ -1,6 +1,6 @@
-"""Every check is one entry in CHECKS; the runner knows nothing of any of them.
+"""The checks of `floe preflight`. To add one, add an entry to CHECKS; the runner needs no change.
 
-Each uses the client that the pipeline uses, does what the pipeline will do, and takes away what it wrote.
+Each check uses the same client as the pipeline, does what the pipeline will do, and deletes what it wrote.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ Env = Mapping[str, str]
 
 
 class CheckFailed(Exception):
-    """A service does not do what is needed: at which step, why, and what to do."""
+    """A service does not do what the pipeline needs."""
 
     def __init__(self, step: str, reason: str, remedy: str) -> None:
+        """`step`: the step that failed, such as "authentication". `remedy`: what to do, as a full sentence."""
         super().__init__(f"failed on {step}: {reason}")
         self.remedy = remedy
 
 
 @dataclass(frozen=True)
 class Check:
-    """One service.
+    """The check of one service.
 
-    `part` picks what the check is about from the platform, None where it does not apply. `run` returns what it saw, in
-    one line, and raises CheckFailed or FloeError.
+    `applies`: whether the platform uses this service. `run`: does the check; it returns one line that describes what it
+    found, and raises CheckFailed or FloeError.
     """
 
     id: str
@@ -48,7 +49,7 @@ def _duckdb(platform: Platform, _: Env) -> str:
     finally:
         connection.close()
     if row is None or row[1] != 499500:
-        raise CheckFailed("query", "a sum over a thousand rows came out wrong", "install the packages anew: make setup")
+        raise CheckFailed("query", "a sum over a thousand rows is wrong", "Reinstall the packages with `make setup`.")
     return f"DuckDB {row[0]}, {platform.compute.threads} threads, {platform.compute.memory_limit}"
 
 
@@ -63,10 +64,10 @@ def _file_storage(platform: Platform, _: Env) -> str:
         probe.unlink()
     except OSError as error:
         raise CheckFailed(
-            "write", f"{folder}: {error.strerror}", "make the folder writable, or name another in storage.path"
+            "write", f"{folder}: {error.strerror}", "Make the folder writable, or set another one in storage.path."
         ) from None
     if not same:
-        raise CheckFailed("read", f"{folder} gives back something else than was written", "check the disk")
+        raise CheckFailed("read", f"{folder} returns other data than was written", "Check the disk.")
     return f"{folder}: written, read, deleted"
 
 
@@ -90,22 +91,20 @@ def _s3_storage(platform: Platform, env: Env) -> str:
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         remedies = {
-            401: f"check the credentials in {storage.access_key.env} and {storage.secret_key.env}",
-            403: f"check the credentials in {storage.access_key.env} and {storage.secret_key.env}, "
-            f"and that they may list the bucket, and put, get and delete in it",
-            404: f"create the bucket {storage.bucket}, or mend storage.bucket",
+            401: f"Check the credentials in {storage.access_key.env} and {storage.secret_key.env}.",
+            403: f"Check the credentials in {storage.access_key.env} and {storage.secret_key.env}. They must allow "
+            "to list the bucket, and to put, get and delete objects in it.",
+            404: f"Create the bucket {storage.bucket}, or correct storage.bucket.",
         }
         step = {401: "authentication", 403: "authorization", 404: "bucket"}.get(status, step)
         reason = f"{where}: {error.response.get('Error', {}).get('Message') or 'refused'} (HTTP {status})"
-        raise CheckFailed(step, reason, remedies.get(status, "look into the object store's log")) from None
-    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
+        raise CheckFailed(step, reason, remedies.get(status, "Read the object store's log.")) from None
+    except (BotoCoreError, ValueError) as error:  # ValueError: the endpoint is not a URL
         raise CheckFailed(
-            step, f"{where}: {error}", "check storage.endpoint, and that it can be reached from here"
+            step, f"{where}: {error}", "Check storage.endpoint, and that it can be reached from here."
         ) from None
     if not same:
-        raise CheckFailed(
-            "read", f"{where} gives back something else than was written", "look into the object store's log"
-        )
+        raise CheckFailed("read", f"{where} returns other data than was written", "Read the object store's log.")
     return f"{where}: written, read, deleted"
 
 
@@ -119,7 +118,7 @@ def _sql_catalog(platform: Platform, env: Env) -> str:
     except (SQLAlchemyError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error)
         raise CheckFailed(
-            "connection", f"{file}: {reason}", "make the file's folder writable, or name another in catalog.path"
+            "connection", f"{file}: {reason}", "Make the file's folder writable, or set another file in catalog.path."
         ) from None
     return f"{file}: {len(found)} namespaces"
 
@@ -139,32 +138,32 @@ def _rest_catalog(platform: Platform, env: Env) -> str:
     assert isinstance(platform.catalog, RestCatalog)
     catalog = platform.catalog
     uri = value(catalog.uri, env)
-    credentials = f"check {catalog.client_id.env} and {catalog.client_secret.env}, and that the principal exists"
+    credentials = f"Check {catalog.client_id.env} and {catalog.client_secret.env}, and that the principal exists."
     try:
         found = connect.open_catalog(platform, env).list_namespaces()
     except (OAuthError, UnauthorizedError, AuthorizationExpiredError):
         raise CheckFailed("authentication", f"{uri}: the catalog refuses the credentials", credentials) from None
     except ForbiddenError:
-        grant = f"grant the principal's role access to the warehouse {catalog.warehouse}"
+        grant = f"Grant the principal's role access to the warehouse {catalog.warehouse}."
         raise CheckFailed("authorization", f"{uri}: the principal may not list namespaces", grant) from None
     except (NoSuchNamespaceError, BadRequestError) as error:
-        mend = f"create the warehouse {catalog.warehouse}, or mend catalog.warehouse and catalog.uri"
-        raise CheckFailed("warehouse", f"{uri}: {_first_line(error)}", mend) from None
+        create = f"Create the warehouse {catalog.warehouse}, or correct catalog.warehouse and catalog.uri."
+        raise CheckFailed("warehouse", f"{uri}: {_first_line(error)}", create) from None
     except requests.RequestException as error:
         reason = _first_line(getattr(error.args[0], "reason", error) if error.args else error)
         raise CheckFailed(
-            "connection", f"{uri}: {reason}", "check catalog.uri, and that it can be reached from here"
+            "connection", f"{uri}: {reason}", "Check catalog.uri, and that it can be reached from here."
         ) from None
     except (RESTError, ValueError) as error:
         raise CheckFailed(
-            "answer", f"{uri}: {_first_line(error)}", "check that catalog.uri is that of an Iceberg REST catalog"
+            "answer", f"{uri}: {_first_line(error)}", "Check that catalog.uri is the URI of an Iceberg REST catalog."
         ) from None
     return f"{uri}: token granted, warehouse {catalog.warehouse}, {len(found)} namespaces"
 
 
 def _postgres(platform: Platform, env: Env) -> str:
     driver = connect.postgres_driver()
-    # Asked for by a person where platform.yaml keeps the metadata elsewhere: then the defaults' variables say where.
+    # With --check-postgres although platform.yaml uses no PostgreSQL, the default variables name the server.
     postgres = platform.metadata if isinstance(platform.metadata, Postgres) else Postgres(kind="postgres")
     where = f"{value(postgres.host, env)}:{value(postgres.port, env)}/{value(postgres.database, env)}"
     try:
@@ -175,21 +174,21 @@ def _postgres(platform: Platform, env: Env) -> str:
         step, remedy = _postgres_remedy(str(error), where)
         raise CheckFailed(step, f"{where}: {_first_line(error)}", remedy) from None
     except driver.Error as error:
-        raise CheckFailed("query", f"{where}: {_first_line(error)}", "look into the server's log") from None
+        raise CheckFailed("query", f"{where}: {_first_line(error)}", "Read the server's log.") from None
     version, may_create = row or ("?", False)
     if not may_create:
-        grant = f"as the database's owner: GRANT CREATE ON SCHEMA public TO {value(postgres.user, env)}"
-        raise CheckFailed("authorization", f"{where}: the user may not create tables, which Dagster does", grant)
+        grant = f"As the database's owner, run GRANT CREATE ON SCHEMA public TO {value(postgres.user, env)}"
+        raise CheckFailed("authorization", f"{where}: the user may not create tables, as Dagster must", grant)
     return f"{where}: PostgreSQL {version}, may create tables"
 
 
-_POSTGRES_REMEDIES = (  # libpq gives no code for a connection that fails, only words
-    ("password authentication failed", "authentication", "check the user and the password of platform.yaml's metadata"),
-    ("no password supplied", "authentication", "export FLOE_POSTGRES_PASSWORD=…"),
-    ("no pg_hba.conf entry", "authentication", "let this host in: pg_hba.conf on the server"),
-    (r'role ".*" does not exist', "authentication", "create the role: createuser NAME"),
-    (r'database ".*" does not exist', "database", "create the database: createdb NAME"),
-    ("SSL", "connection", "check metadata.sslmode against what the server offers"),
+_POSTGRES_REMEDIES = (  # libpq reports a failed connection only as text, without an error code
+    ("password authentication failed", "authentication", "Check the user and password of metadata in platform.yaml."),
+    ("no password supplied", "authentication", "Set the variable FLOE_POSTGRES_PASSWORD."),
+    ("no pg_hba.conf entry", "authentication", "Allow this host in pg_hba.conf on the server."),
+    (r'role ".*" does not exist', "authentication", "Create the role with `createuser NAME`."),
+    (r'database ".*" does not exist', "database", "Create the database with `createdb NAME`."),
+    ("SSL", "connection", "Set metadata.sslmode to a mode that the server supports."),
 )
 
 
@@ -197,7 +196,7 @@ def _postgres_remedy(message: str, where: str) -> tuple[str, str]:
     for pattern, step, remedy in _POSTGRES_REMEDIES:
         if re.search(pattern, message):
             return step, remedy
-    return "connection", f"check that PostgreSQL runs and listens at {where} (FLOE_POSTGRES_HOST, FLOE_POSTGRES_PORT)"
+    return "connection", f"Check that PostgreSQL listens at {where} (FLOE_POSTGRES_HOST, FLOE_POSTGRES_PORT)."
 
 
 def _first_line(error: object) -> str:

@@ -1,4 +1,4 @@
-"""What preflight prints."""
+"""The output of `floe preflight`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def run(
     as_json: bool = False,
     waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> int:
-    """Check an environment and print the outcomes; returns the exit code: 0, or 1 where a check failed.
+    """Check an environment and print the outcomes; returns the exit code: 1 if a check failed, otherwise 0.
 
-    `waiting` makes the context in which each check runs, as a progress display does.
+    `name`: of the environment, for the heading. `check_postgres`: check PostgreSQL even if the platform has none.
+    `waiting`: makes the context in which each check runs, such as a progress display.
     """
     from rich.console import Console
     from rich.markup import escape

@@ -1,4 +1,4 @@
-"""Running checks: each gets its time, its verdict and, where it fails, its remedy."""
+"""Run the checks of `floe preflight`: measure each, and turn failures into outcomes with a remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from floe_runtime.preflight.checks import CHECKS, Check, CheckFailed, Env
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check."""
+    """The result of one check."""
 
     id: str
     title: str
@@ -26,10 +26,10 @@ class Outcome:
 
 
 def run(platform: Platform, also: frozenset[str] = frozenset(), env: Env = os.environ) -> Iterator[Outcome]:
-    """Outcomes, one by one as they come in.
+    """Run the checks of a platform and yield each outcome as soon as it is known.
 
-    `also`: ids of checks to run although the platform names no such service. A part of the platform that no check
-    covers comes out as unchecked, so that nobody takes silence for health.
+    `also`: ids of further checks to run although the platform does not use their service. A part of the platform that
+    has no check is reported as unchecked, so that a missing check does not look like a success.
     """
     covered = set()
     for check in CHECKS:
@@ -38,7 +38,7 @@ def run(platform: Platform, also: frozenset[str] = frozenset(), env: Env = os.en
             yield _one(check, platform, env)
     for part, kind in _parts(platform).items():
         if part not in covered and kind not in _NOTHING_TO_REACH:
-            yield Outcome(f"{part}-{kind}", f"{part}: {kind}", "unchecked", f"there is no check of {kind} yet")
+            yield Outcome(f"{part}-{kind}", f"{part}: {kind}", "unchecked", f"floe has no check for {kind} yet")
 
 
 _NOTHING_TO_REACH = frozenset({"sqlite"})
@@ -62,14 +62,16 @@ def _one(check: Check, platform: Platform, env: Env) -> Outcome:
         return outcome("failed", str(failure), failure.remedy)
     except FloeError as error:
         return outcome("failed", f"failed on settings: {error.message}", error.hint)
-    except Exception as error:  # whatever a client library raises, a person gets a sentence and the other checks run
+    except Exception as error:  # an unknown error of a client library must not stop the other checks
         return outcome(
-            "failed", f"failed: {type(error).__name__}: {error}".splitlines()[0], "report this: a check should know it"
+            "failed",
+            f"failed: {type(error).__name__}: {error}".splitlines()[0],
+            "Report this error: the check should handle it.",
         )
 
 
 def _masked(text: str, platform: Platform, env: Env) -> str:
-    """The text without any value that the platform takes from a secret's variable."""
+    """The text with *** in place of values that the platform reads from secret variables."""
     for ref in platform.refs():
         found = env.get(ref.env, "")
         if ref.default is None and len(found) >= 4:

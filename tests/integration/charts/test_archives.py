@@ -82,7 +82,7 @@ def huge(archive: Path) -> None:
         (web_page, "is not a chart archive: not a gzip file"),
         (outside, "which is not in cube/"),
         (absolute, "which is not in cube/"),
-        (linked, "is no plain file"),
+        (linked, "is not a regular file"),
         (another_chart, "which is not in cube/"),
         (another_name, "serves kube 3.3.0 for the chart cube 3.3.0"),
         (another_version, "serves cube 3.2.9 for the chart cube 3.3.0"),

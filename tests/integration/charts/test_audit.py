@@ -32,15 +32,15 @@ def test_verify_finds_what_is_not_as_it_was_pulled(checkout: Path) -> None:
     assert done.returncode == 1
     report = json.loads(done.stdout)
     assert {finding["chart"]: (finding["message"], finding["remedy"]) for finding in report["findings"]} == {
-        "cube 3.3.0": ("its files are not what was pulled", "floe charts pull dev --force"),
-        "cubestore 1.2.0": ("not pulled", "floe charts pull dev"),
-        str(dagster): ("something else than floe put it there", "floe charts pull dev --force"),
+        "cube 3.3.0": ("its files were changed after the pull", "Run `floe charts pull dev --force`."),
+        "cubestore 1.2.0": ("not pulled", "Run `floe charts pull dev`."),
+        str(dagster): ("not pulled by floe, so its origin is unknown", "Run `floe charts pull dev --force`."),
     }
     text = run(FLOE, "charts", "verify", "dev", cwd=checkout)
     assert text.returncode == 1
-    assert "next: floe charts pull dev --force" in text.stdout
+    assert "next: Run `floe charts pull dev --force`." in text.stdout
     # What floe did not put there is left alone until it is told to replace it.
-    assert "left as it is in overlays/dev" in run(FLOE, "charts", "pull", "dev", cwd=checkout).stderr
+    assert "kept in overlays/dev" in run(FLOE, "charts", "pull", "dev", cwd=checkout).stderr
     assert run(FLOE, "charts", "pull", "dev", "--force", cwd=checkout).returncode == 0
     assert run(FLOE, "charts", "verify", "dev", cwd=checkout).returncode == 0
 

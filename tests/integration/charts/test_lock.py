@@ -32,7 +32,7 @@ def test_locked_archives_are_pulled_and_verified(checkout: Path) -> None:
     assert set(lock().values()) == {"locked"}
     assert set(lock().values()) == {"unchanged"}
     notes = {pulled.note for pulled in charts.pull(repo.environments())}
-    assert notes == {"sha256 as in charts.lock"}
+    assert notes == {"sha256 matches charts.lock"}
     done = run(FLOE, "charts", "verify", cwd=checkout)
     assert done.returncode == 0, done.stdout
     assert {(row.name, bool(row.locked), *row.overlays.values()) for row in rows()} == {

@@ -114,7 +114,7 @@ def test_a_mirror_of_archives_and_one_of_folders(checkout: Path, packages: Path)
     records = [chart.record() for chart in charts.pinned("dev")]
     assert all(record and record.archive for record in records)
     done = run(FLOE, "charts", "pull", "--force", "--mirror", checkout / "tests" / "charts", "dev", cwd=checkout)
-    assert done.stderr.count("from the mirror (unpacked, not checked against charts.lock)") == len(NAMES)
+    assert done.stderr.count("from the mirror (an unpacked folder, not checked against charts.lock)") == len(NAMES)
     records = [chart.record() for chart in charts.pinned("dev")]
     assert {record and record.archive for record in records} == {None}
 
@@ -234,13 +234,13 @@ def test_stand_ins_say_why_and_give_way(checkout: Path, upstream: Upstream) -> N
     hidden = upstream.folder.rename(upstream.folder.with_name("hidden"))
     done = run(FLOE, "charts", "pull", "--stand-ins", cwd=checkout)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("a stand-in, for a look, not to deploy (cannot pull the chart") == len(NAMES)
+    assert done.stderr.count("a stand-in for trying things out; do not deploy it (cannot pull the chart") == len(NAMES)
     assert sources(stand_ins=True) == {"present"}
     changed = checkout / "tests" / "charts" / "cube" / "values.yaml"
     changed.write_text(changed.read_text() + "# changed\n")
     assert sources(stand_ins=True) == {"present", "stand-in"}
     assert {finding.message for finding in verify("prod")} == {
-        "a stand-in; its values were not compared with the chart's"
+        "a stand-in, so values were not compared with the real chart's"
     }
     hidden.rename(upstream.folder)
     assert sources(stand_ins=True) == {"present"}

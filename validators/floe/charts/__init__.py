@@ -1,4 +1,4 @@
-"""Upstream charts: which ones overlays pin, and how they get to where kustomize looks for them."""
+"""Upstream charts that overlays pin, how they are pulled, and floe's own charts in charts/."""
 
 from floe.charts.chart import MIRROR, Chart, pinned
 from floe.charts.pulling import Pulled, pull

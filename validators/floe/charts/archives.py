@@ -1,4 +1,4 @@
-"""Archives of charts: from a repository, a mirror or the cache, and what of them is unpacked."""
+"""Chart archives: fetch them from a repository, a mirror or the cache, and unpack them."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from floe.errors import FloeError
 from floe.yaml import load_file
 
 _HELM_SECONDS = 120
-_MAX_BYTES = 100 << 20  # of an unpacked chart: Helm's own limit
+_MAX_BYTES = 100 << 20  # size limit of an unpacked chart, the same as Helm's
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 class UnreachableError(FloeError):
-    """A chart that could not be fetched, as against one that was fetched and is not what it should be."""
+    """A chart could not be fetched. A chart that was fetched but is wrong raises a plain FloeError instead."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A chart as somebody serves it: an archive, or a folder that must not be changed."""
+    """A chart as a repository or mirror serves it: an archive, or a folder, which must not be changed."""
 
     path: Path
     origin: Origin
     location: str
-    sha256: str | None  # of the archive
+    sha256: str | None  # of the archive; None for a folder
 
 
 def fetch(chart: Chart, mirror: str | None, folder: Path) -> Found:
-    """The chart from a mirror or, without one, its repository; an archive comes into `folder`.
+    """Fetch a chart from a mirror or, without one, from its repository. An archive is downloaded to `folder`.
 
-    Raises UnreachableError where it cannot be had there.
+    Raises UnreachableError if the chart cannot be fetched from there.
     """
     if mirror and "://" not in mirror:
         try:
             return _from_folder(chart, Path(mirror).expanduser())
         except OSError as error:
-            raise UnreachableError(f"cannot read the chart mirror {mirror}: {error}", "mend its permissions") from error
+            raise UnreachableError(f"cannot read the chart mirror {mirror}: {error}", "Fix its permissions.") from error
     url = (mirror or chart.repository).rstrip("/")
     location = _CREDENTIALS.sub("", url)
     with console.progress(f"charts: {chart} from {location}"):
@@ -57,7 +57,7 @@ def fetch(chart: Chart, mirror: str | None, folder: Path) -> Found:
 
 def _from_folder(chart: Chart, mirror: Path) -> Found:
     if not mirror.is_dir():
-        raise UnreachableError(f"the chart mirror {mirror} is not a folder", f"mend {MIRROR} or --mirror")
+        raise UnreachableError(f"the chart mirror {mirror} is not a folder", f"Correct {MIRROR} or --mirror.")
     archive = mirror / f"{chart.name}-{chart.version}.tgz"
     if archive.is_file():
         return Found(archive, "mirror", str(archive), sha256(archive))
@@ -66,8 +66,8 @@ def _from_folder(chart: Chart, mirror: Path) -> Found:
         if (folder / "Chart.yaml").is_file():
             return Found(folder, "mirror", str(folder), None)
     raise UnreachableError(
-        f"the mirror {mirror} does not hold the chart {chart}",
-        f"put {archive.name} there, or the unpacked chart as {chart.name}/",
+        f"the chart mirror {mirror} does not contain the chart {chart}",
+        f"Put {archive.name} there, or the unpacked chart as {chart.name}/.",
     )
 
 
@@ -78,11 +78,11 @@ def _helm_pull(chart: Chart, url: str, folder: Path) -> Path:
         raise UnreachableError(f"cannot pull the chart {chart}: {error.message}", error.hint) from error
     target = folder / "served"
     target.mkdir()
-    # Helm's state goes to the same temporary folder: what a person configured for Helm has no say in what is pulled …
+    # Helm's state goes to the same temporary folder, so that the user's Helm configuration has no effect on the pull …
     env = {f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
     try:
         if url.startswith("oci://"):
-            # … but for `helm registry login`.
+            # … except for the credentials of `helm registry login`.
             asked = process.run([helm, "env", "HELM_REGISTRY_CONFIG"], seconds=_HELM_SECONDS)
             env["HELM_REGISTRY_CONFIG"] = asked.stdout.strip()
             what = [f"{url}/{chart.name}", *(["--plain-http"] if _is_loopback(url) else [])]
@@ -95,18 +95,18 @@ def _helm_pull(chart: Chart, url: str, folder: Path) -> Path:
         reason = error.message
     archives = list(target.glob("*.tgz"))
     if not reason and len(archives) != 1:
-        reason = "helm brought no archive"
+        reason = "helm downloaded no archive"
     if reason:
         reason = _CREDENTIALS.sub("", reason.removeprefix("Error: "))
         raise UnreachableError(
             f"cannot pull the chart {chart} from {_CREDENTIALS.sub('', url)}: {reason}",
-            f"on a machine that reaches no chart repository, name a folder or URL that mirrors it: {MIRROR}=…",
+            f"If this machine cannot reach the chart repository, set {MIRROR} to a folder or URL that mirrors it.",
         )
     return archives[0]
 
 
 def _is_loopback(url: str) -> bool:
-    """Whether a registry is on this machine: the only ones spoken to without TLS, as docker does."""
+    """Whether a registry is on this machine. Only such a registry is accessed without TLS, as in docker."""
     host = urlsplit(url).hostname or ""
     with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
@@ -114,15 +114,15 @@ def _is_loopback(url: str) -> bool:
 
 
 def sha256(archive: Path) -> str:
-    """Digest of a file."""
+    """The sha256 of a file, in hexadecimal digits."""
     with archive.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack(chart: Chart, found: Found, folder: Path) -> Path:
-    """A folder of the chart's own name in `folder`, to be changed at will.
+    """Unpack or copy a chart to a subfolder of `folder` with the chart's name; returns it. The copy may be changed.
 
-    Raises FloeError where what was served is not that chart in that version.
+    Raises FloeError if the content is not that chart in that version.
     """
     target = folder / chart.name
     unpacked = found.path.is_dir()
@@ -134,7 +134,7 @@ def unpack(chart: Chart, found: Found, folder: Path) -> Path:
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise FloeError(
             f"what {found.location} serves as {chart} is not a {'chart' if unpacked else 'chart archive'}: {error}",
-            "look at what is served there, or pull from a mirror that is whole: --mirror",
+            "Check what is served there, or pull from another mirror with --mirror.",
         ) from error
     try:
         meta = load_file(target / "Chart.yaml")
@@ -144,13 +144,13 @@ def unpack(chart: Chart, found: Found, folder: Path) -> Path:
     if holds != str(chart):
         raise FloeError(
             f"{found.location} serves {holds} for the chart {chart}",
-            "mend what is served there, or the version in the overlay's values",
+            "Correct what is served there, or the version in the overlay's values.",
         )
     return target
 
 
 def _extract(archive: Path, name: str, folder: Path) -> None:
-    """Write an archive's plain files. Raises ValueError for whatever a chart of this name has no use for."""
+    """Extract an archive. Raises ValueError for paths outside the chart's folder, for links, and above Helm's size."""
     size = 0
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
@@ -164,20 +164,20 @@ def _extract(archive: Path, name: str, folder: Path) -> None:
                 continue
             content = tar.extractfile(member) if member.isfile() else None
             if content is None:
-                raise ValueError(f"{member.name!r} is no plain file")
+                raise ValueError(f"{member.name!r} is not a regular file")
             target = folder.joinpath(*parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content.read())
 
 
 def _cache(chart: Chart) -> Path:
-    # Two repositories may serve the same name and version.
+    # The repository is part of the name, since two repositories may serve the same chart name and version.
     repository = hashlib.sha256(chart.repository.encode()).hexdigest()[:12]
     return repo.cache_dir() / "charts" / f"{chart.name}-{chart.version}-{repository}.tgz"
 
 
 def cached(chart: Chart) -> Found | None:
-    """The archive that an earlier pull kept."""
+    """The archive that an earlier pull kept in the cache; None if there is none."""
     path = _cache(chart)
     with suppress(OSError):
         return Found(path, "repository", chart.repository, sha256(path))
@@ -185,11 +185,14 @@ def cached(chart: Chart) -> Found | None:
 
 
 def keep(chart: Chart, found: Found, locked: str | None) -> None:
-    """Keep an archive for other checkouts: the repository's own, or one that charts.lock vouches for."""
+    """Keep an archive in the cache for other checkouts, if its repository served it or charts.lock has its sha256.
+
+    `locked`: the sha256 in charts.lock, if any.
+    """
     if found.sha256 is None or not (found.origin == "repository" or found.sha256 == locked):
         return
     path = _cache(chart)
-    with suppress(OSError):  # a cache that cannot be written costs time, no more
+    with suppress(OSError):  # the cache only saves time; without it a pull still works
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:

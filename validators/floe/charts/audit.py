@@ -1,4 +1,4 @@
-"""What lies in the charts' places: the table of `floe charts list`, the findings of `floe charts verify`."""
+"""Audit the pulled charts: the table of `floe charts list` and the findings of `floe charts verify`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from floe.charts.values import unknown_values
 
 @dataclass(frozen=True)
 class Row:
-    """A chart as overlays pin it."""
+    """A pinned chart version, and the state of its copy in each overlay."""
 
     name: str
     version: str
     repository: str
     locked: str | None  # sha256
-    overlays: dict[str, str]  # name: repository, mirror, stand-in, unrecorded or missing
+    overlays: dict[str, str]  # by name of the overlay: repository, mirror, stand-in, unrecorded or missing
 
 
 def rows() -> list[Row]:
-    """Every pinned chart of every overlay."""
+    """All pinned chart versions of all overlays."""
     locked = lockfile.digests(repo.root())
     return [
         Row(*key, locked.get(key), {pin.environment: _state(pin) for pin in pins})
@@ -38,7 +38,7 @@ def _state(pin: Chart) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is not as it should be with a chart in an overlay."""
+    """A problem with a chart in an overlay, and how to fix it."""
 
     environment: str
     chart: str
@@ -47,7 +47,7 @@ class Finding:
 
 
 def verify(environment: str) -> list[Finding]:
-    """What is wrong with an overlay's charts and the values it gives them."""
+    """The problems of an overlay's charts and of the values that it gives them."""
     locked = lockfile.digests(repo.root())
     charts = pinned(environment)
     found = [
@@ -58,29 +58,35 @@ def verify(environment: str) -> list[Finding]:
     versions = {chart.name: str(chart) for chart in charts}
     for value in unknown_values(environment):
         name, _, path = value.partition(": ")
-        remedy = f"mend the name in base/charts, overlays/{environment}/values or an app's deploy/, or take it out"
+        remedy = f"Correct or remove the value in base/charts, overlays/{environment}/values or an app's deploy/."
         found.append(Finding(environment, versions[name], f"the chart does not know the value {path}", remedy))
     return found
 
 
 def _problems(chart: Chart, wanted: str | None) -> Iterator[tuple[str, str]]:
-    """(message, remedy) of each."""
+    """(message, remedy) of each problem. `wanted`: the sha256 in charts.lock."""
     pull = f"floe charts pull {chart.environment}"
     record = chart.record()
     if not chart.is_pulled():
-        yield "not pulled", pull
+        yield "not pulled", f"Run `{pull}`."
         return
     if record is None:
-        yield "something else than floe put it there", f"{pull} --force"
+        yield "not pulled by floe, so its origin is unknown", f"Run `{pull} --force`."
         return
     if record.origin == "stand-in":
-        yield "a stand-in; its values were not compared with the chart's", f"{pull}, where a repository or mirror is"
+        yield (
+            "a stand-in, so values were not compared with the real chart's",
+            f"Run `{pull}` on a machine that reaches a chart repository or mirror.",
+        )
         return
     if record.content != digest(chart.path):
-        yield "its files are not what was pulled", f"{pull} --force"
+        yield "its files were changed after the pull", f"Run `{pull} --force`."
     if record.archive is None:
-        yield "pulled unpacked, so not checked against charts.lock", "pull it from a repository, or a mirror of .tgz"
+        yield (
+            "pulled as an unpacked folder, so not checked against charts.lock",
+            "Pull it from a repository or from a mirror of .tgz files.",
+        )
     if wanted is None:
-        yield "unlocked: charts.lock has no sha256 for it", "floe charts lock"
+        yield "unlocked: charts.lock has no sha256 for it", "Run `floe charts lock`."
     elif record.archive not in (wanted, None):
-        yield f"its archive had the sha256 {record.archive}, charts.lock says {wanted}", pull
+        yield f"its archive has the sha256 {record.archive}, but charts.lock says {wanted}", f"Run `{pull}`."

@@ -1,4 +1,4 @@
-"""The charts that overlays pin, their places, and what is known about what lies there."""
+"""The charts that overlays pin, the folders that they are pulled to, and the record of each pull."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ Key = tuple[str, str, str]
 """Name, version and repository of a chart."""
 
 Origin = Literal["repository", "mirror", "stand-in"]
+"""Where a pulled chart comes from."""
 
 MIRROR = "FLOE_CHART_MIRROR"
-"""The variable that names what stands in for the public repositories."""
+"""The environment variable that names a mirror to use instead of the public chart repositories."""
 
 GENERATOR = "HelmChartInflationGenerator"
 """Kind of the resources in base/charts."""
@@ -32,15 +33,16 @@ _VERSION = re.compile(r"v?\d+(\.\d+)*([+-][\w.+-]+)?")
 
 @dataclass(frozen=True)
 class Record:
-    """What a pull left beside a chart."""
+    """The file that a pull writes beside a chart: where the chart came from, and its digests."""
 
     repository: str
     origin: Origin
     location: str  # repository, mirror or folder that it came from
-    archive: str | None  # sha256 of the archive; None where it came unpacked
-    content: str  # digest of the folder as it was put there
+    archive: str | None  # sha256 of the archive; None if it was served unpacked
+    content: str  # digest of the folder right after the pull
 
     def write(self, folder: Path) -> None:
+        """Write the record to the folder that contains the chart's folder."""
         (folder / _RECORD).write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
@@ -56,36 +58,40 @@ class Chart:
 
     @property
     def key(self) -> Key:
+        """What identifies the chart in charts.lock, independent of the overlay."""
         return self.name, self.version, self.repository
 
     @property
     def path(self) -> Path:
-        """Where kustomize looks before it pulls: <root>/charts/<name>-<version>/<name>."""
+        """The folder where kustomize looks before it pulls: charts/<name>-<version>/<name> in the overlay."""
         overlay = repo.overlay(self.environment, self.root)
         return overlay / "charts" / f"{self.name}-{self.version}" / self.name
 
     def is_pulled(self) -> bool:
+        """Whether a chart is at `path`, whoever put it there."""
         return (self.path / "Chart.yaml").is_file()
 
     def is_stand_in(self) -> bool:
+        """Whether the pulled chart is a stand-in from tests/charts."""
         record = self.record()
         return record is not None and record.origin == "stand-in"
 
     def record(self) -> Record | None:
-        """What the pull that put the chart there wrote down; None where something else put it there."""
+        """The record of the pull that put the chart there; None if it was not pulled by floe, or not at all."""
         try:
             return Record(**json.loads((self.path.parent / _RECORD).read_bytes())) if self.is_pulled() else None
         except (OSError, ValueError, TypeError):
             return None
 
     def __str__(self) -> str:
+        """Name and version, as messages show them: `dagster 1.13.14`."""
         return f"{self.name} {self.version}"
 
 
 def pinned(environment: str, *, root: Path | None = None) -> list[Chart]:
     """The charts of an overlay: name and repository from base/charts, version from the overlay's values.
 
-    `root`: another checkout than this one. Raises FloeError for a chart without name, repository or exact version.
+    `root`: a checkout other than this one. Raises FloeError for a chart without name, repository or exact version.
     """
     root = root or repo.root()
     charts = []
@@ -95,20 +101,23 @@ def pinned(environment: str, *, root: Path | None = None) -> list[Chart]:
             continue
         name, repository = base.get("name"), base.get("repo")
         if not (isinstance(name, str) and _NAME.fullmatch(name) and isinstance(repository, str) and repository):
-            raise FloeError(f"{file.relative_to(root)} must name a chart and its repository", "set `name:` and `repo:`")
+            raise FloeError(
+                f"{file.relative_to(root)} must name a chart and its repository", "Set `name:` and `repo:` there."
+            )
         pin = repo.overlay(environment, root) / "values" / file.name
         patch = load_file(pin) if pin.is_file() else {}
         version = patch.get("version")
         if not (isinstance(version, str) and _VERSION.fullmatch(version)):
             raise FloeError(
-                f"no exact version of the chart {name} in {pin.relative_to(root)}", "set `version:` there, as in 1.2.3"
+                f"no exact version of the chart {name} in {pin.relative_to(root)}",
+                "Set `version:` there, for example to 1.2.3.",
             )
         charts.append(Chart(environment, name, version, repository, root))
     return charts
 
 
 def places(environments: Sequence[str], root: Path | None = None) -> dict[Key, list[Chart]]:
-    """The places of each chart that these overlays pin."""
+    """The chart versions that these overlays pin, each with its copies in the overlays."""
     found: dict[Key, list[Chart]] = {}
     for environment in environments:
         for chart in pinned(environment, root=root):
@@ -117,7 +126,7 @@ def places(environments: Sequence[str], root: Path | None = None) -> dict[Key, l
 
 
 def digest(folder: Path) -> str:
-    """sha256 over the names and contents of a folder's files."""
+    """The sha256 of the names and contents of all files in a folder, in hexadecimal digits."""
     total = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = file.read_bytes()

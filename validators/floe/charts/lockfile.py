@@ -1,4 +1,4 @@
-"""charts.lock: the sha256 of each pinned chart's archive, as it was served when somebody first fetched it."""
+"""charts.lock: the sha256 of each pinned chart's archive, recorded when it was first fetched."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLAIN = re.compile(r"[A-Za-z][\w.+:/@-]*|\d+\.\d+\.\d+[\w.+-]*|[0-9a-f]{64}")
 
 
 class Entry(Model):
-    """One chart."""
+    """One chart in charts.lock."""
 
     name: str
     version: str
@@ -37,31 +37,37 @@ class Entry(Model):
 
 
 class Lock(Model):
-    """The file."""
+    """The content of charts.lock."""
 
     charts: list[Entry]
 
 
 def file(root: Path) -> Path:
-    """Where a checkout keeps it."""
+    """The path of charts.lock in a checkout."""
     return root / "charts.lock"
 
 
 def digests(root: Path) -> dict[Key, str | None]:
-    """sha256 by chart, None for an entry without; empty where there is no file. Raises FloeError for a broken file."""
+    """The sha256 of each chart in charts.lock, None for an entry without one; empty if the file does not exist.
+
+    Raises FloeError for an invalid file.
+    """
     if not file(root).is_file():
         return {}
     found: dict[Key, str | None] = {}
     for entry in load(Lock, file(root)).charts:
         key = (entry.name, entry.version, entry.repository)
         if key in found:
-            raise FloeError(f"charts.lock has {entry.name} {entry.version} twice", "leave one of the two, or lock anew")
+            raise FloeError(
+                f"charts.lock has {entry.name} {entry.version} twice",
+                "Remove one of the two entries, or delete the file and run `floe charts lock`.",
+            )
         found[key] = entry.sha256
     return found
 
 
 def text(locked: Mapping[Key, str | None]) -> str:
-    """The file's content, an entry a paragraph, sorted."""
+    """The text of charts.lock for these digests, sorted by chart."""
     lines = [_HEAD + ("charts:" if locked else "charts: []")]
     for key in sorted(locked):
         fields = dict(zip(("name", "version", "repository", "sha256"), (*key, locked[key]), strict=True))
@@ -71,14 +77,14 @@ def text(locked: Mapping[Key, str | None]) -> str:
 
 
 def _scalar(value: str) -> str:
-    """Quoted where YAML might take it for something else than text: a sha256 may be all digits, or 12e34…"""
+    """Quote a value that YAML could read as a number: a sha256 may consist of digits only, or look like 12e34."""
     doubtful = re.fullmatch(r"\d+(e\d+)?", value)
     return value if _PLAIN.fullmatch(value) and not doubtful else json.dumps(value)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one entry."""
+    """The result of locking one chart."""
 
     chart: str
     status: Literal["locked", "unchanged", "updated", "differs", "failed"]
@@ -87,17 +93,19 @@ class Outcome:
 
 
 def lock(mirror: str | None = None, update: Collection[str] = (), *, root: Path | None = None) -> Iterator[Outcome]:
-    """Fetch every pinned chart's archive and write its sha256 down, when the last one is through.
+    """Fetch the archive of every pinned chart and write the sha256 of each to charts.lock, after the last one.
 
-    Each entry stands for itself: one that could not be fetched, or whose archive is not the one that was locked, keeps
-    what it had. `update`: names of charts whose new archive is taken. Entries that no overlay pins any more go.
-    Raises FloeError for a name in `update` that no overlay pins.
+    Charts are independent of each other: one that cannot be fetched, or whose archive differs from the locked one,
+    keeps its entry. `update`: names of charts whose changed archive is accepted. Entries that no overlay pins any more
+    are removed. Raises FloeError for a name in `update` that no overlay pins.
     """
     root = root or repo.root()
     pins = places(repo.environments(root), root)
     names = {name for name, _, _ in pins}
     if strange := sorted(set(update) - names):
-        raise FloeError(f"no overlay pins a chart {', '.join(strange)}", f"charts: {', '.join(sorted(names))}")
+        raise FloeError(
+            f"no overlay pins a chart {', '.join(strange)}", f"Use one of these charts: {', '.join(sorted(names))}."
+        )
     before = digests(root)
     after = {key: before.get(key) for key in pins}
     for key, (chart, *_) in pins.items():
@@ -108,11 +116,13 @@ def lock(mirror: str | None = None, update: Collection[str] = (), *, root: Path 
         try:
             console.write(file(root), new)
         except OSError as error:
-            raise FloeError(f"cannot write charts.lock: {error}", "mend the permissions there") from error
+            raise FloeError(
+                f"cannot write charts.lock: {error}", "Fix the permissions of the file and its folder."
+            ) from error
 
 
 def _lock(chart: Chart, mirror: str | None, known: str | None, *, accept: bool) -> tuple[Outcome, str | None]:
-    """What became of it, and the digest to write down."""
+    """The outcome, and the sha256 to write to charts.lock."""
     name = str(chart)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -121,13 +131,16 @@ def _lock(chart: Chart, mirror: str | None, known: str | None, *, accept: bool) 
         except FloeError as error:
             return Outcome(name, "failed", error.message, error.hint), known
         if found.sha256 is None:
-            message = f"{found.location} is unpacked, and only an archive has a sha256"
-            return Outcome(name, "failed", message, "name a repository, or a mirror of .tgz"), known
+            message = f"{found.location} is an unpacked folder, and only an archive has a sha256"
+            return Outcome(name, "failed", message, "Use a repository or a mirror of .tgz files."), known
         if known == found.sha256:
             return Outcome(name, "unchanged"), known
         if known and not accept:
-            message = f"{found.location} serves {found.sha256}, charts.lock says {known}"
-            remedy = f"find out why; if the new one is right: floe charts lock --update {chart.name}"
+            message = f"{found.location} serves the sha256 {found.sha256}, but charts.lock says {known}"
+            remedy = (
+                "Find out why the archive changed. To accept the new one, run "
+                f"`floe charts lock --update {chart.name}`."
+            )
             return Outcome(name, "differs", message, remedy), known
         archives.keep(chart, found, found.sha256)
         return Outcome(name, "updated" if known else "locked", found.sha256), found.sha256

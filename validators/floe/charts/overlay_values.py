@@ -1,4 +1,4 @@
-"""What overlays say, as values of floe's charts: the upstream charts', and floe's part from the overlay's objects."""
+"""Turn an overlay into values of floe's own charts: the upstream charts' values, and floe's part from its objects."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ _OWN: dict[str, Values] = {
     "cube": {"enabled": True, "fullnameOverride": "cube"},
     "cubestore": {"enabled": True, "fullnameOverride": "cubestore"},
 }
-"""What stands in no overlay: there each chart is a release of its own, whose name its objects have."""
+"""Values that no overlay sets. In an overlay each upstream chart is a release whose name its objects have; in floe's
+charts they share one release, so their names must be set."""
 _OWN_COMMENTS = {"fullnameOverride": "the same for every release name, since other objects use it"}
 
 Identity = tuple[str, str]
-"""Kind and name of an object; a generated name without its hash."""
+"""Kind and name of an object; the name of a ConfigMap is without kustomize's hash."""
 
 TEMPLATES: frozenset[Identity] = frozenset(
     {
@@ -58,12 +59,12 @@ TEMPLATES: frozenset[Identity] = frozenset(
         ),
     }
 )
-"""Objects of overlays that the charts have templates for. Any other goes along as it stands."""
+"""The objects of overlays for which the charts have templates. All others are copied into the charts unchanged."""
 
 
 @dataclass
 class Environment:
-    """An overlay, by chart of floe's: values, comments on them, and objects that no template makes."""
+    """An overlay as floe's charts need it: by chart its values, their comments, and objects without a template."""
 
     name: str
     values: dict[str, Values] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class Environment:
 
 
 def environment(name: str) -> Environment:
-    """Read an overlay. Raises FloeError where kustomize refuses it."""
+    """Read an overlay. Raises FloeError if kustomize cannot build it."""
     found = Environment(name)
     inline = {one["name"]: one["valuesInline"] for one in render.chart_generators(name)}
     own = list(objects(documents(render.build(repo.overlay(name) / "objects"), name), name))
@@ -100,7 +101,7 @@ def _chart_of(one: Object) -> str:
 
 
 def _without_hash(value: Any) -> Any:
-    """Values without the hash of the compiled artifacts' name: the chart's templates set it."""
+    """Values without the hash in the name of the compiled artifacts, since the chart's templates add it."""
     if isinstance(value, dict):
         return {key: _without_hash(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -149,7 +150,7 @@ def _auth_proxy(by_name: dict[Identity, Values]) -> Values:
 
 
 def _secrets(environment: str, values: dict[str, Values]) -> dict[str, list[str]]:
-    """Names and keys of the Secrets that values refer to; of one that is read whole, the keys of platform.yaml."""
+    """The Secrets that values refer to, with their keys; platform.yaml has the keys of one that is read as a whole."""
     platform = artifacts.read(repo.artifacts_file(environment)).platform
     keys: dict[str, set[str]] = {}
     named: dict[str, set[str]] = {}
@@ -169,7 +170,7 @@ def _secrets(environment: str, values: dict[str, Values]) -> dict[str, list[str]
 
 
 def _read_by_carried(own: list[Object]) -> dict[str, list[str]]:
-    """Secrets that objects read which go along as they stand."""
+    """The Secrets, with their keys, that objects without a template refer to."""
     keys: dict[str, set[str]] = {}
     for one in own:
         if _identity(one) not in TEMPLATES:
@@ -187,7 +188,7 @@ def _mappings(node: Any) -> Iterator[Values]:
 
 
 def _ports_said(environment: str, chart: str) -> dict[Step, Comment]:
-    """What base/platform and the overlay say beside each port."""
+    """The comments in base/platform and the overlay on the ports of network policies."""
     patches = load_file(repo.overlay(environment) / "objects" / "kustomization.yaml").get("patches") or []
     about: dict[Step, Comment] = {}
     for name in ("dagster",) if chart == "floe-dagster" else ("cube", "cubestore"):
@@ -199,7 +200,7 @@ def _ports_said(environment: str, chart: str) -> dict[Step, Comment]:
 
 
 def _said(environment: str) -> dict[str, dict[Step, Comment]]:
-    """Comments on each upstream chart's values: of base/charts, of components, of the overlay; the last one counts."""
+    """The comments on each upstream chart's values, from base/charts, components and the overlay; the last one wins."""
     names = [name for upstream in UPSTREAM.values() for name in upstream]
     said: dict[str, dict[Step, Comment]] = {name: {} for name in names}
     for name in names:
@@ -215,7 +216,7 @@ def _said(environment: str) -> dict[str, dict[Step, Comment]]:
 
 
 def _patches(folder: Path) -> Iterator[tuple[str | None, str]]:
-    """The patches of a kustomization and its components, each with the name of its target where it has one."""
+    """Yield (name of the target or None, text) of each patch of a kustomization and its components."""
     kustomization = load_file(folder / "kustomization.yaml")
     for component in kustomization.get("components") or ():
         yield from _patches((folder / component).resolve())
@@ -229,7 +230,7 @@ def _inline(found: Comments) -> dict[Step, Comment]:
 
 
 def _of_operations(operations: list[Values], found: Comments) -> dict[Step, Comment]:
-    """Comments on the values of JSON 6902 operations, where those values go to."""
+    """Comments on the values of JSON 6902 operations, by the paths that the operations write to."""
     about: dict[Step, Comment] = {}
     for number, operation in enumerate(operations):
         at: Step = tuple(operation["path"].strip("/").split("/"))
@@ -243,7 +244,7 @@ def _of_operations(operations: list[Values], found: Comments) -> dict[Step, Comm
 
 
 def shared(parts: list[Values]) -> Values:
-    """What all of several values have in common; a list is one value."""
+    """The values that are equal in all `parts`. A list counts as a single value."""
     first, *others = parts
     found: Values = {}
     for key, value in first.items():
@@ -260,7 +261,7 @@ def shared(parts: list[Values]) -> Values:
 
 
 def beyond(values: Values, base: Values) -> Values:
-    """What values say that a base does not."""
+    """The part of `values` that `base` lacks or has differently."""
     found: Values = {}
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
@@ -272,7 +273,7 @@ def beyond(values: Values, base: Values) -> Values:
 
 
 def merged(base: Values, values: Values) -> Values:
-    """Values over a base, as Helm merges them."""
+    """`values` merged over `base`, as Helm merges them."""
     both = dict(base)
     for key, value in values.items():
         below = both.get(key)
@@ -281,7 +282,7 @@ def merged(base: Values, values: Values) -> Values:
 
 
 def stamped(one: Object, environment: str) -> Values:
-    """An object with the annotation that names its environment."""
+    """A copy of an object with the annotation that names its environment."""
     value = copy.deepcopy(one.value)
     value["metadata"].setdefault("annotations", {})[ENVIRONMENT] = environment
     return value

@@ -1,4 +1,4 @@
-"""Floe's own charts in charts/: which upstream charts each is made of, and how they get into it."""
+"""Floe's own charts in charts/: the upstream charts that each depends on, and how they are copied into it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from floe.charts.chart import digest, pinned
 from floe.yaml import load_file
 
 UPSTREAM = {"floe-dagster": ("dagster",), "floe-cube": ("cube", "cubestore")}
-"""Upstream charts, by the chart of floe's that they are a dependency of."""
+"""The upstream charts that each of floe's charts depends on."""
 
 UMBRELLA = "floe-runtime"
+"""The chart that contains all of UPSTREAM's charts."""
 
 
 def folder(name: str, root: Path | None = None) -> Path:
-    """Where one of floe's charts lies."""
+    """The folder of one of floe's charts. `root`: a checkout other than this one."""
     return (root or repo.root()) / "charts" / name
 
 
 def dependencies(name: str, root: Path | None = None) -> dict[str, dict[str, Any]]:
-    """What a chart's Chart.yaml depends on, by name."""
+    """The dependencies in a chart's Chart.yaml, by name."""
     listed = load_file(folder(name, root) / "Chart.yaml").get("dependencies") or []
     return {str(one["name"]): one for one in listed}
 
 
 def fill(root: Path | None = None) -> Iterator[str]:
-    """Put into charts/*/charts what each chart depends on, from where overlays have it; yields what was done, in words.
+    """Copy the dependencies of floe's charts from the overlays into charts/*/charts; yields a message for each change.
 
-    A chart whose version no overlay has pulled is left out, and named: Helm says of it that it is missing.
+    A version that no overlay has pulled is skipped with a message. Helm then reports it as missing.
     """
     root = root or repo.root()
     if not (root / "charts").is_dir():
@@ -43,16 +44,19 @@ def fill(root: Path | None = None) -> Iterator[str]:
             version = str(dependencies(name, root)[upstream]["version"])
             pulled = [one for one in places if (one.name, one.version) == (upstream, version) and one.is_pulled()]
             if not pulled:
-                yield f"{upstream} {version} is not there for charts/{name}: floe charts sync, then floe charts pull"
+                yield (
+                    f"charts/{name} needs {upstream} {version}, which no overlay has pulled. Run `floe charts sync`, "
+                    "then `floe charts pull`."
+                )
             elif _put(pulled[0].path, folder(name, root) / "charts" / upstream):
-                yield f"{upstream} {version} into charts/{name}"
+                yield f"copied {upstream} {version} into charts/{name}"
     for name in UPSTREAM:
         if _put(folder(name, root), folder(UMBRELLA, root) / "charts" / name):
-            yield f"{name} into charts/{UMBRELLA}"
+            yield f"copied {name} into charts/{UMBRELLA}"
 
 
 def _put(source: Path, target: Path) -> bool:
-    """Copy a chart unless it is there already; an interrupted copy leaves nothing half-written."""
+    """Copy a chart unless the same is there already; returns whether it did. The target is replaced atomically."""
     if target.is_dir() and digest(target) == digest(source):
         return False
     target.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What `floe charts sync` writes into charts/: all that base/, overlays and the charts' schemas say already."""
+"""`floe charts sync`: generate files of charts/ from base/, the overlays and the charts' schemas."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _WRITTEN = "Written by `floe charts sync` from"
 
 @dataclass(frozen=True)
 class Change:
-    """A file of charts/ that is not what it is to be."""
+    """A file of charts/ that is out of date."""
 
     path: Path
-    old: str | None  # None: it is not there
-    new: str | None  # None: it is not to be there
+    old: str | None  # None: it does not exist
+    new: str | None  # None: it must be removed
 
     def diff(self) -> str:
-        """In the unified format."""
+        """The change as a unified diff."""
         name = self.path.as_posix()
         old, new = ((text or "").splitlines() for text in (self.old, self.new))
         return "\n".join(difflib.unified_diff(old, new, name, f"{name} (floe charts sync)", lineterm=""))
 
 
 def changes() -> Iterator[Change]:
-    """What `sync` would change, by path. Raises FloeError where an overlay cannot be read."""
+    """The files that `sync` would change, sorted by path. Raises FloeError if an overlay cannot be read."""
     root = repo.root()
     if not (root / "charts").is_dir():
-        raise FloeError(f"there is no folder charts/ in {root}", "take it from the repository this was forked from")
+        raise FloeError(f"there is no folder charts/ in {root}", "Restore it from the repository that you forked.")
     with console.progress("charts: reading the overlays"):
         wanted = _files()
     there = {path.relative_to(root) for chart in UPSTREAM for path in (folder(chart) / "objects").rglob("*.yaml")}
@@ -59,19 +59,21 @@ def changes() -> Iterator[Change]:
 
 
 def _is_theirs(path: Path, text: str) -> bool:
-    """Whether a file that is not to be there is a values file of a person's own.
+    """Whether a file that sync does not generate is a user's own values file, which must stay.
 
-    Raises FloeError for an object that a person put where it would be deployed without standing in an overlay.
+    Raises FloeError for an object that a user put there: it would be deployed although no overlay has it.
     """
     if text.startswith(f"# {_WRITTEN}") or "post-renderer" in path.parts:
         return False
     if "objects" in path.parts:
-        raise FloeError(f"{path} is not of floe charts sync, and would be deployed", "move it to overlays/ENV/objects")
+        raise FloeError(
+            f"{path} was not written by `floe charts sync`, but would be deployed", "Move it to overlays/ENV/objects."
+        )
     return True
 
 
 def write(found: list[Change]) -> None:
-    """Make the changes."""
+    """Write or remove the changed files."""
     for change in found:
         file = repo.root() / change.path
         if change.new is None:
@@ -81,7 +83,7 @@ def write(found: list[Change]) -> None:
 
 
 def _files() -> dict[Path, str]:
-    """Every file that is written, relative to the repository."""
+    """The content of every file that sync generates, by path in the repository."""
     root = repo.root()
     with ThreadPoolExecutor() as pool:  # each waits for kustomize
         environments = list(pool.map(overlay_values.environment, _order()))
@@ -96,12 +98,12 @@ def _files() -> dict[Path, str]:
 
 
 def _order() -> list[str]:
-    """Environments in the order in which a version reaches them, the others after."""
+    """The environments in the promotion order, followed by the others."""
     return sorted(repo.environments(), key=lambda name: (*repo.PROMOTION, name).index(name))
 
 
 def _base(chart: str, environments: list[Environment]) -> Values:
-    """values.yaml of a chart: what its schema presumes, and what all overlays agree on."""
+    """The values.yaml of a chart: the defaults of its schema, and the values that all overlays share."""
     defaults = {"floe": _defaults(_schema(chart)["properties"]["floe"])}
     return overlay_values.merged(defaults, overlay_values.shared([one.values[chart] for one in environments]))
 
@@ -156,7 +158,7 @@ def _umbrella(environments: list[Environment]) -> dict[str, str]:
 
 
 def _with_versions(chart: str) -> str:
-    """Chart.yaml with the versions that are next to be released: those of the first environment, and floe's own."""
+    """The text of Chart.yaml with current dependency versions: upstream charts as the first environment pins them."""
     file = folder(chart) / "Chart.yaml"
     if chart == UMBRELLA:
         versions = {name: str(load_file(folder(name) / "Chart.yaml")["version"]) for name in UPSTREAM}
@@ -191,7 +193,7 @@ def _documented(schema: Values, path: tuple[str, ...]) -> dict[Any, Comment]:
 
 
 def _placed(values: Values, about: Comments) -> dict[Any, Comment]:
-    """Comments on ports at the places these have in their lists."""
+    """Comments with those on ports moved from the port number to its index in the list."""
     placed = dict(about)
     for name, ports in ((key, found) for node in _egress(values) for key, found in node[1].items()):
         path = next(node[0] for node in _egress(values) if name in node[1])
@@ -209,12 +211,12 @@ def _egress(values: Values, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 
 def _readme(text: str, files: dict[Path, str]) -> str:
-    """The README with its tables of floe's part of the values."""
+    """The README with updated tables of the values below `floe`."""
     before, start, rest = text.partition(_TABLE[0])
     _, end, after = rest.partition(_TABLE[1])
     if not end:
         raise FloeError(
-            f"{README} has no place for its table", f"write {_TABLE[0]} and {_TABLE[1]} where it is to stand"
+            f"{README} does not mark the place of its table", f"Add the lines {_TABLE[0]} and {_TABLE[1]} there."
         )
     lines: list[str] = []
     for chart in UPSTREAM:

@@ -1,4 +1,4 @@
-"""Put charts where kustomize looks for them, so that rendering needs no network."""
+"""Pull charts to where kustomize looks for them, so that rendering needs no network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from floe.charts.chart import Chart, Record, digest, places
 from floe.errors import FloeError
 
 if TYPE_CHECKING:
-    # `floe render` imports this module for nothing but to see what is pulled: what fetches charts comes when one is.
+    # `floe render` imports this module only to see which charts are pulled, so the code that fetches is imported late.
     from floe.charts.archives import Found
 
 Source = Literal["present", "checkout", "cache", "mirror", "repository", "stand-in"]
@@ -22,13 +22,13 @@ Source = Literal["present", "checkout", "cache", "mirror", "repository", "stand-
 
 @dataclass(frozen=True)
 class Pulled:
-    """One chart: the overlays in whose places it was put and from where, or those that had it already."""
+    """The result for one chart: its source, and the overlays that it was put into or that had it already."""
 
     chart: str
     environments: tuple[str, ...]
     source: Source
     note: str = ""
-    """How it was checked; for a stand-in, why it is one; for one that is present, what is odd about it."""
+    """How it was checked; for a stand-in, why it is used; for a chart that is present, what is unusual about it."""
 
 
 def pull(
@@ -39,15 +39,15 @@ def pull(
     force: bool = False,
     root: Path | None = None,
 ) -> Iterator[Pulled]:
-    """Fill the charts' places in these overlays, each chart fetched once; what is there already stays.
+    """Pull the charts of these overlays, each chart once. Charts that are there already are kept.
 
-    Taken in this order: another overlay of this checkout, the cache, the repository.
-    `mirror`: a folder (of unpacked charts or .tgz files), or the URL of a chart repository or OCI registry, instead of
-    all of them. `stand_ins`: where a chart cannot be had, put the small one of tests/charts there, but never in a real
-    one's place; without, a real chart takes its place again. `force`: fetch anew what is there already. `root`: fill
-    another checkout than this one.
-    Raises FloeError where a chart cannot be had, is not what charts.lock says, or cannot be written; its places are
-    then as they were.
+    Sources are tried in this order: another overlay of this checkout, the cache, the repository.
+    `mirror`: a folder (of unpacked charts or .tgz files) or the URL of a chart repository or OCI registry, used instead
+    of all of these. `stand_ins`: use the small chart of tests/charts if a chart cannot be fetched; it never replaces a
+    real chart, and a later pull without this option replaces it. `force`: also fetch charts that are there already.
+    `root`: pull into a checkout other than this one.
+    Raises FloeError if a chart cannot be fetched, does not match charts.lock, or cannot be written; the overlays then
+    keep what they had of it.
     """
     from floe.charts import lockfile
 
@@ -60,7 +60,7 @@ def pull(
         names = tuple(pin.environment for pin in todo or pins)
         if not todo:
             strange = [f"overlays/{pin.environment}" for pin in pins if pin.record() is None]
-            note = f"left as it is in {', '.join(strange)}, since something else put it there; --force replaces it"
+            note = f"kept in {', '.join(strange)} although floe did not pull it; --force replaces it"
             yield Pulled(str(pins[0]), names, "present", note if strange else "")
             continue
         lenient &= not any(pin.is_pulled() and not pin.is_stand_in() and pin.record() for pin in todo)
@@ -71,7 +71,7 @@ def pull(
                     _put(place, got)
             except OSError as error:
                 raise FloeError(
-                    f"cannot put the chart {todo[0]} in its place: {error}", "make room, or mend the permissions there"
+                    f"cannot write the chart {todo[0]}: {error}", "Free disk space, or fix the permissions there."
                 ) from error
         yield Pulled(str(pins[0]), names, got.source, got.note)
 
@@ -79,7 +79,7 @@ def pull(
 def _is_filled(place: Chart, wanted: str | None, *, stand_ins: bool) -> bool:
     record = place.record()
     if record is None:
-        return place.is_pulled()  # somebody else's: not ours to replace
+        return place.is_pulled()  # not pulled by floe, so not replaced
     if record.origin == "stand-in":
         return stand_ins and record.content == digest(_stand_in(place))
     return not (wanted and record.archive and record.archive != wanted)
@@ -106,7 +106,7 @@ def _obtain(
             try:
                 return _checked(chart, found, wanted, folder / "cached", "cache")
             except FloeError as error:
-                rejected = f" (and what the cache holds cannot be used: {error.message})"
+                rejected = f" (and the archive in the cache cannot be used: {error.message})"
     try:
         found = archives.fetch(chart, mirror, folder)
     except archives.UnreachableError as error:
@@ -119,7 +119,7 @@ def _obtain(
 
 
 def _in_this_checkout(chart: Chart, wanted: str | None, *, stand_ins: bool) -> _Got | None:
-    """The chart as another overlay has it, if nobody has changed it since."""
+    """The chart from another overlay of this checkout, if its files are unchanged since the pull."""
     for environment in repo.environments():
         place = Chart(environment, chart.name, chart.version, chart.repository, repo.root())
         record = place.record()
@@ -127,21 +127,21 @@ def _in_this_checkout(chart: Chart, wanted: str | None, *, stand_ins: bool) -> _
             continue
         if record.origin == "stand-in":
             if stand_ins:
-                return _standing_in(chart, "as in this checkout already")
+                return _standing_in(chart, "another overlay has it too")
         elif (not wanted or record.archive in (wanted, None)) and record.content == digest(place.path):
             return _Got(place.path, record, "checkout", _note(record, wanted))
     return None
 
 
 def _checked(chart: Chart, found: Found, wanted: str | None, folder: Path, source: Source) -> _Got:
-    """Unpacked and ready to be put in place. Raises FloeError where it is not what it should be."""
+    """Unpack a chart and check it. Raises FloeError if it does not match charts.lock or is not that chart."""
     from floe.charts.archives import unpack
     from floe.charts.schemas import bundle_schemas
 
     if found.sha256 and wanted and found.sha256 != wanted:
         raise FloeError(
             f"{found.location} serves {chart} with the sha256 {found.sha256}, but charts.lock says {wanted}",
-            f"find out why; if the new one is right: floe charts lock --update {chart.name}",
+            f"Find out why the archive changed. To accept the new one, run `floe charts lock --update {chart.name}`.",
         )
     target = unpack(chart, found, folder)
     bundle_schemas(target)
@@ -151,8 +151,8 @@ def _checked(chart: Chart, found: Found, wanted: str | None, folder: Path, sourc
 
 def _note(record: Record, wanted: str | None) -> str:
     if record.archive is None:
-        return "unpacked, not checked against charts.lock"
-    return "sha256 as in charts.lock" if wanted else "unlocked: charts.lock has no sha256 for it"
+        return "an unpacked folder, not checked against charts.lock"
+    return "sha256 matches charts.lock" if wanted else "unlocked: charts.lock has no sha256 for it"
 
 
 def _stand_in(chart: Chart) -> Path:
@@ -166,7 +166,7 @@ def _standing_in(chart: Chart, why: str) -> _Got:
 
 
 def _put(place: Chart, got: _Got) -> None:
-    """Copy beside the target, then rename, so that an interrupted pull leaves nothing half-written."""
+    """Copy beside the target, then rename, so that an interrupted pull leaves no incomplete chart."""
     folder = place.path.parent
     folder.parent.mkdir(exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -1,4 +1,4 @@
-"""Values schemas of charts without references to the internet, so that rendering needs no network."""
+"""Remove references to the internet from charts' values schemas, so that rendering needs no network."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from floe.errors import FloeError
 
 
 def bundle_schemas(chart: Path) -> None:
-    """Make the values schemas of a chart and its subcharts free of remote references.
+    """Replace the remote references in the values schemas of a chart and its subcharts by local definitions.
 
     Dagster's chart refers to Kubernetes' definitions on the internet (dagster-io/dagster#29629), so Helm would need the
-    network to render. The same definitions come with the package kubernetes-validate.
+    network to render. The package kubernetes-validate contains the same definitions. Raises FloeError for a schema that
+    is not JSON, and for a reference to anything else.
     """
     for file in chart.rglob("values.schema.json"):
         try:
             schema = json.loads(file.read_text())
         except ValueError as error:
-            raise FloeError(f"{file.relative_to(chart.parent)} is not JSON: {error}", "fetch the chart anew") from error
+            raise FloeError(
+                f"{file.relative_to(chart.parent)} is not JSON: {error}", "Run `floe charts pull --force`."
+            ) from error
         needed: set[str] = set()
         for node in _references(schema):
             remote, _, pointer = node["$ref"].partition("#")
             if "://" in remote:
                 if not remote.endswith("/_definitions.json"):
                     raise FloeError(
-                        f"{file.relative_to(chart.parent)} refers to {remote}",
-                        "only Kubernetes' definitions are bundled",
+                        f"{file.relative_to(chart.parent)} refers to {remote}, but floe has only Kubernetes' schemas",
+                        "Use another version of the chart.",
                     )
                 needed.add(_definition(node, pointer))
         if needed:
@@ -37,7 +40,7 @@ def bundle_schemas(chart: Path) -> None:
 
 
 def _references(node: Any) -> Iterator[dict[str, Any]]:
-    """Every object of a JSON document that holds a `$ref`."""
+    """Yield every object of a JSON document that has a `$ref`."""
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
             yield node
@@ -49,7 +52,7 @@ def _references(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def _definition(node: dict[str, Any], pointer: str) -> str:
-    """Turn a reference into one inside the document; returns the name of the definition it needs."""
+    """Change a reference to point into the same document; returns the name of the definition that it needs."""
     _, _, name, *rest = pointer.split("/")
     node["$ref"] = "/".join(["#/definitions", name, *rest])
     return name
@@ -65,7 +68,8 @@ def _closure(names: set[str]) -> dict[str, Any]:
             continue
         if name not in known:
             raise FloeError(
-                f"a chart's schema refers to {name}, which Kubernetes does not define", "fetch the chart anew"
+                f"a chart's schema refers to {name}, which Kubernetes does not define",
+                "Run `floe charts pull --force`.",
             )
         closure[name] = json.loads(json.dumps(known[name]))
         todo += [_definition(node, node["$ref"].partition("#")[2]) for node in _references(closure[name])]

@@ -1,4 +1,4 @@
-"""Values that a chart does not know: Helm takes them without a word, and they change nothing."""
+"""Find values that a chart does not know. Helm accepts them silently, and they have no effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from floe.charts.chart import pinned
 from floe.yaml import documents, load_file
 
 Known = dict[str, Any]
-"""Keys a chart knows, each with what it knows below: a mapping, or None where everything goes."""
+"""The keys that a chart knows, each with the keys below it; None if any value is allowed below it."""
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\}\}", re.DOTALL)
 _INDEX = re.compile(r'index \$?\.Values((?: "[\w-]+")+)')
@@ -22,7 +22,10 @@ _COMMENTED = re.compile(r"( *)# ?([\w.-]+):(?!/)")
 
 
 def unknown_values(environment: str) -> list[str]:
-    """`chart: path.of.the.key` of every value of an overlay that a pulled chart does not know; stand-ins left out."""
+    """Each value of an overlay that its pulled chart does not know, as `chart: path.of.the.key`.
+
+    Stand-ins and charts that floe did not pull are skipped.
+    """
     charts = {chart.name: chart for chart in pinned(environment) if chart.record() and not chart.is_stand_in()}
     return [
         f"{name}: {path}"
@@ -41,7 +44,7 @@ def _unknown(values: dict[str, Any], keys: Known, path: str = "") -> Iterator[st
 
 
 def _known(chart: Path) -> Known:
-    """What a chart and its subcharts know: values.yaml with its commented keys, and what templates read."""
+    """The keys that a chart and its subcharts know: those in values.yaml, also commented out, and in templates."""
     file = chart / "values.yaml"
     text = file.read_text() if file.is_file() else ""
     keys: Known = {}
@@ -73,7 +76,7 @@ def _merged(one: Known, other: Known) -> Known:
 
 
 def _add_commented(keys: Known, text: str) -> None:
-    """`# key:` is known where the `#` stands."""
+    """Add keys that are commented out. A `# key:` belongs to the level at which the `#` is indented."""
     above: list[tuple[int, str]] = []
     for line in text.splitlines():
         live = _LIVE.match(line)
@@ -93,7 +96,7 @@ def _add_commented(keys: Known, text: str) -> None:
 
 
 def _add_read(keys: Known, template: str) -> None:
-    """Paths that a template reads; below one that it hands on as a whole, everything goes."""
+    """Add the paths that a template reads. Any key is allowed below a value that a template uses as a whole."""
     for action in _ACTION.finditer(template):
         asked = re.match(r"(else )?if\b", action[1])
         dotted = _INDEX.sub(lambda match: ".Values" + re.sub(r' "([\w-]+)"', r".\1", match[1]), action[1])

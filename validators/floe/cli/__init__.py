@@ -43,7 +43,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _floe(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="say which release this is")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version and exit")
     ] = False,
 ) -> None:
-    del version  # its callback has said it
+    del version  # its callback has printed it

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from floe import console
-from floe.cli.options import AsJson
+from floe.cli.options import SYNC, AsJson
 
 app = typer.Typer(
-    help="""The upstream charts that overlays inflate, and floe's own in charts/.
+    help="""Manage the upstream charts that overlays inflate, and floe's own charts in charts/.
 
     \b
     Examples:
@@ -23,12 +23,12 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Environments = Annotated[list[str] | None, typer.Argument(metavar="[ENV]…", help="overlays; all without")]
+Environments = Annotated[list[str] | None, typer.Argument(metavar="[ENV]…", help="overlays; without any, all of them")]
 Mirror = Annotated[
     str | None,
     typer.Option(
         envvar="FLOE_CHART_MIRROR",
-        help="stands in for the public repositories: a folder, the URL of a chart repository, or oci://registry/path",
+        help="used instead of the public repositories: a folder, the URL of a chart repository, or oci://registry/path",
     ),
 ]
 
@@ -39,15 +39,15 @@ def pull(
     mirror: Mirror = None,
     stand_ins: Annotated[
         bool,
-        typer.Option("--stand-ins", help="where a chart cannot be had, take the small one of tests/charts"),
+        typer.Option("--stand-ins", help="if a chart cannot be fetched, use its small stand-in from tests/charts"),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="fetch anew what is there already")] = False,
+    force: Annotated[bool, typer.Option("--force", help="fetch charts again that are already there")] = False,
 ) -> None:
-    """Put the pinned charts where kustomize looks for them, checked against charts.lock; and into charts/*/charts.
+    """Pull the pinned charts to where kustomize looks for them, and copy them into charts/*/charts.
 
-    A mirror's folder holds NAME-VERSION.tgz, or the unpacked chart as NAME/ (which no sha256 can be checked of). A
-    registry on this machine is spoken to without TLS. Archives are kept in the cache, so that another checkout needs
-    no network.
+    Every archive is checked against charts.lock. A mirror folder holds NAME-VERSION.tgz, or the unpacked chart as
+    NAME/, whose sha256 cannot be checked. A registry on this machine is accessed without TLS. Archives are kept in the
+    cache, so that another checkout needs no network.
 
     \b
     Examples:
@@ -71,12 +71,12 @@ def pull(
 
 
 _SOURCES = {
-    "present": "there already",
+    "present": "already there",
     "checkout": "from another overlay here",
     "cache": "from the cache",
     "mirror": "from the mirror",
     "repository": "from its repository",
-    "stand-in": "[yellow]a stand-in[/], for a look, not to deploy",
+    "stand-in": "[yellow]a stand-in[/] for trying things out; do not deploy it",
 }
 
 
@@ -84,13 +84,14 @@ _SOURCES = {
 def lock(
     mirror: Mirror = None,
     update: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="accept that this chart's archive is another one now")
+        list[str] | None, typer.Option(metavar="NAME", help="accept the changed archive of this chart; may be repeated")
     ] = None,
 ) -> None:
-    """Write down the sha256 of each pinned chart's archive in charts.lock.
+    """Record the sha256 of each pinned chart's archive in charts.lock.
 
-    An archive that is not the one locked before is refused. What could not be fetched keeps its entry as it was.
-    Exit codes: 0 all locked, 1 an archive is not the locked one, 2 a chart could not be fetched.
+    An archive that differs from the locked one is refused unless --update names its chart. A chart that cannot be
+    fetched keeps its entry.
+    Exit codes: 0 all locked, 1 an archive differs from the locked one, 2 a chart could not be fetched.
 
     \b
     Examples:
@@ -116,7 +117,7 @@ def lock(
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the charts: version, who pins it, where it was pulled from, and whether charts.lock has its sha256.
+    """List the charts: version, whether charts.lock has its sha256, and where each overlay got it from.
 
     \b
     Examples:
@@ -142,9 +143,9 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def verify(environments: Environments = None, as_json: AsJson = False) -> None:
-    """Check that every pinned chart is the real one, as it was pulled and as charts.lock says.
+    """Check that every pinned chart is a real one, unchanged since it was pulled, and matches charts.lock.
 
-    Also finds values of the overlays that their chart does not know.
+    Also reports values in overlays that their chart does not know.
 
     \b
     Examples:
@@ -169,18 +170,19 @@ def verify(environments: Environments = None, as_json: AsJson = False) -> None:
                 f"[red]{finding.environment}[/] [bold]{finding.chart}[/]: {escape(finding.message)} "
                 f"[dim]next: {escape(finding.remedy)}[/]"
             )
-        out.print(f"{', '.join(names)}: {f'{len(findings)} findings' if findings else '[green]ok[/]'}")
+        many = f"{len(findings)} finding{'s' * (len(findings) != 1)}"
+        out.print(f"{', '.join(names)}: {many if findings else '[green]ok[/]'}")
     if findings:
         raise typer.Exit(1)
 
 
 @app.command()
 def sync(
-    check: Annotated[
-        bool, typer.Option("--check", help="write nothing; print the diff and exit 1 where there is one")
-    ] = (False),
+    check: Annotated[bool, typer.Option("--check", help="write nothing; print the diff and exit 1 if there is one")] = (
+        False
+    ),
 ) -> None:
-    """Write what charts/ has from base/ and overlays/: versions, values files, and the README's table of values.
+    """Update charts/ from base/ and overlays/: chart versions, values files and the README's table of values.
 
     \b
     Examples:
@@ -191,7 +193,7 @@ def sync(
     from floe.charts import packaging
 
     for name in repo.environments():
-        charts.pinned(name)  # says file and line of bad YAML, which kustomize does not
+        charts.pinned(name)  # reports file and line of bad YAML; kustomize does not
     found = list(packaging.changes())
     err = console.err()
     if check:
@@ -199,9 +201,10 @@ def sync(
             print(change.diff())
         if found:
             many = f"{len(found)} file{'s' * (len(found) != 1)}"
-            err.print(f"[red]charts/ is not what base/ and overlays/ say: {many}[/]\n  next: floe charts sync")
+            err.print(f"[red]charts/ is out of date with base/ and overlays/: {many}[/]")
+            err.print(SYNC)
             raise typer.Exit(1)
-        err.print("charts/: [green]as base/ and overlays/ say[/]")
+        err.print("charts/: [green]up to date with base/ and overlays/[/]")
         return
     packaging.write(found)
     for change in found:

@@ -1,4 +1,4 @@
-"""`floe render`, `diff`, `compile`, `preflight` and `demo`: what an environment is, and whether it would run."""
+"""`floe render`, `diff`, `compile`, `preflight` and `demo`: show, compile and check an environment."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ app = typer.Typer()
 def render(
     environment: Environment,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="write one file an object there")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="write the objects to this folder, one file each"),
     ] = None,
-    form: Annotated[str, typer.Option(help="manifests, or flux: the objects by which Flux installs the charts")] = (
+    form: Annotated[str, typer.Option(help="manifests, or flux: the objects with which Flux installs the charts")] = (
         "manifests"
     ),
 ) -> None:
     """Print an overlay's manifests: `kustomize build --enable-helm overlays/ENV`.
 
-    With -o, DIR holds one file an object (deployment-floe-prod_cube-api.yaml) and is replaced as a whole; a folder that
-    holds anything else is refused.
+    With -o, each object becomes a file in DIR, such as deployment-floe-prod_cube-api.yaml. DIR is replaced as a whole,
+    so floe refuses a folder that holds files of another origin.
 
     \b
     Examples:
@@ -51,16 +52,16 @@ def render(
 def diff(
     environments: Annotated[list[str] | None, typer.Argument(metavar="ENV…", help="overlays")] = None,
     base: Annotated[str, typer.Option(metavar="REV", help="commit, tag or branch to compare with")] = "HEAD",
-    every: Annotated[bool, typer.Option("--all", help="every overlay that either side has")] = False,
+    every: Annotated[bool, typer.Option("--all", help="all overlays that exist on either side")] = False,
     output: Annotated[str, typer.Option("--format", "-f", help="text, markdown (a pull request's comment) or json")] = (
         "text"
     ),
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="exit 1 where anything differs")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="exit 1 if anything differs")] = False,
 ) -> None:
     """Show what a change does to the rendered objects: the working tree against a revision.
 
-    Values of Secrets, and what looks like a credential, are masked; that they differ is shown.
-    Exit codes: 0 also where something differs (1 with --exit-code), 2 cannot run.
+    Values of Secrets and everything that looks like a credential are masked; the diff still shows that they changed.
+    Exit codes: 0 done, whether anything differs or not; 1 something differs (only with --exit-code); 2 cannot run.
 
     \b
     Examples:
@@ -73,11 +74,9 @@ def diff(
     from floe.diff import formats, run
 
     if output not in formats.WRITERS:
-        raise FloeError(f"there is no format {output!r}", f"formats: {', '.join(formats.WRITERS)}")
+        raise FloeError(f"there is no format {output!r}", f"Use one of these formats: {', '.join(formats.WRITERS)}.")
     if bool(environments) == every:
-        raise FloeError(
-            "name environments or --all, one of the two", f"overlays that exist: {', '.join(repo.environments())}"
-        )
+        raise FloeError("give either environments or --all", f"These overlays exist: {', '.join(repo.environments())}.")
     report = run.report(environments or [], base)
     formats.WRITERS[output](report)
     if exit_code and any(comparison.objects for comparison in report.environments):
@@ -88,9 +87,9 @@ def diff(
 def compile_(
     environment: OptionalEnvironment = None,
     check: Annotated[
-        bool, typer.Option("--check", help="write nothing; exit 1 where the committed file differs")
+        bool, typer.Option("--check", help="write nothing; exit 1 if the committed file is out of date")
     ] = False,
-    stdout: Annotated[bool, typer.Option("--stdout", help="print instead of writing")] = False,
+    stdout: Annotated[bool, typer.Option("--stdout", help="print the result instead of writing the file")] = False,
 ) -> None:
     """Compile floe.yaml and platform.yaml into an environment's CompiledArtifacts.json.
 
@@ -112,7 +111,9 @@ def compile_(
         print(text, end="")
     elif check:
         if not same:
-            console.err().print(f"[red]{where} is not what its sources compile to[/]\n  next: floe compile {name}")
+            console.err().print(
+                f"[red]{where} is out of date with floe.yaml and platform.yaml[/]\n  next: Run `floe compile {name}`."
+            )
             raise typer.Exit(1)
     else:
         console.write(path, text)
@@ -127,19 +128,19 @@ def preflight(
     mounted: Annotated[
         bool,
         typer.Option(
-            "--mounted", help="of the file that FLOE_COMPILED_ARTIFACTS names, as in a pod, without a checkout"
+            "--mounted", help="check the file that FLOE_COMPILED_ARTIFACTS names, as in a pod; needs no checkout"
         ),
     ] = False,
     check_postgres: Annotated[
         bool,
         typer.Option(
             "--check-postgres",
-            help="check PostgreSQL where platform.yaml names none: FLOE_POSTGRES_{HOST,PORT,DATABASE,USER,PASSWORD}",
+            help="also check the PostgreSQL that FLOE_POSTGRES_{HOST,PORT,DATABASE,USER,PASSWORD} name",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check every service that an environment needs, from here, with the environment's own settings.
+    """Check from this machine every service that an environment needs, with the environment's own settings.
 
     \b
     Examples:
@@ -150,17 +151,17 @@ def preflight(
     from floe.preflight import run
 
     if environment and mounted:
-        raise FloeError("name an environment or --mounted, one of the two", "floe preflight --help")
+        raise FloeError("give either an environment or --mounted", "Run `floe preflight --help` for examples.")
     raise typer.Exit(run(environment, mounted=mounted, check_postgres=check_postgres, as_json=as_json))
 
 
 @app.command()
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="stop after the second tick")] = False,
+    once: Annotated[bool, typer.Option("--once", help="stop after the second pipeline run")] = False,
     dagster_port: Annotated[int, typer.Option(help="port of Dagster's UI; 0 picks a free one")] = 3000,
     cube_port: Annotated[int, typer.Option(help="port of Cube's API; 0 picks a free one")] = 4000,
 ) -> None:
-    """Show the whole platform on this machine: render, validate, preflight, then live data up to Cube's REST API.
+    """Run the whole platform on this machine: render, validate, preflight, then live data up to Cube's REST API.
 
     \b
     Examples:

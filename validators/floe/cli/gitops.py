@@ -1,4 +1,4 @@
-"""`floe promote`, `floe status` and `floe secrets`: what moves between environments, and what they run."""
+"""`floe promote`, `floe status` and `floe secrets`: promote releases, compare environments, encrypt Secrets."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ app = typer.Typer()
 
 @app.command()
 def promote(
-    source: Annotated[str, typer.Argument(metavar="FROM", help="overlay whose versions are carried")],
-    target: Annotated[str, typer.Argument(metavar="TO", help="the overlay that comes next")],
+    source: Annotated[str, typer.Argument(metavar="FROM", help="overlay to promote from")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="overlay to promote to")],
     apps: Annotated[
-        list[str] | None, typer.Option("--app", help="carry the specification of this app alone; may be repeated")
+        list[str] | None, typer.Option("--app", help="promote only this app's specification; may be repeated")
     ] = None,
-    branch: Annotated[str | None, typer.Option(help="branch of the commit; promote/FROM-to-TO-… without")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be; commit nothing")] = False,
+    branch: Annotated[
+        str | None, typer.Option(help="branch for the commit; by default promote/FROM-to-TO-COMMIT")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would change; commit nothing")] = False,
     allow_unproven: Annotated[
-        bool, typer.Option("--allow-unproven", help="skip an environment, or promote what has findings")
+        bool, typer.Option("--allow-unproven", help="promote although an environment is skipped or FROM has findings")
     ] = False,
     reason: Annotated[
-        str | None, typer.Option(help="why, for --allow-unproven; it goes into commit and overlay")
+        str | None, typer.Option(help="why --allow-unproven is needed; recorded in the commit and the overlay")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Carry chart versions, images and the apps' specifications from an overlay to the next, as a commit on a branch.
+    """Promote chart versions, images and app specifications from one overlay to the next, as a commit on a new branch.
 
-    Only values change: comments and all else in the files stay. The commit is made beside the working tree, which is
-    left alone. What FROM runs must be committed and valid, and what TO becomes must be valid too.
+    Only values change; comments and everything else in the files stay. The working tree is not touched. FROM must be
+    committed and valid, and TO must be valid after the change.
 
-    Exit codes: 0 ok, 1 refused for its findings, 2 cannot run.
+    Exit codes: 0 ok, 1 refused because of findings, 2 cannot run.
 
     \b
     Examples:
@@ -50,7 +52,7 @@ def promote(
     if allow_unproven != (said is not None) or (said is not None and len(said) < 10):
         raise FloeError(
             "--allow-unproven and --reason go together, and a reason has at least ten characters",
-            '--allow-unproven --reason "what happened, and why it cannot wait"',
+            'Give both: --allow-unproven --reason "what happened, and why it cannot wait".',
         )
     wish = run.Wish(source, target, run.names(apps), branch, dry_run, said)
     promotion = run.promote(wish)
@@ -59,14 +61,15 @@ def promote(
 
 @app.command()
 def status(
-    cluster: Annotated[bool, typer.Option("--cluster", help="ask the cluster too")] = False,
-    context: Annotated[str | None, typer.Option(help="context of the kubeconfig; its current one without")] = None,
+    cluster: Annotated[bool, typer.Option("--cluster", help="also ask the cluster")] = False,
+    context: Annotated[str | None, typer.Option(help="context of the kubeconfig; by default the current one")] = None,
     timeout: Annotated[float, typer.Option(min=1, max=300, help="seconds that the cluster may take to answer")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show what each environment runs, and how far it is behind the one before.
+    """Show what each environment runs, and how far it is behind the environment before it.
 
-    With --cluster also what Flux or Argo CD say, whether pods run the overlay's images, and why a pod does not start.
+    With --cluster, also show what Flux or Argo CD report, whether workloads run the overlay's images, and why a pod
+    does not start.
     Exit codes: 0 ok, 1 something in the cluster failed, 2 cannot run (the cluster does not answer).
 
     \b
@@ -104,19 +107,21 @@ app.add_typer(secrets, name="secrets")
 
 @secrets.callback()
 def _secrets() -> None:
-    """A group, though it has one command: `floe secrets init`."""
+    """Make `secrets` a command group: without a callback, typer would merge its only command `init` into it."""
 
 
 @secrets.command("init")
 def secrets_init(
     environment: Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")] = "dev",
     key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="the age key, outside of Git; ~/.config/floe/ENV.agekey without")
+        Path | None,
+        typer.Option(metavar="FILE", help="file of the age key, outside Git; default ~/.config/floe/ENV.agekey"),
     ] = None,
 ) -> None:
-    """Make an age key outside of Git and tell SOPS to encrypt an environment's Secrets for it.
+    """Create an age key outside of Git and configure SOPS to encrypt an environment's Secrets with it.
 
-    Writes the key, the recipient in .sops.yaml, and overlays/ENV/secrets; what is there already stays as it is.
+    Writes the key, the recipient in .sops.yaml, and overlays/ENV/secrets. A key, rule or file that exists already is
+    not changed.
 
     \b
     Examples:

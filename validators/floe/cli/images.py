@@ -1,4 +1,4 @@
-"""`floe images` and `floe pin`: the production images, and which of them an overlay runs."""
+"""`floe images` and `floe pin`: build the production images, and pin those that an overlay runs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ app = typer.Typer()
 
 @app.command()
 def images(
-    names: Annotated[list[str] | None, typer.Argument(help="dagster, cube, store; all without")] = None,
-    engine: Annotated[str | None, typer.Option(help="docker, podman or buildah; the first that works without")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="dagster, cube, store; without any, all")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="docker, podman or buildah; by default the first that works")
+    ] = None,
     tag: Annotated[str, typer.Option(help="tag of the images")] = "0.1.0",
-    adapters: Annotated[str, typer.Option(help="dbt's adapters besides DuckDB's")] = "trino snowflake bigquery",
+    adapters: Annotated[
+        str, typer.Option(help="dbt adapters to install besides DuckDB's")
+    ] = "trino snowflake bigquery",
     as_json: AsJson = False,
 ) -> None:
-    """Build the production images, and say what they weigh and why.
+    """Build the production images, and print the size of each, its layers and its largest packages.
 
     \b
     Examples:
@@ -32,7 +36,9 @@ def images(
 
     unknown = sorted(set(names or ()) - set(production.IMAGES))
     if unknown:
-        raise FloeError(f"there is no image {unknown[0]!r}", f"images: {', '.join(production.IMAGES)}")
+        raise FloeError(
+            f"there is no image {unknown[0]!r}", f"Use one of these images: {', '.join(production.IMAGES)}."
+        )
     production.check(tag, adapters)
     production.report(production.builder(engine), names or [*production.IMAGES], tag, adapters, as_json=as_json)
 
@@ -43,7 +49,7 @@ def pin(
     name: Annotated[str, typer.Argument(metavar="IMAGE", help="dagster or cube")],
     tag: Annotated[str, typer.Argument(help="tag and digest, such as 0.1.0@sha256:…")],
 ) -> None:
-    """Let an overlay run another image: write its tag and digest where the overlay has them.
+    """Pin the image that an overlay runs: write its tag and digest into the overlay's values.
 
     \b
     Examples:

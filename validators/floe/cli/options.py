@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have, and what several say."""
+"""Arguments, options and messages that several commands share."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import typer
 
 Environment = Annotated[str, typer.Argument(metavar="ENV", help="name of an overlay")]
 OptionalEnvironment = Annotated[
-    str | None, typer.Argument(metavar="[ENV]", help="an overlay; the embedded default without")
+    str | None, typer.Argument(metavar="[ENV]", help="name of an overlay; without it, the embedded default")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="machine format")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
-SYNC = "  [dim]next:[/] floe charts sync"
-"""What floe's own charts hold of an overlay is written anew."""
+SYNC = "  [dim]next:[/] Run `floe charts sync`."
+"""The next step after a change to an overlay: floe's own charts in charts/ hold a copy of its values."""

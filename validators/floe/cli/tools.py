@@ -1,4 +1,4 @@
-"""`floe tools`: the command-line tools."""
+"""`floe tools`: list and fetch the command-line tools that floe runs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ app = typer.Typer()
 
 @app.command()
 def tools(
-    names: Annotated[list[str] | None, typer.Argument(help="only these")] = None,
-    get: Annotated[bool, typer.Option("--get", help="fetch what is missing")] = False,
+    names: Annotated[list[str] | None, typer.Argument(help="only these tools")] = None,
+    get: Annotated[bool, typer.Option("--get", help="fetch the missing tools")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the command-line tools: where, which version, and how to get what is missing.
+    """List the command-line tools: version, path, and how to get those that are missing.
 
     \b
     Examples:
@@ -47,4 +47,4 @@ def tools(
             else:
                 out.print(f"[yellow]-[/] {name:<{width}}  missing    [dim]{'; or '.join(resolver.ways(name))}[/]")
         if None in found.values():
-            out.print("[dim]A command that needs one fetches it; `floe tools --get` fetches them now.[/]")
+            out.print("[dim]Commands fetch missing tools when they need them. `floe tools --get` fetches them now.[/]")

@@ -1,1 +1,1 @@
-"""The live demo: the platform on this machine, with data moving through it."""
+"""`floe demo`: the platform on this machine, with live data."""

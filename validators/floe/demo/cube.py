@@ -1,4 +1,4 @@
-"""Cube, the semantic layer, as a process on this machine: install it, start it, ask it."""
+"""Cube, the semantic layer, as a process on this machine: install it, start it, query it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from floe.errors import FloeError
 from floe.tools import resolve
 
 _INSTALL_SECONDS = 1200  # 400 MB of packages, on a slow line
-_REFRESH_SECONDS = 2  # age at which an answer is computed afresh; new rows show after about twice that
+_REFRESH_SECONDS = 2  # how long Cube caches a result; new rows show after about twice that time
 _KEPT = ("PATH", "HOME", "TMPDIR", "TZ")  # of the caller's environment
 
 
 class CubeError(FloeError):
-    """Cube's refusal of a request, in its words, with its HTTP status; 0 where nothing answered."""
+    """Cube refused a request or did not answer."""
 
     def __init__(self, message: str, status: int) -> None:
+        """`message`: Cube's own words. `status`: the HTTP status, 0 if nothing answered."""
         super().__init__(f"Cube answers {status}: {message}" if status else f"Cube does not answer: {message}")
         self.status = status
 
@@ -39,13 +40,13 @@ class CubeInstall:
     """Cube's packages on this machine."""
 
     path: Path
-    native: Literal["real", "stand-in"]  # what serves as Cube's Rust addon
+    native: Literal["real", "stand-in"]  # which Rust addon Cube uses
 
 
 def install() -> CubeInstall:
-    """Cube as locked in images/cube, installed into the cache folder unless it is there already.
+    """Install Cube as locked in images/cube into the cache folder, unless it is there already.
 
-    Where its Rust addon cannot be downloaded, the stand-in in tests/cube-native takes its place.
+    If its Rust addon cannot be downloaded, the stand-in in tests/cube-native is used. Raises FloeError if npm fails.
     """
     recipe, standin = repo.root() / "images/cube", repo.root() / "tests/cube-native"
     digest = hashlib.sha256()
@@ -64,42 +65,45 @@ def install() -> CubeInstall:
 def _run_installer(script: Path, path: Path, standin: Path) -> None:
     err().print("[dim]installing Cube: 400 MB of packages, once[/]")
     node = resolve("node")
-    path_variable = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"  # npm starts the node it finds there
+    path_variable = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"  # npm runs the node that it finds on PATH
     env = {"NODE": str(node), "NPM": str(resolve("npm")), "PATH": path_variable}
     command = ["sh", str(script), str(path), str(standin)]
     process.run(
         command,
         seconds=_INSTALL_SECONDS,
         env=env,
-        apart=True,  # with the npm that it starts
+        apart=True,  # so that the npm that it starts ends with it
         what="Cube could not be installed",
-        hint=f"npm needs its registry; try: {shlex.join(command)}",
+        hint=f"Check that npm's registry can be reached. To see all output, run: {shlex.join(command)}",
     )
 
 
 def version() -> str:
-    """The release of Cube that images/cube locks."""
+    """The version of Cube that images/cube locks."""
     lock = json.loads((repo.root() / "images/cube/package-lock.json").read_bytes())
     return str(lock["packages"]["node_modules/@cubejs-backend/server"]["version"])
 
 
 def parquet_marts(folder: Path) -> str:
-    """`FLOE_MART` for marts that are Parquet files in a folder. Raises FloeError for a path that no SQL can name."""
+    """The value of FLOE_MART for marts that are Parquet files in a folder.
+
+    Raises FloeError for a path with characters that DuckDB or Cube would interpret.
+    """
     text = str(folder.absolute())
     if odd := sorted(set(text) & set('*?[]{}\\`$"')):
         raise FloeError(
             f"the folder {text} has {' '.join(odd)} in its name, which DuckDB or Cube would read as a pattern",
-            "choose a folder without them",
+            "Choose a folder without these characters.",
         )
     quoted = text.replace("'", "''")
     return f"read_parquet('{quoted}/{{mart}}.parquet')"
 
 
 def environment(model: Path, marts: str, port: int, secret: str) -> dict[str, str]:
-    """The whole environment of an embedded Cube: DuckDB in memory, loopback only, refreshing within seconds.
+    """All environment variables of an embedded Cube: DuckDB in memory, loopback only, refreshing within seconds.
 
-    `marts` is FLOE_MART, see parquet_marts. Of the caller's own environment little is kept: variables of another Cube
-    must not reach this one.
+    `marts`: the value of FLOE_MART, see parquet_marts. `secret`: the key that signs API tokens. Only _KEPT is taken
+    from the caller's environment, so that variables for another Cube have no effect.
     """
     return {name: os.environ[name] for name in _KEPT if name in os.environ} | {
         "FLOE_CUBE_MODEL": str(model.absolute()),
@@ -121,21 +125,22 @@ def command(install: CubeInstall) -> list[str]:
 
 
 def token(secret: str, minutes: int = 60) -> str:
-    """A token for Cube's API."""
+    """A token for Cube's API. `secret`: the key that signs it. `minutes`: how long it is valid."""
     import jwt
 
     return jwt.encode({"exp": int(time.time()) + 60 * minutes}, secret, algorithm="HS256")
 
 
 def load(url: str, token: str, query: dict[str, Any], seconds: float = 60) -> list[dict[str, Any]]:
-    """Rows of a query, numbers as strings as Cube writes them. Raises CubeError where Cube refuses."""
+    """The rows of a query, with numbers as strings, as Cube returns them. Raises CubeError if Cube refuses."""
     return cast("list[dict[str, Any]]", answer(url, token, query, seconds)["data"])
 
 
 def answer(url: str, token: str, query: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
-    """Cube's whole answer to a query: its rows, and which rollups they came from.
+    """Cube's whole answer to a query: its rows, and the rollups that they came from.
 
-    Cube says `Continue wait` while it computes for longer than a request should take; asking again is waiting on.
+    While a query takes longer than a request should, Cube answers `Continue wait`, and the request is repeated.
+    Raises CubeError if Cube refuses, FloeError after `seconds`.
     """
     deadline = time.monotonic() + seconds
     address = f"{url}/cubejs-api/v1/load?{urlencode({'query': json.dumps(query)})}"
@@ -146,11 +151,11 @@ def answer(url: str, token: str, query: dict[str, Any], seconds: float = 60) -> 
         if reply["error"] != "Continue wait":
             raise CubeError(str(reply["error"]), 200)
         if time.monotonic() > deadline:
-            raise FloeError(f"Cube is still computing after {seconds:.0f} s", "ask again, or for less")
+            raise FloeError(f"Cube is still computing after {seconds:.0f} s", "Ask again, or use a smaller query.")
 
 
 def _get(address: str, token: str, seconds: float) -> dict[str, Any]:
-    request = Request(address, headers={"Authorization": token} if token else {})  # noqa: S310 # http, by our callers
+    request = Request(address, headers={"Authorization": token} if token else {})  # noqa: S310 # callers pass http URLs only
     try:
         with urlopen(request, timeout=seconds) as response:  # noqa: S310
             return cast("dict[str, Any]", json.load(response))

@@ -1,4 +1,4 @@
-"""Processes of the demo: each in a session of its own with a log file, and none left behind."""
+"""The processes of the demo. Each has a separate session and a log file, and all end with the demo."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ class Process:
     log: Path
 
     def check(self) -> None:
-        """Raise FloeError with the log's end where it has stopped by itself."""
+        """Raise FloeError with the end of the log if the process has stopped by itself."""
         code = self.popen.poll()
         if code is not None:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
             raise FloeError(
-                f"{self.name} stopped with exit code {code}; the end of its log:\n{tail}", f"read {self.log}"
+                f"{self.name} stopped with exit code {code}; the end of its log:\n{tail}", f"Read {self.log}"
             )
 
 
 @dataclass
 class Supervisor:
-    """Starts processes and stops them all, the last first."""
+    """Starts processes, and stops them all in reverse order. `logs`: the folder of their log files."""
 
     logs: Path
     processes: list[Process] = field(default_factory=list)
 
     def start(self, name: str, command: list[str], env: dict[str, str], cwd: Path) -> Process:
-        """Start a program; what it prints goes to `<logs>/<name>.log`, made anew. `stop` ends it.
+        """Start a program, which runs until `stop`. Its output replaces the content of `<logs>/<name>.log`.
 
-        Raises FloeError where it cannot be started.
+        Raises FloeError if it cannot be started.
         """
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"{name}.log"
@@ -63,7 +63,7 @@ class Supervisor:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C reaches us alone, and its group holds its children
+                    start_new_session=True,  # so that Ctrl-C reaches only floe, and the group contains its children
                 )
             except OSError as error:
                 raise programs.not_started(command, error) from None
@@ -72,21 +72,24 @@ class Supervisor:
         return process
 
     def check(self) -> None:
-        """Raise FloeError where any process has stopped by itself."""
+        """Raise FloeError if any process has stopped by itself."""
         for process in self.processes:
             process.check()
 
     def wait(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
-        """Wait for a condition while every process lives. Raises FloeError past the deadline."""
+        """Wait until `ready` returns true. Raises FloeError after `seconds`, or if a process stops.
+
+        `what`: what is waited for, for the message.
+        """
         deadline = time.monotonic() + seconds
         while not ready():
             self.check()
             if time.monotonic() > deadline:
-                raise FloeError(f"{what} did not come up within {seconds:.0f} s", f"read the logs in {self.logs}")
+                raise FloeError(f"{what} did not start within {seconds:.0f} s", f"Read the logs in {self.logs}")
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Stop everything: politely, then, for what is left of any group, by force."""
+        """Stop all processes: SIGTERM first, then SIGKILL for every process group that is left."""
         for process in reversed(self.processes):
             _signal(process, signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS
@@ -100,20 +103,20 @@ class Supervisor:
 
 @cache
 def tied_to_us() -> list[str]:
-    """On Linux, the prefix that lets a program end with us even where we are killed and can stop nothing."""
+    """On Linux, the command prefix that ends a program with this process, even if this process is killed."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
-    # The group outlives its leader while a child of it runs, so the leader's end is no reason to leave it out.
+    # A group exists as long as one of its processes runs, so it gets the signal even if its leader has ended.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.popen.pid, number)
 
 
 @contextmanager
 def supervisor(logs: Path) -> Iterator[Supervisor]:
-    """A supervisor whose processes end with the block, however it ends: Ctrl-C, kill and a closed terminal too."""
+    """A supervisor whose processes end with the block, also after Ctrl-C, SIGTERM and a closed terminal."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -133,7 +136,7 @@ def supervisor(logs: Path) -> Iterator[Supervisor]:
 
 
 def answers(url: str) -> bool:
-    """Whether a URL answers at all, whatever it says."""
+    """Whether a URL answers, with any HTTP status."""
     try:
         with urlopen(url, timeout=5) as response:  # noqa: S310 # http on loopback
             return bool(response.status)

@@ -1,4 +1,4 @@
-"""Dagster and Cube of the embedded default as processes on this machine."""
+"""Start Dagster and Cube of the embedded default as processes on this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UP_SECONDS = 120  # a cold start on a busy laptop
 
 @dataclass(frozen=True)
 class CubeApi:
-    """A running Cube, a token for it, and what serves as its Rust addon."""
+    """A running Cube, a token for its API, and which Rust addon it uses (`real` or `stand-in`)."""
 
     url: str
     token: str
@@ -33,15 +33,19 @@ class CubeApi:
 
 
 def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> Dagster:
-    """Webserver, daemon and a code location per app; returns when every location is loaded."""
+    """Start webserver, daemon and one code location per app; returns when all locations are loaded.
+
+    Raises FloeError if one of them does not start.
+    """
     metadata = artifacts.platform.metadata
     if not isinstance(metadata, Sqlite):
         raise FloeError(
-            "the embedded default keeps Dagster's metadata in files", "metadata.kind: sqlite in platform.yaml"
+            "the demo keeps Dagster's metadata in files, but platform.yaml names a server",
+            "Set metadata.kind: sqlite in platform.yaml.",
         )
     home = local(metadata.path)
     scratch = repo.state() / "scratch"
-    shutil.rmtree(scratch, ignore_errors=True)  # a run that was killed could not
+    shutil.rmtree(scratch, ignore_errors=True)  # left over if an earlier demo was killed
     scratch.mkdir(parents=True)
     env = os.environ | {
         "DAGSTER_HOME": str(home),
@@ -73,7 +77,7 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
 
 
 def _create_databases(home: Path, env: dict[str, str]) -> None:
-    """Let one process alone make Dagster's SQLite databases: two at a time leave them broken for good."""
+    """Create Dagster's SQLite databases in a single process: two that create them at once corrupt them."""
     made = home / ".databases-made"
     if made.is_file():
         return
@@ -82,8 +86,8 @@ def _create_databases(home: Path, env: dict[str, str]) -> None:
         command,
         seconds=_UP_SECONDS,
         env=env,
-        what=f"Dagster's databases in {home} cannot be made",
-        hint="make clean forgets the demo's state",
+        what=f"Dagster's databases in {home} cannot be created",
+        hint="Run `make clean` to delete the demo's state.",
     )
     made.touch()
 
@@ -92,7 +96,7 @@ def _loaded(dagster: Dagster, app: str) -> bool:
     try:
         return dagster.loaded(app)
     except FloeError as error:
-        # Until the code server listens, loading fails for that reason alone.
+        # These errors only mean that the code server does not listen yet.
         if "Could not reach" in error.message or "UNAVAILABLE" in error.message:
             return False
         raise
@@ -103,7 +107,7 @@ def _script(name: str) -> str:
 
 
 def _instance() -> dict[str, object]:
-    """dagster.yaml (JSON is YAML): one run at a time, since two would publish the same marts."""
+    """The content of dagster.yaml. It allows one run at a time, since two would publish the same marts."""
     return {
         "run_coordinator": {
             "module": "dagster.core.run_coordinator",
@@ -118,10 +122,10 @@ def _instance() -> dict[str, object]:
 
 
 def start_cube(supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> CubeApi:
-    """Cube over the published marts of the one app with a model; returns when it answers."""
+    """Start Cube over the published marts of the first app; returns when it answers. Raises FloeError otherwise."""
     (name, specification) = next(iter(artifacts.apps.items()))
     model = repo.app(name) / specification.app.semantic_layer.model
-    secret = secrets.token_hex(32)  # of this run alone: nothing to keep, nothing to leak
+    secret = secrets.token_hex(32)  # valid for this run only, so it is never stored
     marts = cube.parquet_marts(local(artifacts.platform.marts.path))
     install = cube.install()
     supervisor.start("cube", cube.command(install), cube.environment(model, marts, port, secret), repo.root())

@@ -1,4 +1,4 @@
-"""What `floe demo` does, in the order a person sees it."""
+"""The steps of `floe demo`, in the order in which the user sees them."""
 
 from __future__ import annotations
 
@@ -20,25 +20,27 @@ from floe_runtime.contract.artifacts import CompiledArtifacts
 OVERLAYS = ("dev", "prod")
 APP = "ecommerce"
 QUERY = {"measures": ["orders.count", "order_items.revenue", "customers.count"]}
-"""The first question to Cube: measures of three marts."""
+"""The demo's query to Cube: measures of three marts."""
 
 _RUN_SECONDS = 240
 _CUBE_SECONDS = 60
 
 
 class Story:
-    """Progress for a person: a heading a chapter, a line a step with the seconds it took."""
+    """Prints the progress: a heading per chapter, and a line per step with the seconds that it took."""
 
     def __init__(self) -> None:
+        """Print to stdout, and collect the seconds of each step by its title."""
         self.out = console.out()
         self.seconds: dict[str, float] = {}
 
     def chapter(self, title: str) -> None:
+        """Print a heading."""
         self.out.print(f"\n[bold]{title}[/]")
 
     @contextmanager
     def step(self, title: str) -> Iterator[list[str]]:
-        """A step; what the block appends to the list is shown behind the title."""
+        """Print a line after the block; what the block appends to the yielded list is shown after the title."""
         said: list[str] = []
         started = time.monotonic()
         with console.progress(title):
@@ -48,7 +50,10 @@ class Story:
 
 
 def show(*, once: bool, dagster_port: int, cube_port: int) -> int:
-    """Run the demo; returns the exit code. Raises FloeError where a step cannot go on."""
+    """Run the demo; returns the exit code. Raises FloeError if a step fails.
+
+    `once`: stop after the second run instead of waiting for Ctrl-C. A port of 0 picks a free one.
+    """
     story = Story()
     dagster_port = claim(dagster_port, "Dagster", "--dagster-port")
     cube_port = claim(cube_port, "Cube", "--cube-port")
@@ -71,7 +76,7 @@ def show(*, once: bool, dagster_port: int, cube_port: int) -> int:
 
 
 def _overlays(story: Story) -> bool:
-    """Render and validate; returns whether anything was found that must not be merged."""
+    """Render and validate the overlays; returns whether there are errors."""
     from floe.validate.output import text, verdict
     from floe.validate.run import validate
     from floe.validate.schema import Schemas
@@ -83,7 +88,7 @@ def _overlays(story: Story) -> bool:
             report = validate(render.render(name), f"overlays/{name}", schemas)
             said.append(verdict(report, console.markup))
             if names := [str(chart) for chart in charts.pinned(name) if chart.is_stand_in()]:
-                said.append(f"[yellow]from stand-ins of the charts {', '.join(names)}[/]")
+                said.append(f"[yellow]with stand-ins for the charts {', '.join(names)}[/]")
         if report.count("error"):
             text([report])
             failed = True
@@ -128,7 +133,8 @@ def _tick(story: Story, processes: Supervisor, dagster: Dagster, title: str) -> 
         status = dagster.follow(run_id, _RUN_SECONDS, processes.check)
         if status != "SUCCESS":
             raise FloeError(
-                f"the run {run_id} ended as {status}", f"{dagster.url}/runs/{run_id}, or the logs in {processes.logs}"
+                f"the run {run_id} ended with the status {status}",
+                f"Open {dagster.url}/runs/{run_id} or read the logs in {processes.logs}",
             )
         said.append(f"run {run_id[:8]}, batch appended, models tested, marts published")
 
@@ -139,12 +145,12 @@ def _ask(api: CubeApi) -> dict[str, Any]:
 
 
 def _ask_until_more(processes: Supervisor, api: CubeApi, before: dict[str, Any]) -> dict[str, Any]:
-    """Ask until the counts have gone up: Cube looks for new data every few seconds."""
+    """Repeat the query until the counts have increased, since Cube looks for new data only every few seconds."""
     deadline = time.monotonic() + _CUBE_SECONDS
     while int((row := _ask(api))["orders.count"]) <= int(before["orders.count"]):
         processes.check()
         if time.monotonic() > deadline:
-            raise FloeError(f"Cube shows no new orders after {_CUBE_SECONDS} s", f"read {processes.logs / 'cube.log'}")
+            raise FloeError(f"Cube shows no new orders after {_CUBE_SECONDS} s", f"Read {processes.logs / 'cube.log'}")
         time.sleep(0.5)
     return row
 
@@ -154,11 +160,11 @@ def _counts(row: dict[str, Any]) -> str:
 
 
 def _stay(story: Story, processes: Supervisor, dagster: Dagster, api: CubeApi, artifacts: CompiledArtifacts) -> None:
-    """Print where everything is and keep it up until Ctrl-C."""
+    """Print the addresses of all services and keep them running until Ctrl-C."""
     import json
 
     cron = artifacts.apps[APP].app.pipeline.schedule.cron
-    story.chapter("4. Up, until Ctrl-C")
+    story.chapter("4. Running until Ctrl-C")
     story.out.print(
         f"Dagster   {dagster.url}  [dim](schedule {cron}; for a run by hand: Jobs, pipeline, Materialize all)[/]"
     )

@@ -1,1 +1,1 @@
-"""`floe diff`: what a change does to the objects that an environment renders to."""
+"""`floe diff`: show how a change affects the rendered objects of an environment."""

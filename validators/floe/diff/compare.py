@@ -1,4 +1,4 @@
-"""Two sets of objects, and what differs: no repository, no rendering, no output."""
+"""Compare two sets of objects. This module does not render, print or access the repository."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from floe.kubernetes.objects import Object
 _Identity = tuple[str, str, str, str, int]
 _HASHED = ("ConfigMap", "Secret")
 _HASH = re.compile(r"(.+)-[24-9bcdfghkmt]{10}")
-"""A name with the hash that kustomize gives it: hexadecimal digits, those that could form words replaced."""
+"""A name with kustomize's content hash: hexadecimal digits, some replaced so that they form no words."""
 _LIST_KEYS = ("name", "mountPath", "containerPort", "port", "key")
-"""By which an element of a list is the same on both sides, the first that fits."""
+"""The fields that identify an element of a list on both sides; the first that all elements have is used."""
 
 
 def compare(base: Iterable[Object], head: Iterable[Object]) -> list[ObjectChange]:
-    """What became of the objects of `base` in `head`, sorted by kind, namespace and name; empty where nothing differs.
+    """The changes from `base` to `head`, sorted by kind, namespace and name; empty if nothing differs.
 
-    Objects are the same by API group, kind, namespace and name; a ConfigMap or Secret also where its name differs by
-    kustomize's content hash alone.
+    API group, kind, namespace and name identify an object. A ConfigMap or Secret also counts as the same object if only
+    kustomize's content hash in its name differs.
     """
     old, new = _by_identity(base), _by_identity(head)
     pairs = {key: key for key in new if key in old} | dict(_renamed(old, new))
@@ -44,13 +44,13 @@ def _by_identity(found: Iterable[Object]) -> dict[_Identity, Object]:
     result = {}
     for item in found:
         key = (item.api_version.rpartition("/")[0], item.kind, item.namespace, item.name)
-        result[*key, seen[key]] = item  # the same identity twice: floe-validate's to report, but never dropped
+        result[*key, seen[key]] = item  # floe-validate reports duplicate identities; here both are kept
         seen[key] += 1
     return result
 
 
 def _renamed(old: dict[_Identity, Object], new: dict[_Identity, Object]) -> Iterator[tuple[_Identity, _Identity]]:
-    """(new, old) of what was renamed by its hash."""
+    """Yield (new, old) for each object whose name differs only by its hash."""
     left: dict[_Identity, list[_Identity]] = {}
     for key in sorted(set(old) - set(new)):
         if stem := _stem(key):
@@ -88,12 +88,12 @@ def _changed(before: _Identity, key: _Identity, old: Object, new: Object) -> Obj
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in an object we are."""
+    """A place in an object."""
 
     kind: str
     text: str = ""
     keys: tuple[str, ...] = ()
-    names: tuple[str, str] = ("", "")  # that the two values stand under
+    names: tuple[str, str] = ("", "")  # of the old and new value, which show whether they are credentials
     secret: bool = False
 
     def key(self, key: str, old: dict[str, Any], new: dict[str, Any]) -> _Place:
@@ -142,7 +142,7 @@ def _added(value: Any, place: _Place) -> Field:
 
 
 def _identifies(key: str, elements: list[Any]) -> bool:
-    """Whether each element has a value of its own there."""
+    """Whether every element has a different value for this key."""
     values = [element.get(key) if isinstance(element, dict) else None for element in elements]
     return all(isinstance(value, str | int) for value in values) and len({*map(str, values)}) == len(values)
 
@@ -163,13 +163,13 @@ def _keyed(old: list[Any], new: list[Any], key: str, place: _Place) -> Iterator[
             yield _added(new[right[1]], below)
     orders = [[value for value in one if value in other] for one, other in ((before, after), (after, before))]
     if orders[0] != orders[1]:
-        # To Kubernetes the order may matter: of init containers, and of variables that use each other.
+        # The order may matter to Kubernetes, as for init containers and for variables that refer to each other.
         shown = [[masked(value, key, place.kind, place.keys, secret=place.secret) for value in one] for one in orders]
         yield Field(path=place.text, change="reordered", old=shown[0], new=shown[1])
 
 
 def _aligned(old: list[Any], new: list[Any], place: _Place) -> Iterator[Field]:
-    """Elements without a key: equal runs are matched, what stands between them is compared one by one."""
+    """Compare lists without a key: match equal runs, and compare the elements between them one by one."""
     before, after = ([json.dumps(element, sort_keys=True) for element in side] for side in (old, new))
     for what, old_from, old_to, new_from, new_to in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if what == "equal":

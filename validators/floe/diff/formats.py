@@ -1,4 +1,4 @@
-"""A report for a person at a terminal, for a pull request, and for a program."""
+"""Output formats of a report: text for a terminal, markdown for a pull request, JSON for a program."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from floe.diff.model import Comparison, Field, ObjectChange, Report
 from floe.yaml.scalars import resolve
 
 _CONTEXT = 2  # lines around a change in a text
-_COMMENT = 65_536  # characters that GitHub takes in a comment
+_COMMENT = 65_536  # characters that GitHub accepts in a comment
 _LISTED = 100  # objects that a comment lists by name
 Line = tuple[str, str]
-"""How a line is marked, and the line: "+" new, "-" old, "@" a place, " " neither."""
+"""A mark and the text of a line. The marks: "+" new, "-" old, "@" path of a field, " " unchanged."""
 
 
 def text(report: Report) -> None:
-    """Print what differs, each environment's verdict last."""
+    """Print the differences of each environment, followed by its summary."""
     from rich.text import Text
 
     out = console.out()
@@ -38,21 +38,26 @@ def text(report: Report) -> None:
 
 
 def as_json(report: Report) -> None:
-    """Print the report as floe.diff.model.Report has it."""
+    """Print the report as JSON, with the fields of floe.diff.model.Report."""
     print(json.dumps(report.model_dump(), indent=2, ensure_ascii=False))
 
 
 def as_markdown(report: Report) -> None:
-    """Print a comment for a pull request, within GitHub's limit."""
+    """Print the report as a comment for a pull request, within GitHub's size limit."""
     print(markdown(report), end="")
 
 
 def markdown(report: Report, limit: int = _COMMENT) -> str:
-    """The verdicts, then each environment's objects by name, then what differs in each, as far as the limit allows."""
+    """The summaries, then for each environment the names of changed objects and their differences.
+
+    `limit`: characters of the result. What does not fit is replaced by a count and the command that shows it.
+    """
     parts = ["\n".join(f"**{_escaped(comparison.summary)}**  " for comparison in report.environments) + "\n"]
     left = limit - len(parts[0])
     for number, comparison in enumerate(report.environments):
-        share = left // (len(report.environments) - number)  # what one leaves over goes to those after it
+        share = left // (
+            len(report.environments) - number
+        )  # the unused part of a share goes to the environments after it
         section = _section(comparison, share)
         parts.append(section)
         left -= len(section)
@@ -113,7 +118,7 @@ def _escaped(words: str) -> str:
 
 
 def _lines(change: ObjectChange, *, inline: bool) -> Iterator[Line]:
-    """What differs in an object. `inline`: a scalar's old and new value in one line."""
+    """The differences in an object. `inline`: put a scalar's old and new value on one line."""
     if change.object is not None:
         yield from (("+" if change.change == "added" else "-", line) for line in _yaml(change.object))
     for field in change.fields:
@@ -156,14 +161,14 @@ def _text_lines(value: str) -> list[str]:
 
 
 def _printable(line: str) -> str:
-    """Without what a terminal takes for a command."""
+    """The line with control characters escaped, since a terminal would interpret them."""
     if line.isprintable():
         return line
     return "".join(char if char.isprintable() or char == "\t" else json.dumps(char)[1:-1] for char in line)
 
 
 def _scalar(value: Any) -> str:
-    """As YAML has it: text in quotes only where it would be read as something else."""
+    """A scalar in YAML: text is quoted only if it would otherwise be read as another type."""
     if not isinstance(value, str):
         return json.dumps(value)
     try:
@@ -174,7 +179,7 @@ def _scalar(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks, so that they can be read."""
+    """Dump multi-line text in block style, so that it stays readable."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:

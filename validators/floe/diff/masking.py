@@ -1,4 +1,4 @@
-"""What must not be shown of two objects that are compared, and that it differs nonetheless."""
+"""Mask secret values in two compared objects, in a way that still shows that they differ."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ _NAME = re.compile(r"""[\s"'-]*[\w.-]+["']?\s*[:=]\s*""")
 
 
 def is_secret(kind: str, path: tuple[str, ...]) -> bool:
-    """Whether everything from a field on is secret, whatever it looks like."""
+    """Whether everything at and below a field is secret, whatever it looks like."""
     return kind == "Secret" and path in _SECRET_FIELDS
 
 
 def name_in(parent: Any, key: Any, inherited: str) -> str:
-    """The name that a value stands under: its key, its sibling `name` (env), or the option before it (args)."""
+    """The name of a value: its key, its sibling `name` (in env), or the option before it (in args).
+
+    `inherited`: the name of the parent, used for elements of a list.
+    """
     if isinstance(parent, dict):
         named = parent.get("name") if key == "value" else key
         return named if isinstance(named, str) else str(key)
@@ -34,7 +37,10 @@ def name_in(parent: Any, key: Any, inherited: str) -> str:
 
 
 def masked(node: Any, name: str, kind: str, path: tuple[str, ...], *, secret: bool = False) -> Any:
-    """The node with a mask in place of every secret value; `path`: the keys that lead to it, lists left out."""
+    """The node with a mask in place of every secret value.
+
+    `path`: the keys that lead to the node, without list indexes. `secret`: mask everything.
+    """
     secret = secret or is_secret(kind, path)
     if isinstance(node, dict):
         return {
@@ -51,7 +57,7 @@ def masked(node: Any, name: str, kind: str, path: tuple[str, ...], *, secret: bo
 def masked_pair(
     old: Any, new: Any, names: tuple[str, str], kind: str, path: tuple[str, ...], *, secret: bool
 ) -> tuple[Any, Any]:
-    """Both sides of a field that differs, masked so that they still differ."""
+    """The two different values of a field, masked in a way that they still differ."""
     before = masked(old, names[0], kind, path, secret=secret)
     after = masked(new, names[1], kind, path, secret=secret)
     if isinstance(old, str) and isinstance(new, str) and MASK != after != new:
@@ -62,7 +68,7 @@ def masked_pair(
             for plain, line in lines
         )
     if MASK in (before, after) and isinstance(after, str):
-        # A secret that was none before, or is none any longer, shows its plain side; the mask marks the change.
+        # If only one side is secret, the other is shown in plain text; the mask marks the change.
         return before, MASK_CHANGED if after == MASK else after
     return (before, after) if before != after else (MASK, MASK_CHANGED)
 
@@ -75,7 +81,7 @@ def _leaf(value: Any, name: str) -> Any:
         return value
     if "\n" not in text or "-----BEGIN" in text or found != list(credentials.reasons("", text)):
         return MASK
-    # A file: only the lines that hold one, where that is enough.
+    # In a file, mask only the lines that hold a credential, if nothing suspicious remains.
     lines = "".join(map(_line, text.splitlines(keepends=True)))
     return lines if lines != text and not any(credentials.reasons("", lines.replace(MASK, "$"))) else MASK
 

@@ -1,4 +1,4 @@
-"""What a comparison says, as `floe diff --format json` prints it. Secrets are masked before they get here."""
+"""The result of a comparison, as `floe diff --format json` prints it. Secret values are already masked."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, Literal
 from floe_runtime.contract.model import Model
 
 MASK = "••••"
-"""What stands for a secret value, whatever its length."""
+"""Replaces a secret value, whatever its length."""
 MASK_CHANGED = "•••• (changed)"
-"""What stands for the new one where the two differ."""
+"""Replaces the new value if a secret value has changed."""
 
 Change = Literal["added", "removed", "changed"]
 
@@ -18,43 +18,43 @@ class Field(Model):
     """One field that differs."""
 
     path: str
-    """Where: `spec.template.spec.containers[name=api].image`, `data["dagster.yaml"]`."""
+    """Path of the field: `spec.template.spec.containers[name=api].image`, `data["dagster.yaml"]`."""
     change: Literal["added", "removed", "changed", "reordered"]
-    """`reordered`: the elements of a list that both hold changed places; `old` and `new` are their names."""
+    """`reordered`: elements of a list that are on both sides changed their order; `old` and `new` are their names."""
     old: Any = None
     new: Any = None
 
 
 class ObjectChange(Model):
-    """One object that differs. The identity is that of the new side where both have it."""
+    """One object that differs. If both sides have it, its identity is that of the new side."""
 
     change: Change
     group: str
-    """API group, "" for the core; two versions of a group are one object."""
+    """API group, "" for the core group. Its version is not part of the identity."""
     kind: str
     namespace: str
     name: str
     renamed_from: str | None = None
-    """The old name of a ConfigMap or Secret where only kustomize's content hash in it differs."""
+    """The old name of a ConfigMap or Secret if only kustomize's content hash in the name differs."""
     fields: tuple[Field, ...] = ()
-    """What differs, of a changed object."""
+    """The differences in a changed object."""
     object: dict[str, Any] | None = None
     """The whole of an added or removed object."""
 
     @property
     def label(self) -> str:
-        """How a person names it: `Deployment floe-prod/cube-api`."""
+        """The object's name in text: `Deployment floe-prod/cube-api`."""
         return f"{self.kind or 'object'} {self.namespace + '/' if self.namespace else ''}{self.name or '(no name)'}"
 
 
 class Comparison(Model):
-    """What differs in one environment."""
+    """The differences in one environment."""
 
     environment: str
     base: str
-    """The revision as it was asked for."""
+    """The revision as the user named it."""
     commit: str
-    """What it is: the commit's full hash."""
+    """The full hash of the commit that `base` names."""
     changed: int
     added: int
     removed: int
@@ -68,9 +68,9 @@ class Comparison(Model):
 
 
 class Report(Model):
-    """The document that `--format json` prints. A field may be added; none changes its meaning under one version."""
+    """The document that `--format json` prints. Fields may be added; a changed meaning gets another `version`."""
 
     version: Literal[1] = 1
     uncommitted: bool
-    """Whether the working tree, which the base is compared with, holds what no commit does."""
+    """Whether the working tree has uncommitted changes, which the comparison includes."""
     environments: tuple[Comparison, ...]

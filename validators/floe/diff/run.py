@@ -1,4 +1,4 @@
-"""From a revision's name to a report: both sides rendered at once, the base in a folder that is gone afterwards."""
+"""Run a comparison: render the working tree and a revision in parallel, the revision from a temporary folder."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from floe.yaml import documents
 
 
 def report(environments: Sequence[str], base: str = "HEAD") -> Report:
-    """Compare what environments render to in the working tree with what they did in a revision.
+    """Compare the rendered objects of environments in the working tree with those of a revision.
 
-    Without any, all that one of the two sides has. An environment that only one side has counts as added, or removed,
-    object by object. Raises FloeError for a revision or an environment that does not exist, and where a side cannot be
-    rendered, saying which.
+    `environments`: if empty, all that exist on either side. If only one side has an environment, all its objects count
+    as added or removed. Raises FloeError for a revision or environment that does not exist, and for a side that cannot
+    be rendered.
     """
     repository = open_repository(repo.root())
     commit = repository.commit(base)
@@ -39,7 +39,7 @@ def report(environments: Sequence[str], base: str = "HEAD") -> Report:
         names = list(dict.fromkeys(environments)) or sorted({*repo.environments(), *repo.environments(exported())})
         found = []
         for name in names:
-            with console.progress(f"diff: rendering {name}, then and now"):
+            with console.progress(f"diff: rendering {name} in the working tree and in {base}"):
                 old, new = _render(name, exported, f"{base} ({commit[:7]})")
                 changes = compare(old, new)
             count = {kind: sum(change.change == kind for change in changes) for kind in ("changed", "added", "removed")}
@@ -49,16 +49,19 @@ def report(environments: Sequence[str], base: str = "HEAD") -> Report:
         files = f"{uncommitted} file{'s' * (uncommitted != 1)}"
         print(f"note: the working tree has uncommitted changes ({files}); they are included", file=sys.stderr)
     elif commit == repository.commit("HEAD"):
-        print(f"note: the working tree is {base} as committed; --base HEAD~1 names an earlier one", file=sys.stderr)
+        print(
+            f"note: the working tree is the same as {base}. Use --base HEAD~1 to compare with an earlier commit.",
+            file=sys.stderr,
+        )
     return Report(uncommitted=bool(uncommitted), environments=tuple(found))
 
 
 def _render(environment: str, exported: Callable[[], Path], base: str) -> tuple[list[Object], list[Object]]:
-    """The objects of both sides, the base's first; none where a side has no such environment."""
+    """The objects of the base and of the working tree; an empty list for a side without this environment."""
     head: Callable[[], bytes] | None = None
     old: list[Object] = []
     with ExitStack() as running:
-        if environment in repo.environments():  # first, so that it runs while the base is made ready
+        if environment in repo.environments():  # first, so that it runs while the base is prepared
             with _on("the working tree", repo.root()):
                 head = running.enter_context(started(environment))
         before = exported()
@@ -67,18 +70,21 @@ def _render(environment: str, exported: Callable[[], Path], base: str) -> tuple[
                 provide_charts(environment, before)
                 old = objects_of(running.enter_context(started(environment, root=before))())
         elif head is None:
-            repo.overlay(environment)  # says which ones exist
+            repo.overlay(environment)  # raises the error that lists the existing ones
         with _on("the working tree", repo.root()):
             return old, objects_of(head()) if head else []
 
 
 def objects_of(stream: bytes) -> list[Object]:
-    """What kustomize printed, object by object."""
+    """The objects in kustomize's output."""
     return list(objects(documents(stream, "what kustomize rendered"), "kustomize"))
 
 
 def provide_charts(environment: str, before: Path) -> None:
-    """Put the charts of another checkout in place: those that an overlay of this one has, else from where all come."""
+    """Provide the charts of an environment in another checkout: link those of this checkout, pull the others.
+
+    `before`: the other checkout.
+    """
     missing = False
     for chart in charts.pinned(environment, root=before):
         if here := _pulled_here(chart):
@@ -86,7 +92,7 @@ def provide_charts(environment: str, before: Path) -> None:
         else:
             missing = True
     if missing:
-        # Beside stand-ins a real chart would make all of its objects differ.
+        # If this checkout has a stand-in, a real chart on the other side would make all of its objects differ.
         ours = charts.pinned(environment) if environment in repo.environments() else []
         stand_ins = any(chart.is_stand_in() for chart in ours)
         for _ in charts.pull([environment], os.environ.get(charts.MIRROR), stand_ins=stand_ins, root=before):
@@ -94,14 +100,14 @@ def provide_charts(environment: str, before: Path) -> None:
 
 
 def _pulled_here(chart: charts.Chart) -> charts.Chart | None:
-    """The chart as an overlay of the working tree has it, the same overlay first."""
+    """The chart as pulled in an overlay of the working tree, preferably the same overlay; None if none has it."""
     names = sorted(repo.environments(), key=lambda name: name != chart.environment)
     places = (replace(chart, environment=name, root=repo.root()) for name in names)
     return next((place for place in places if place.is_pulled()), None)
 
 
 def _link(chart: Path, place: Path) -> None:
-    """A chart in another place, of symbolic links where kustomize takes them: it reads values.yaml, Helm the rest."""
+    """Link a chart's files to another place. values.yaml is copied: kustomize reads it and refuses symbolic links."""
     place.mkdir(parents=True)
     for part in chart.iterdir():
         if part.name == "values.yaml":
@@ -112,7 +118,7 @@ def _link(chart: Path, place: Path) -> None:
 
 @contextmanager
 def _on(side: str, root: Path) -> Iterator[None]:
-    """Name the side in what goes wrong on it, and files by their place in it: the base's folder will be gone."""
+    """Add the side to errors of the block, and make paths relative to it, since the base's folder is temporary."""
     try:
         yield
     except FloeError as error:
@@ -121,7 +127,7 @@ def _on(side: str, root: Path) -> Iterator[None]:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder that goes with the block, also where we are told to end."""
+    """A temporary folder that is removed with the block, also after SIGTERM and SIGHUP."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""What an overlay runs, as far as a promotion carries it, and how one overlay is told to run what another does."""
+"""The values of an overlay that a promotion changes, and how to edit one overlay so that it runs what another does."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from floe.yaml import documents, edit, load_file
 from floe_runtime.contract import artifacts
 
 Held = dict[str, dict[str, str]]
-"""By file in the overlay and place in the file: `values/cube.yaml`, `valuesInline.image.tag`."""
+"""Values by file in the overlay and path in the file, such as `values/cube.yaml` and `valuesInline.image.tag`."""
 
 ARTIFACTS = "compiled/CompiledArtifacts.json"
 _OBJECTS = "objects/kustomization.yaml"
 _IMAGE_FIELDS = ("newName", "newTag", "digest")
 UNPROVEN = ("FLOE023", "FLOE024")
-"""What floe-validate says of what the environment before never ran."""
+"""The findings of floe-validate about versions that the environment before has never run."""
 _UNPROVEN_LINES = tuple(f"{PREFIX}{code}:" for code in UNPROVEN)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One value that a promotion sets: of an app's specification the digest."""
+    """One value that a promotion changes; for an app's specification its sha256."""
 
     file: str  # in the overlay
     place: str
@@ -36,17 +36,18 @@ class Change:
     new: str
 
     def __str__(self) -> str:
+        """The change as a line of output, with shortened digests."""
         return f"{self.place}: {shortened(self.old)} → {shortened(self.new)}"
 
 
 def shortened(value: str) -> str:
-    """A value for a line of a terminal: of a digest its first digits."""
+    """A value as shown on a terminal: a digest or sha256 is cut to its first 12 digits."""
     tag, at, digest = value.partition("@sha256:")
     return f"{tag}{at}{digest[:12]}" if at else value[:12] if len(value) == 64 else value
 
 
 def held(environment: str) -> Held:
-    """Chart versions, images and specifications of an overlay. Raises FloeError where there is none or it is broken."""
+    """The chart versions, images and app specifications of an overlay. Raises FloeError if it is missing or invalid."""
     overlay = repo.overlay(environment)
     found: Held = {f"values/{name}": places for name, places in pins.current(environment).items()}
     objects = overlay / _OBJECTS
@@ -65,23 +66,26 @@ def held(environment: str) -> Held:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a promotion does. `absent`: apps that the target does not run, so that nothing of them is carried."""
+    """The changes of a promotion. `absent`: apps that the target does not run, so that they are not promoted."""
 
     changes: tuple[Change, ...]
     absent: tuple[str, ...] = ()
 
 
 def plan(source: str, target: str, apps: Collection[str] = ()) -> Plan:
-    """What to set in one overlay so that it runs what another does; of the specifications of some apps alone, if named.
+    """The changes to the target overlay that make it run what the source does.
 
-    Raises FloeError for an app that either does not run, and for a value that the target has no place for.
+    `apps`: promote only the specifications of these apps, by default everything. Raises FloeError for an app that one
+    of the two does not run, and for a value that the target's files do not have.
     """
     theirs, ours = held(source), held(target)
     running, here = theirs[ARTIFACTS], ours[ARTIFACTS]
     for app in sorted(set(apps)):
         if f"apps.{app}" not in running:
             there = ", ".join(name.removeprefix("apps.") for name in running) or "none"
-            raise FloeError(f"overlays/{source} does not run the app {app!r}", f"apps that it runs: {there}")
+            raise FloeError(
+                f"overlays/{source} does not run the app {app!r}", f"Use one of the apps that it runs: {there}."
+            )
         if f"apps.{app}" not in here:
             raise FloeError(f"overlays/{target} does not run the app {app!r}", _add(target, app))
     changes = []
@@ -92,8 +96,8 @@ def plan(source: str, target: str, apps: Collection[str] = ()) -> Plan:
             old = ours.get(file, {}).get(place)
             if old is None and file.startswith("values/"):
                 raise FloeError(
-                    f"overlays/{source}/{file} sets {place}, for which overlays/{target}/{file} has no place",
-                    f"write it there by hand once: {place}: {shortened(new)}",
+                    f"overlays/{source}/{file} sets {place}, but overlays/{target}/{file} does not",
+                    f"Add it to overlays/{target}/{file} by hand once: {place}: {shortened(new)}",
                 )
             if old is not None and old != new:
                 changes.append(Change(file, place, old, new))
@@ -102,11 +106,14 @@ def plan(source: str, target: str, apps: Collection[str] = ()) -> Plan:
 
 
 def _add(target: str, app: str) -> str:
-    return f"list ../../../apps/{app}/deploy in overlays/{target}/values/kustomization.yaml, then floe compile {target}"
+    return (
+        f"Add ../../../apps/{app}/deploy to overlays/{target}/values/kustomization.yaml, then run "
+        f"`floe compile {target}`."
+    )
 
 
 def edited(source: str, target: str, changes: Sequence[Change]) -> dict[Path, str]:
-    """The new content of each file that changes; nothing is written. Raises FloeError where a place is not there."""
+    """The new content of each changed file; nothing is written. Raises FloeError if a path is not in its file."""
     overlay = repo.overlay(target)
     result = {}
     for file in dict.fromkeys(change.file for change in changes):
@@ -122,19 +129,25 @@ def edited(source: str, target: str, changes: Sequence[Change]) -> dict[Path, st
 
 
 def namespace_file(environment: str) -> Path:
-    """Where an overlay's Namespace is written, whose annotations waive what the whole environment has."""
+    """The file of an overlay's Namespace. Waivers for a whole environment are annotations there."""
     return repo.overlay(environment) / "objects" / "namespace.yaml"
 
 
 def waived(content: str, waivers: dict[str, str], source: str) -> str:
-    """A Namespace's manifest with these annotations and no others of their prefix, each on a line of its own."""
+    """A Namespace's manifest with these waivers as annotations; earlier waivers of UNPROVEN findings are removed.
+
+    `waivers`: reason by code of the finding. `source`: name of the file, for messages. Raises FloeError if the manifest
+    has no annotations.
+    """
     annotations = mapping(mapping(next(documents(content, source)).value).get("metadata")).get("annotations")
     lines = [line for line in content.splitlines(keepends=True) if not line.strip().startswith(_UNPROVEN_LINES)]
     at = next((number for number, line in enumerate(lines) if line.strip() == "annotations:"), None)
     if not waivers:
         return "".join(lines)
     if at is None or not annotations:
-        raise FloeError(f"{source} has no annotations to write a waiver beside", "give it floe-runtime.io/environment")
+        raise FloeError(
+            f"{source} has no annotations, so no waiver can be added", "Add the annotation floe-runtime.io/environment."
+        )
     indent = lines[at][: -len(lines[at].lstrip())] + "  "
     written = [
         f"{indent}{PREFIX}{code}: {json.dumps(words, ensure_ascii=False)}\n" for code, words in sorted(waivers.items())

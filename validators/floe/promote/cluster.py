@@ -1,4 +1,4 @@
-"""What a cluster says of an environment: Flux's and Argo CD's own conditions, workloads, pods that do not start."""
+"""The state of environments in a cluster: conditions of Flux and Argo CD, workloads, and pods that do not start."""
 
 from __future__ import annotations
 
@@ -30,29 +30,31 @@ _ARGO = {"Application": "/apis/argoproj.io/v1alpha1/applications"}
 _WORKLOADS = {kind: f"/apis/apps/v1/namespaces/{{namespace}}/{kind.lower()}s" for kind in ("Deployment", "StatefulSet")}
 _PODS = {"Pod": "/api/v1/namespaces/{namespace}/pods"}
 _LONGEST = 300  # characters of a message
-_LATER_SECONDS = 2  # by which kubectl itself may be later than the request that it gives up
+_LATER_SECONDS = 2  # that kubectl may need to end after its request has timed out
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one object says of itself."""
+    """The state of one object."""
 
     object: str
-    ok: bool | None  # None: it is on its way
+    ok: bool | None  # None: in progress
     message: str
 
 
 @dataclass(frozen=True)
 class Live:
-    """One environment in the cluster. `lines` is empty where the cluster has nothing of it."""
+    """The state of one environment in the cluster. `lines` is empty if the environment is not in this cluster."""
 
     lines: tuple[Line, ...]
 
     @property
     def ok(self) -> bool:
+        """Whether nothing has failed. Objects in progress count as ok."""
         return all(line.ok is not False for line in self.lines)
 
     def show(self, out: Console) -> None:
+        """Print one line per object."""
         from rich.markup import escape
 
         if not self.lines:
@@ -62,19 +64,20 @@ class Live:
             out.print(f"    {mark} {escape(line.object)}  {escape(line.message)}")
 
     def as_dict(self) -> Values:
+        """The content of `cluster` in `floe status --json`."""
         return {"ok": self.ok, "objects": [asdict(line) for line in self.lines]}
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster of a kubeconfig, by its context, and for how many seconds it may keep us waiting."""
+    """A cluster of the kubeconfig. `context`: None for the current one. `timeout`: seconds to wait for an answer."""
 
     context: str | None = None
     timeout: float = 10
 
     def look(self, environments: Sequence[str]) -> dict[str, Live]:
-        """What the cluster says of each environment. Raises FloeError where it does not answer in time, or refuses."""
-        self._list("/version")  # so that one that is not there is told once
+        """The state of each environment. Raises FloeError if the cluster does not answer in time or refuses."""
+        self._list("/version")  # so that an unreachable cluster is reported once, before the parallel requests
         namespaces = {name: _namespace(name) for name in environments}
         paths = {**_FLUX, **_ARGO}
         inside = {
@@ -97,7 +100,7 @@ class Cluster:
         }
 
     def _list(self, path: str) -> list[Values]:
-        """The objects of a list; none where the cluster does not know the kind."""
+        """The objects at an API path; none if the cluster does not know the kind."""
         command = [str(tools.resolve("kubectl")), "get", "--raw", path, f"--request-timeout={self.timeout:g}s"]
         command += [f"--context={self.context}"] if self.context else []
         done = process.run(
@@ -105,17 +108,19 @@ class Cluster:
             seconds=self.timeout + _LATER_SECONDS,
             check=False,
             what="the cluster does not answer",
-            hint=f"{_ask(self.context)} version; or --timeout",
+            hint=f"Check the cluster with `{_ask(self.context)} version`, or allow more time with --timeout.",
         )
         if done.returncode:
             reason = process.complaint(done)
             if "NotFound" in reason or "could not find the requested resource" in reason:
                 return []
-            raise FloeError(f"the cluster does not answer: {reason}", f"{_ask(self.context)} get --raw {path}")
+            raise FloeError(f"the cluster does not answer: {reason}", f"Try `{_ask(self.context)} get --raw {path}`.")
         try:
             return list(mappings(mapping(json.loads(done.stdout)).get("items")))
         except ValueError:
-            raise FloeError(f"the cluster answers {path} with no JSON", f"{_ask(self.context)} version") from None
+            raise FloeError(
+                f"the cluster's answer to {path} is not JSON", f"Try `{_ask(self.context)} version`."
+            ) from None
 
 
 def _ask(context: str | None) -> str:
@@ -127,7 +132,7 @@ def _namespace(environment: str) -> str:
 
 
 def _managed(environment: str, namespace: str, found: dict[str, list[Values]]) -> Iterator[Line]:
-    """What Flux and Argo CD say of the objects that are the environment's: by their annotation, or their namespace."""
+    """The state of the Flux and Argo CD objects of an environment, found by their annotation or their namespace."""
     for kind, items in found.items():
         for item in items:
             metadata = mapping(item.get("metadata"))
@@ -142,12 +147,12 @@ def _flux(name: str, item: Values) -> Line:
     if spec.get("suspend") is True:
         return Line(name, None, "suspended")
     if spec.get("type") == "oci" and not status:
-        return Line(name, True, "a registry, which each release asks by itself")
+        return Line(name, True, "an OCI registry, which has no state of its own")
     ready = next((one for one in mappings(status.get("conditions")) if one.get("type") == "Ready"), {})
     revision = text(status.get("lastAppliedRevision")) or text(mapping(status.get("artifact")).get("revision"))
     said = {"True": True, "False": False}.get(text(ready.get("status")))
     words = [text(ready.get("reason")), text(ready.get("message"))]
-    return Line(name, said, _short(f"{revision}  {': '.join(filter(None, words)) or 'no word yet'}".strip()))
+    return Line(name, said, _short(f"{revision}  {': '.join(filter(None, words)) or 'no status yet'}".strip()))
 
 
 _ARGO_OK = {("Synced", "Healthy"): True}
@@ -160,17 +165,17 @@ def _argo(name: str, item: Values) -> Line:
     operation = mapping(status.get("operationState"))
     phase = text(operation.get("phase"))
     failed = phase in ("Failed", "Error")
-    missing = said[1] == "Missing" and phase == "Succeeded"  # else a sync is on its way, or waits for a person
+    missing = said[1] == "Missing" and phase == "Succeeded"  # otherwise a sync is running, or waits for a manual start
     errors = [
         text(one.get("message")) for one in mappings(status.get("conditions")) if "Error" in text(one.get("type"))
     ]
     ok = False if failed or errors or missing or said[1] == "Degraded" else _ARGO_OK.get(said)
-    words = [", ".join(filter(None, said)) or "no word yet", text(sync.get("revision"))[:12], *errors]
+    words = [", ".join(filter(None, said)) or "no status yet", text(sync.get("revision"))[:12], *errors]
     return Line(name, ok, _short("  ".join(filter(None, [*words, text(operation.get("message")) if failed else ""]))))
 
 
 def _workloads(environment: str, items: list[Values]) -> Iterator[Line]:
-    """How many replicas are ready, and where an image of ours is not the one that the overlay names."""
+    """The number of ready replicas of each workload, and the images of floe that differ from the overlay's."""
     runs = carried.held(environment)
     tags = {
         images.IMAGES[name].name: runs.get(f"values/{file}", {}).get(".".join(steps), "")
@@ -182,7 +187,7 @@ def _workloads(environment: str, items: list[Values]) -> Iterator[Line]:
         updated = status.get("updatedReplicas", 0)
         pod = mapping(mapping(spec.get("template")).get("spec"))
         strange = [
-            f"runs {carried.shortened(tag)}, the overlay says {carried.shortened(tags[repository])}"
+            f"runs {carried.shortened(tag)}, but the overlay pins {carried.shortened(tags[repository])}"
             for repository, tag in map(_image, mappings(pod.get("containers")))
             if tags.get(repository, tag) != tag
         ]
@@ -198,7 +203,7 @@ def _workloads(environment: str, items: list[Values]) -> Iterator[Line]:
 
 
 def _image(container: Values) -> tuple[str, str]:
-    """Name without its registry, and tag with digest."""
+    """The image's name without its registry, and its tag with digest."""
     reference = text(container.get("image"))
     repository, _, tag = reference.rpartition("/")[2].partition(":")
     return repository, tag
@@ -208,7 +213,7 @@ _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 def _pods(items: list[Values]) -> Iterator[Line]:
-    """Pods whose containers do not start, and why; runs that ended are no news."""
+    """The pods whose containers do not start, and why. Pods that have ended are left out."""
     for item in items:
         status = mapping(item.get("status"))
         every = (mappings(status.get(f"{which}ontainerStatuses")) for which in ("initC", "c"))
@@ -225,9 +230,9 @@ def _short(words: str) -> str:
     words = " ".join(words.split())
     if len(words) <= _LONGEST:
         return words
-    return f"{words[: _LONGEST // 3]} … {words[-2 * _LONGEST // 3 :]}"  # the cause stands at the end
+    return f"{words[: _LONGEST // 3]} … {words[-2 * _LONGEST // 3 :]}"  # the cause is usually at the end
 
 
 def everywhere(context: str | None, timeout: float) -> dict[str, Live]:
-    """What a cluster says of every environment that the repository has."""
+    """The state in a cluster of every environment of the repository. `timeout`: seconds to wait for an answer."""
     return Cluster(context, timeout).look(repo.environments())

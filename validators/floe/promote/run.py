@@ -1,4 +1,4 @@
-"""A promotion from its two names to a commit. The working tree stays as it is: all happens in a copy of HEAD."""
+"""Run a promotion: plan, validate both environments, commit. It works in a copy of HEAD, not in the working tree."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
 
 _WAIVED_DAYS = 14
-"""For how long what was not proven may stand: it is to come the usual way by then."""
+"""How long a waiver for an unproven version lasts. By then the version must have passed the environments it skipped."""
 
 
 class Refused(FloeError):
-    """What would be promoted, or what would become of it, has findings."""
+    """The promotion is refused: the source has findings, or the target would have some."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for."""
+    """The arguments of a promotion."""
 
     source: str
     target: str
@@ -47,24 +47,24 @@ class Wish:
     branch: str | None = None
     dry_run: bool = False
     reason: str | None = None
-    """Why what is not proven goes all the same."""
+    """Why an unproven version is promoted; None without --allow-unproven."""
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What became of it. `commit`: None of a dry run, and where there was nothing to carry."""
+    """The result of a promotion. `commit`: None after a dry run, or if there was nothing to promote."""
 
     wish: Wish
     plan: carried.Plan
     diff: Diff | None = None
     waived: tuple[str, ...] = ()
-    charts: tuple[str, ...] = ()  # files of floe's own charts that follow
+    charts: tuple[str, ...] = ()  # files of floe's own charts that changed too
     branch: str | None = None
     commit: str | None = None
 
 
 def promote(wish: Wish) -> Promotion:
-    """Carry what `source` runs to `target`. Raises FloeError for what cannot be, Refused for what has findings."""
+    """Promote what `source` runs to `target`. Raises Refused because of findings, FloeError if it cannot run."""
     _check_order(wish)
     repository = open_repository(repo.root())
     head = repository.commit("HEAD")
@@ -88,11 +88,11 @@ def promote(wish: Wish) -> Promotion:
         if (clean := carried.waived(content, {}, str(namespace))) != content:
             written[namespace] = clean
         _write(exported.folder, written)
-        provide_charts(wish.target, exported.folder)  # those of the versions that it will have
+        provide_charts(wish.target, exported.folder)  # the charts in the versions that the target will have
         after = running.enter_context(started(wish.target, root=exported.folder))
         say(f"{name}: validating {wish.source}")
-        _refuse(validate(proof(), f"overlays/{wish.source}", schemas), wish, "is not fit to be promoted")
-        say(f"{name}: validating {wish.target} as it will be")
+        _refuse(validate(proof(), f"overlays/{wish.source}", schemas), wish, "cannot be promoted")
+        say(f"{name}: validating {wish.target} after the change")
         old, stream = objects_of(before()), after()
         waived: tuple[str, ...] = ()
         report = _validated(stream, wish, exported, schemas)
@@ -105,7 +105,7 @@ def promote(wish: Wish) -> Promotion:
             report = _validated(stream, wish, exported, schemas)
         _refuse(report, wish, "would not be valid")
         diff = _diff(wish.target, old, stream, head, repository)
-        say(f"{name}: charts/")
+        say(f"{name}: updating charts/")
         files_of_charts = tuple(map(str, _synchronised(exported)))
         commit = None
         if not wish.dry_run:
@@ -119,23 +119,26 @@ def _check_order(wish: Wish) -> None:
     for name in (source, target):
         repo.overlay(name)
     if source == target:
-        raise FloeError(f"{source} cannot be promoted to itself", f"the order is {order}")
+        raise FloeError(f"{source} cannot be promoted to itself", f"Promote in this order: {order}.")
     for name in (source, target):
         if name not in repo.PROMOTION:
-            raise FloeError(f"{name} stands apart: nothing is promoted from or to it", f"the order is {order}")
+            raise FloeError(
+                f"{name} is not part of the promotion order, so nothing is promoted from or to it",
+                f"Promote in this order: {order}.",
+            )
     first, last = repo.PROMOTION.index(source), repo.PROMOTION.index(target)
     if first > last:
         raise FloeError(
             f"{source} comes after {target}: the order is {order}",
-            f"to take a version back, revert its commit: git log overlays/{source}",
+            f"To roll a version back, revert its commit: `git log overlays/{source}` shows it.",
         )
     skipped = repo.PROMOTION[first + 1 : last]
     if skipped and not wish.reason:
         steps = repo.PROMOTION[first : last + 1]
-        way = ", then ".join(f"floe promote {a} {b}" for a, b in pairwise(steps))
+        way = ", then ".join(f"`floe promote {a} {b}`" for a, b in pairwise(steps))
         raise FloeError(
-            f"{source} to {target} would skip {', '.join(skipped)}, where nobody has seen it run",
-            f"{way}; in an emergency: --allow-unproven --reason …",
+            f"promoting {source} to {target} would skip {', '.join(skipped)}, so the version is unproven there",
+            f"Run {way}. In an emergency, add --allow-unproven --reason ….",
         )
 
 
@@ -143,16 +146,19 @@ def _check_tree(repository: Repository) -> None:
     if unmerged := repository.unmerged():
         raise FloeError(
             f"a merge left conflicts in {', '.join(unmerged[:3])}",
-            "solve them, or: git merge --abort, git rebase --abort",
+            "Resolve them, or run `git merge --abort` or `git rebase --abort`.",
         )
     if count := repository.uncommitted():
         raise FloeError(
-            f"the working tree has uncommitted changes ({count} file{'s' * (count != 1)}): only what is committed is "
+            f"the working tree has uncommitted changes ({count} file{'s' * (count != 1)}), and only commits are "
             "promoted",
-            "git status shows them; commit them, or: git stash --include-untracked",
+            "Commit the changes that `git status` shows, or run `git stash --include-untracked`.",
         )
     if repository.branch() is None:
-        raise FloeError("HEAD is detached: a branch made here may be of no branch's history", "git switch main")
+        raise FloeError(
+            "HEAD is detached, so the promotion might start from a commit that is on no branch",
+            "Run `git switch main`.",
+        )
 
 
 def _write(folder: Path, files: dict[Path, str]) -> None:
@@ -161,7 +167,7 @@ def _write(folder: Path, files: dict[Path, str]) -> None:
 
 
 def _synchronised(exported: Exported) -> list[Path]:
-    """Write what floe's own charts have from the overlays; returns the files that changed, none without charts/."""
+    """Update floe's own charts as `floe charts sync` does; returns the changed files, none without charts/."""
     if not (exported.folder / "charts").is_dir():
         return []
     env = {name: value for name, value in exported.env.items() if name != "GIT_INDEX_FILE"}
@@ -178,7 +184,10 @@ def _validated(stream: bytes, wish: Wish, exported: Exported, schemas: Schemas) 
 
 
 def _refuse(report: Report, wish: Wish, words: str) -> None:
-    """Raise Refused where a stream has errors; the findings are printed."""
+    """Print the findings and raise Refused if a report has errors.
+
+    With a reason (--allow-unproven), errors of the source are accepted.
+    """
     count = report.count("error")
     if not count or (wish.reason and report.environment == wish.source):
         return
@@ -186,9 +195,10 @@ def _refuse(report: Report, wish: Wish, words: str) -> None:
         output.WRITERS["text"]([report])
     raise Refused(
         f"{report.environment} {words}: {count} finding{'s' * (count != 1)} of floe-validate",
-        "mend them, commit, promote again" + ("" if wish.reason else "; in an emergency: --allow-unproven --reason …")
+        "Fix them, commit, and promote again."
+        + ("" if wish.reason else " In an emergency, add --allow-unproven --reason ….")
         if report.environment == wish.source
-        else f"mend overlays/{wish.target} first, or overlays/{wish.source} where it comes from there; then commit",
+        else f"Fix overlays/{wish.target}, or overlays/{wish.source} if the cause is there. Commit, and promote again.",
     )
 
 
@@ -215,12 +225,12 @@ def _message(wish: Wish, plan: carried.Plan, head: str) -> str:
 
 
 def show(promotion: Promotion) -> None:
-    """Print what was carried, what it does to the rendered objects, and where it is."""
+    """Print the changed values, the diff of the rendered objects, and the commit."""
     wish, out = promotion.wish, console.out()
     for app in promotion.plan.absent:
-        out.print(f"[yellow]-[/] {wish.target} does not run the app {app}: nothing of it is carried")
+        out.print(f"[yellow]-[/] {wish.target} does not run the app {app}, so its specification is not promoted")
     if promotion.diff is None:
-        out.print(f"[green]✓[/] {wish.target} runs what {wish.source} does: nothing to promote")
+        out.print(f"[green]✓[/] {wish.target} runs the same as {wish.source}: nothing to promote")
         return
     for file in dict.fromkeys(change.file for change in promotion.plan.changes):
         out.print(f"[bold]overlays/{wish.target}/{file}[/]")
@@ -228,20 +238,20 @@ def show(promotion: Promotion) -> None:
             if change.file == file:
                 out.print(f"  {change}", markup=False)
     if promotion.charts:
-        out.print(f"with it, as floe charts sync writes them: {', '.join(promotion.charts)}", markup=False)
+        out.print(f"also updated, as by `floe charts sync`: {', '.join(promotion.charts)}", markup=False)
     print()
     formats.text(promotion.diff)
     for code in promotion.waived:
         out.print(f"[yellow]-[/] {code} is waived for {_WAIVED_DAYS} days: {wish.reason}", markup=True)
     if promotion.commit:
         out.print(f"[green]✓[/] {promotion.commit[:7]} on the branch {promotion.branch}")
-        out.print(f"  [dim]next: git push --set-upstream origin {promotion.branch}, and open a pull request[/]")
+        out.print(f"  [dim]next: Run `git push --set-upstream origin {promotion.branch}`, then open a pull request.[/]")
     else:
-        out.print("[dim]a dry run: nothing is committed[/]")
+        out.print("[dim]dry run: nothing is committed[/]")
 
 
 def as_json(promotion: Promotion) -> None:
-    """Print the same for a program."""
+    """Print the promotion as JSON."""
     wish = promotion.wish
     json.dump(
         {
@@ -263,5 +273,5 @@ def as_json(promotion: Promotion) -> None:
 
 
 def names(apps: Collection[str] | None) -> tuple[str, ...]:
-    """Apps as they were asked for, each once."""
+    """The apps without duplicates, in the order given."""
     return tuple(dict.fromkeys(apps or ()))

@@ -1,4 +1,4 @@
-"""What each environment runs by its overlay, how far it is behind the one before, and what its cluster says."""
+"""`floe status`: what each overlay runs, how far it is behind the environment before, and its state in a cluster."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from floe.validate.stream import LeftOut
 
 @dataclass(frozen=True)
 class Behind:
-    """One value that the environment before has otherwise.
+    """One value that differs from the environment before.
 
-    `versions`: how many it has had by its commits since it had this one; None where it never had it, or that cannot be
-    told.
+    `here` is the value of this environment, `there` that of the environment before. `versions`: how many newer values
+    that one has had in its commits; None if it never had `here`, or if the history cannot be read.
     """
 
     file: str
@@ -33,7 +33,7 @@ class Behind:
 
 @dataclass(frozen=True)
 class Status:
-    """One environment."""
+    """One environment. `follows`: the environment before it in the promotion order, if any."""
 
     environment: str
     follows: str | None
@@ -42,7 +42,7 @@ class Status:
 
 
 def status() -> list[Status]:
-    """Every environment, in the order of promotion, those that stand apart last."""
+    """Every environment, in the promotion order; those outside the order come last."""
     there = repo.environments()
     order = [name for name in repo.PROMOTION if name in there]
     held = {name: carried.held(name) for name in [*order, *(name for name in there if name not in order)]}
@@ -66,7 +66,7 @@ def _behind(before: str, theirs: carried.Held, ours: carried.Held) -> tuple[Behi
 
 
 def _versions(before: str, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str], int]:
-    """How many values a place has had in an overlay since it had the one that is wanted, where it ever did."""
+    """How many newer values a place in an overlay has had since the wanted one; nothing for one it never had."""
     newer: dict[tuple[str, str], set[str]] = {(file, place): set() for file, place, _ in wanted}
     found: dict[tuple[str, str], int] = {}
     try:
@@ -82,12 +82,12 @@ def _versions(before: str, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple
             if len(found) == len(wanted):
                 break
     except LeftOut:
-        return {}  # outside of a Git repository
+        return {}  # not in a Git repository
     return found
 
 
 def show(found: Sequence[Status], live: dict[str, Live] | None = None) -> None:
-    """Print what runs where as a table, then a line an environment, then what clusters say."""
+    """Print a table of what runs where, then for each environment its differences and its state in the cluster."""
     out = console.out()
     for line in _table(found):
         out.print(line)
@@ -108,7 +108,7 @@ def _age(versions: int | None) -> str:
 
 
 def _table(found: Sequence[Status]) -> Iterator[str]:
-    """A line a value that an environment of the order holds, a column an environment; late ones are yellow."""
+    """The lines of a table: one row per value, one column per environment. Values that are behind are yellow."""
     ordered = [one for one in found if one.environment in repo.PROMOTION]
     rows = dict.fromkeys((file, place) for one in ordered for file, places in one.runs.items() for place in places)
     cells = [["", *(one.environment for one in found)]]
@@ -128,9 +128,9 @@ def _table(found: Sequence[Status]) -> Iterator[str]:
 def _line(one: Status) -> str:
     if one.follows is None:
         first = one.environment in repo.PROMOTION
-        return f"[green]✓[/] {one.environment}: {'the first in order' if first else 'stands apart'}"
+        return f"[green]✓[/] {one.environment}: {'first' if first else 'not'} in the promotion order"
     if not one.behind:
-        return f"[green]✓[/] {one.environment}: runs what {one.follows} does"
+        return f"[green]✓[/] {one.environment}: runs the same as {one.follows}"
     count = len(one.behind)
     next_ = f"floe promote {one.follows} {one.environment} --dry-run"
     return (
@@ -150,7 +150,7 @@ def _label(file: str, place: str) -> str:
 
 
 def as_json(found: Sequence[Status], live: dict[str, Live] | None = None) -> None:
-    """Print the same for a program."""
+    """Print the status as JSON."""
     document = {
         one.environment: asdict(one) | ({"cluster": live[one.environment].as_dict()} if live else {}) for one in found
     }

