@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     parser = _Parser(
         prog="floe-validate",
-        description="Check rendered manifests: whether the API server accepts them, whether what they refer to exists, "
+        description="Check rendered manifests: whether the API server accepts them, whether their references exist,\n"
         "whether they contain credentials in plain text, and whether they follow the policies of this project.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -59,7 +59,7 @@ def _parser() -> _Parser:
     add("sources", nargs="*", help="overlays to render, or YAML files; - or no source reads standard input")
     add("--env", help="environment of the stream (default: the annotation of its objects)")
     add("--format", "-f", default="text", metavar="FORMAT", help=f"one of {', '.join(FORMATS)}")
-    add("--kubernetes", default=RELEASE, metavar="RELEASE", help=f"release to check against (default: {RELEASE})")
+    add("--kubernetes", default=RELEASE, metavar="RELEASE", help=f"Kubernetes release to check (default: {RELEASE})")
     add("--crds", type=Path, metavar="DIR", help="folder of CustomResourceDefinitions whose kinds are checked as well")
     add("--strict-kinds", action="store_true", help="report a kind without a schema as an error")
     add("--explain", metavar="CODE", help="explain what a code means and what to do, with examples")
