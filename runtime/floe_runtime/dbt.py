@@ -41,7 +41,7 @@ class Project:
 
     @property
     def target(self) -> Path:
-        """dbt's target folder for the platform's engine: manifests of two engines differ."""
+        """The target folder of dbt for the platform's engine: manifests of two engines differ."""
         return self.made / self.platform.compute.target
 
     def arguments(self, command: str) -> list[str]:
