@@ -3,8 +3,8 @@
 `python tests/ci.py` runs all suites; `--list` prints the table; `--since REVISION` runs only the suites that read the
 files changed since that revision. A suite is one entry of SUITES. Suites of the same lane run one after the other, and
 lanes run in parallel: on two cores, the suites that wait for pods leave time for those that compute. Lanes with a
-higher niceness yield to the others, so that pods start in time. After a failure no further suite starts, and the
-running suites are terminated.
+higher niceness yield to the others, so that pods start in time. The other suites go on after a failure, so that one
+run names everything that fails.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Run:
         self.suites, self.logs = suites, logs
         self.took: dict[str, float] = {}
         self.failed: list[str] = []
+        self._stopped = False
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
@@ -94,11 +95,11 @@ class Run:
             self.stop()
             for thread in lanes:
                 thread.join()
-        return not self.failed and len(self.took) == len(self.suites)
+        return not self.failed and not self._stopped
 
     def _lane(self, suites: Sequence[Suite]) -> None:
         for suite in suites:
-            if self.failed:
+            if self._stopped:
                 return
             started = time.monotonic()
             try:
@@ -132,23 +133,19 @@ class Run:
         return process.wait()
 
     def _end(self, suite: Suite, code: int) -> None:
-        """Print the output of a suite; at the first failure, terminate the others."""
+        """Print the output of a suite, and whether it failed."""
         with self._lock:
             self._running.pop(suite.name, None)
-            if code and self.failed:  # this suite was terminated because another one failed
-                return
             log = self.logs / f"{suite.name}.log"
             print(f"\n== {suite.name}\n{log.read_text(errors='replace') if log.exists() else ''}", flush=True)
             if code:
                 self.failed.append(suite.name)
                 print(f"\nFAILED: {suite.name}, exit code {code}, after {self.took[suite.name]:.0f} s", flush=True)
-                for process in self._running.values():
-                    os.killpg(process.pid, signal.SIGTERM)
 
     def stop(self) -> None:
-        """Terminate the running suites."""
+        """Terminate the running suites, and start no further one."""
         with self._lock:
-            self.failed.append("interrupted")
+            self._stopped = True
             for process in self._running.values():
                 os.killpg(process.pid, signal.SIGTERM)
 
@@ -223,7 +220,7 @@ def main() -> int:
         passed = run.all()
     print(f"\n{table(suites, run.took)}\n\n{(time.monotonic() - started) / 60:.1f} minutes in all", flush=True)
     if run.failed:
-        print(f"FAILED: {run.failed[0]}", file=sys.stderr)
+        print(f"FAILED: {', '.join(run.failed)}", file=sys.stderr)
     return 0 if passed else 1
 
 

@@ -88,8 +88,8 @@ class GoModule:
 
 COMPILED = ("-trimpath", "-gcflags=all=-dwarf=false")
 LINKED = "-s -w"
-"""Flags of every build. They are the same for all, so that builds share Go's build cache. Omitting debug information and
-running the garbage collector less often save a quarter of the compile time."""
+"""Flags of every build. They are the same for all, so that builds share a cache. Omitting debug information and
+running the garbage collector less often save a quarter of the time."""
 
 
 def go_env(**more: str) -> dict[str, str]:
