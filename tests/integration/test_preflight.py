@@ -115,7 +115,7 @@ WRONG_SECRET = "not-the-secret-of-this-test"
     ("kind", "changes", "env", "step", "remedy"),
     [
         ("s3", {}, {"AWS_SECRET_ACCESS_KEY": WRONG_SECRET}, "failed on auth", "AWS_SECRET_ACCESS_KEY"),
-        ("s3", {"bucket": "nope"}, {}, "failed on bucket", "create the bucket nope"),
+        ("s3", {"bucket": "nope"}, {}, "failed on bucket", "Create the bucket nope"),
         ("s3", {"endpoint": "http://127.0.0.1:1"}, {}, "failed on connection", "storage.endpoint"),
         ("s3", {"endpoint": "no url"}, {}, "failed on connection", "storage.endpoint"),
         ("s3", {}, {"AWS_ACCESS_KEY_ID": ""}, "failed on settings", "export AWS_ACCESS_KEY_ID"),

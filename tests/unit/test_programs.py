@@ -244,7 +244,7 @@ def test_npm_that_hangs(repository: Path, script: Script, monkeypatch: pytest.Mo
 def test_databases_that_are_not_made(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", str(script("python", HANGS)))
     monkeypatch.setattr(services, "_UP_SECONDS", SOON)
-    with pytest.raises(FloeError, match=r"Dagster's databases in .* cannot be made: python did not end"):
+    with pytest.raises(FloeError, match=r"Dagster's databases in .* cannot be created: python did not end"):
         services._create_databases(tmp_path, {})
     assert not list(tmp_path.glob(".databases-made"))
 

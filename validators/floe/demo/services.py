@@ -122,7 +122,7 @@ def _instance() -> dict[str, object]:
 
 
 def start_cube(supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> CubeApi:
-    """Start Cube over the published marts of the first app; returns when it answers. Raises FloeError if it never does."""
+    """Start Cube over the published marts of the first app; returns when it answers. Raises FloeError otherwise."""
     (name, specification) = next(iter(artifacts.apps.items()))
     model = repo.app(name) / specification.app.semantic_layer.model
     secret = secrets.token_hex(32)  # valid for this run only, so it is never stored

@@ -39,7 +39,7 @@ class Package:
         return repo.cache_dir() / "tools" / f"{self.name}-{self._pin.version}"
 
     def get(self) -> None:
-        """Install the package with uv. Raises FloeError if that fails or the package has no binary for this machine."""
+        """Install the package with uv. Raises FloeError if that fails, or without a binary for this machine."""
         machine = f"{platform.system()}-{platform.machine()}"
         if self.machines and machine not in self.machines:
             raise FloeError(f"the package {self.name} has no binary for {machine}")
@@ -88,12 +88,12 @@ class GoModule:
 
 COMPILED = ("-trimpath", "-gcflags=all=-dwarf=false")
 LINKED = "-s -w"
-"""Flags of every build. They are the same for all, so that builds share Go's build cache. Omitting debug information, and
-running the garbage collector seldom, saves a quarter of the compile time."""
+"""Flags of every build. They are the same for all, so that builds share Go's build cache. Without debug
+information, and with a garbage collector that runs seldom, compiling takes a quarter less time."""
 
 
 def go_env(**more: str) -> dict[str, str]:
-    """The environment variables of every call of Go, and `more`. GOMEMLIMIT is a soft limit per compiler, in bytes."""
+    """The environment variables of every call of Go, and `more`. GOMEMLIMIT is a soft limit in bytes."""
     return {
         "CGO_ENABLED": "0",
         "GOFLAGS": "-mod=readonly",
