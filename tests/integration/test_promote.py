@@ -84,7 +84,7 @@ def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
     ]  # fmt: skip
     (environment,) = done["diff"]["environments"]
     assert {one["kind"] for one in environment["objects"]} >= {"Deployment", "ConfigMap"}
-    comment = "# for all of Dagster: base/charts/transformers/dagster.yaml copies it"
+    comment = "# for all of Dagster: base/charts/transformers/dagster.yaml copies it to the other images"
     assert changed_lines(newer, done["commit"]) == [f"-      tag: 0.1.0 {comment}", f"+      tag: {TAG} {comment}"]
     assert f"Promoted-From: dev {head}" in git(newer, "show", "--format=%B", "--no-patch", done["commit"])
     files = git(newer, "show", "--format=", "--name-only", done["commit"], "--", "charts").splitlines()
@@ -231,14 +231,14 @@ def test_nobody_to_commit_as(newer: Path, tmp_path: Path) -> None:
 def test_a_value_that_the_target_has_no_place_for(newer: Path) -> None:
     edit(newer / "overlays" / "dev" / "values" / "cube.yaml", "    tag: 0.1.0\n", "    tag: 0.1.0\n    digest: 'x'\n")
     commit(newer)
-    refused(newer, ["dev", "staging"], "for which overlays/staging/values/cube.yaml has no place")
+    refused(newer, ["dev", "staging"], "but overlays/staging/values/cube.yaml does not")
 
 
 def test_findings_of_the_source_refuse(newer: Path) -> None:
     for environment in ("dev", "staging"):
         edit(newer / "overlays" / environment / "values" / "dagster.yaml", "14.6", "latest")
     commit(newer)
-    words = refused(newer, ["dev", "staging"], "dev is not fit to be promoted", code=1)
+    words = refused(newer, ["dev", "staging"], "dev cannot be promoted", code=1)
     assert "FLOE010" in words
     # In need it goes, but what it makes of the target must be valid all the same.
     refused(newer, ["dev", "staging", "--allow-unproven", "--reason", REASON], "staging would not be valid", code=1)
