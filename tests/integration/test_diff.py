@@ -342,4 +342,4 @@ def test_json_says_version_one(fork: Path) -> None:
     done = floe(fork, "diff", "prod", "--format", "json")
     assert set(json.loads(done.stdout)) == set(Report.model_fields)
     assert json.loads(done.stdout)["version"] == 1
-    assert b"the working tree is HEAD as committed" in done.stderr
+    assert b"the working tree is the same as HEAD" in done.stderr

@@ -253,7 +253,7 @@ def test_sync_takes_no_file_of_a_persons_own(checkout: Path) -> None:
     own.write_text("kind: ConfigMap\n")
     done = floe(checkout, "charts", "sync")
     assert done.returncode == 2
-    assert b"configmap-mine.yaml is not of floe charts sync" in done.stderr
+    assert b"configmap-mine.yaml was not written by `floe charts sync`" in done.stderr
     assert own.exists()
 
 

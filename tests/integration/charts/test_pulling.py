@@ -61,7 +61,7 @@ def test_a_cache_that_holds_something_else_is_passed_over(checkout: Path, upstre
     cached.write_bytes(b"damaged")
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
     upstream.archive("cube").unlink()
-    with pytest.raises(FloeError, match=r"cannot pull .* what the cache holds cannot be used: .* charts\.lock says"):
+    with pytest.raises(FloeError, match=r"cannot pull .* archive in the cache cannot be used: .* charts\.lock says"):
         sources()
 
 
@@ -192,7 +192,7 @@ def test_a_web_page_for_an_index(checkout: Path, upstream: Upstream) -> None:
 @pytest.mark.parametrize(
     ("mirror", "words"),
     [
-        ("empty", "does not hold the chart cube 3.3.0"),
+        ("empty", "does not contain the chart cube 3.3.0"),
         ("nowhere", "is not a folder"),
         ("older", "serves cube 3.2.9 for the chart cube 3.3.0"),
         ("file:///srv", "cannot pull the chart cube 3.3.0 from file:///srv"),
@@ -226,7 +226,7 @@ def test_a_place_that_cannot_be_written(checkout: Path, packages: Path) -> None:
     (checkout / "overlays" / "dev" / "charts").write_text("in the way")  # permissions do not keep root out
     done = run(FLOE, "charts", "pull", "dev", "--mirror", packages, cwd=checkout)
     assert done.returncode == 2
-    assert "cannot put the chart cube 3.3.0 in its place" in done.stderr
+    assert "cannot write the chart cube 3.3.0" in done.stderr
     assert (checkout / "overlays" / "dev" / "charts").read_text() == "in the way"
 
 
