@@ -9,9 +9,21 @@ const ATTEMPTS = 4;
 
 module.exports = function driver(DuckDBDriver) {
   return new (class extends DuckDBDriver {
+    #running = new Set();
+
     // DuckDB opens a file when it plans a query and again when it runs it. If the mart is replaced in between, the query
     // fails with a message that depends on how the two files differ, so this retries after any failure.
     async query(...args) {
+      const running = this.#query(...args);
+      this.#running.add(running);
+      try {
+        return await running;
+      } finally {
+        this.#running.delete(running);
+      }
+    }
+
+    async #query(...args) {
       for (let attempt = 1; ; attempt += 1) {
         try {
           return await super.query(...args);
@@ -20,6 +32,13 @@ module.exports = function driver(DuckDBDriver) {
           await sleep(20 * attempt);
         }
       }
+    }
+
+    // Cube releases the driver when it shuts down, also while its refresh worker queries. DuckDB crashes or hangs if it is
+    // closed during a query, so wait for those that run. Cube itself exits after three seconds.
+    async release() {
+      await Promise.allSettled(this.#running);
+      return super.release();
     }
   })({
     // Use UTC for timestamps, independent of the machine's time zone. Cache nothing of a file between queries. Write what

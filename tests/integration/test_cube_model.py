@@ -28,6 +28,7 @@ import pytest
 from floe import repo
 from floe.demo import cube
 from floe.errors import FloeError
+from floe.tools import resolve
 
 SECRET = "only-this-test-signs-with-it-0123456789"
 MODEL = repo.root() / "apps/ecommerce/cube/model"
@@ -186,6 +187,28 @@ def wait_ready(url: str, seconds: float, check: Literal["readyz", "livez"] = "re
             time.sleep(0.1)
         else:
             return
+
+
+_RELEASE = """
+const { createRequire } = require('node:module');
+const [folder, home] = process.argv.slice(1);
+const found = createRequire(home + '/package.json')('@cubejs-backend/duckdb-driver');
+const driver = require(folder + '/duckdb.js')(found.DuckDBDriver ?? found);
+(async () => {
+  await driver.query('SELECT 1', []);
+  const running = driver.query('SELECT count(*) AS n FROM range(300000000) a(i) WHERE i % 7 = 0', []);
+  await new Promise((done) => setTimeout(done, 50));
+  await driver.release();
+  console.log(JSON.stringify(await running));
+})();
+"""
+
+
+def test_duckdb_is_closed_after_the_query_that_runs(installed: cube.CubeInstall) -> None:
+    """Cube shuts down while its refresh worker queries: closing DuckDB at once crashes or hangs the process."""
+    command = [str(resolve("node")), "-e", _RELEASE, str(repo.root() / "images" / "cube"), str(installed.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, '[{"n":"42857143"}]\n'), done.stderr
 
 
 @contextmanager
