@@ -50,15 +50,15 @@ class Suite:
 SUITES = (
     Suite("servers", "building", 0.1, "make servers"),
     Suite("lint", "computing", 0.5, "make lint", reads_documentation=True),
-    Suite("types", "computing", 1, "make types"),
+    Suite("types", "computing", 1.5, "make types"),
     Suite("charts", "computing", 0.5, ".venv/bin/floe charts sync --check", reads_documentation=True),
-    Suite("demo", "computing", 1.5, 'make demo ARGS="--once --dagster-port 0 --cube-port 0"'),
-    Suite("test", "computing", 8, 'make test ARGS="--durations=10"', as_newcomer=True),
+    Suite("demo", "computing", 2, 'make demo ARGS="--once --dagster-port 0 --cube-port 0"'),
+    Suite("test", "computing", 13, 'make test ARGS="--durations=10"', as_newcomer=True),
     Suite("test-engines", "computing", 3, 'make test-engines ARGS="--durations=10"'),
-    Suite("test-built", "computing", 3, 'make test-built ARGS="--durations=10"'),
-    Suite("test-cluster", "pods", 12, 'make test-cluster ARGS="--durations=10"'),
-    Suite("test-images", "images", 5, 'make test-images ARGS="--durations=10"'),
-    Suite("test-gitops", "images", 7, 'make test-gitops ARGS="--durations=10"'),
+    Suite("test-built", "computing", 1, 'make test-built ARGS="--durations=10"'),
+    Suite("test-cluster", "pods", 20, 'make test-cluster ARGS="--durations=10"'),
+    Suite("test-images", "images", 6, 'make test-images ARGS="--durations=10"'),
+    Suite("test-gitops", "images", 12, 'make test-gitops ARGS="--durations=10"'),
 )
 DOCUMENTATION_SUITE = Suite("docs", "computing", 0.5, "make test ARGS=tests/docs", reads_documentation=True)
 """Replaces the suite `test`, which includes it, if only documentation changed."""

@@ -23,7 +23,7 @@ IN_THE_IMAGE = "runtime/floe_runtime/healthy.py"  # which asks the daemon, and w
 KEPT_RUNNING = "validators/floe/demo/processes.py"  # until the demo ends, whose Supervisor ends them
 STARTING = {"run", "call", "check_call", "check_output", "getoutput", "getstatusoutput", "Popen"}  # of subprocess
 STARTING_TOO = {"system", "popen", "posix_spawn", "posix_spawnp"}  # of os
-SOON = 0.2  # seconds that a program of these tests may take where it takes for ever
+SOON = 1  # seconds that a program of these tests may take; on a busy machine it needs some to start
 
 Script = Callable[..., Path]
 
@@ -83,8 +83,8 @@ def test_a_program_that_hangs(script: Script, apart: bool) -> None:
     begun = time.monotonic()
     with pytest.raises(FloeError) as error:
         process.run([program, "status"], seconds=SOON, apart=apart)
-    assert time.monotonic() - begun < 2
-    assert error.value.message == "git status did not end within 0.2 s: waits for the lock"
+    assert time.monotonic() - begun < 20
+    assert error.value.message == "git status did not end within 1 s: waits for the lock"
     assert error.value.hint == "Run git status by hand to see what it waits for."
 
 
@@ -125,8 +125,8 @@ def test_ctrl_c_ends_the_program(script: Script, tmp_path: Path, apart: bool) ->
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends within a second; one that nobody has waited for has ended too."""
-    deadline = time.monotonic() + 1
+    """Whether a process ends within 20 seconds; one that nobody has waited for has ended too."""
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:
             os.kill(pid, 0)
@@ -193,7 +193,7 @@ def test_lines_of_a_program_that_fails_or_hangs(script: Script) -> None:
     with pytest.raises(FloeError, match=r"^go failed \(exit code 1\): the cause$"):
         list(process.lines([script("echo more; echo the cause >&2; exit 1", "go")], seconds=10, both=True))
     for body in ("echo one; exec sleep 60", "echo one; exec >&- 2>&-; exec sleep 60"):
-        with pytest.raises(FloeError, match=r"^go did not end within 0\.2 s"):
+        with pytest.raises(FloeError, match=r"^go did not end within 1 s"):
             list(process.lines([script(body, "go")], seconds=SOON))
 
 
