@@ -27,13 +27,13 @@ def main() -> None:
 
 
 def _counts(token: str, query: str, deadline: float) -> dict[str, int]:
-    """Cube says `Continue wait` while it computes for longer than a request should take; asking again is waiting on."""
+    """Ask until Cube answers: while a query takes longer than a request should, Cube says `Continue wait`."""
     deadline = max(deadline, time.monotonic() + 10)
     address = f"http://cube:4000/cubejs-api/v1/load?{urlencode({'query': query})}"
     request = Request(address, headers={"Authorization": token})
     while True:
         try:
-            with urlopen(request, timeout=max(deadline - time.monotonic(), 1)) as answer:  # noqa: S310 # as above
+            with urlopen(request, timeout=max(deadline - time.monotonic(), 1)) as answer:  # noqa: S310 # Cube's own URL
                 reply = json.load(answer)
         except HTTPError as error:
             raise SystemExit(f"Cube answers {error.code}: {error.read().decode(errors='replace')}") from None

@@ -48,5 +48,5 @@ def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
         try:
             yield result
         finally:
-            os.kill(child, signal.SIGKILL)  # nobody needs its result any more
+            os.kill(child, signal.SIGKILL)  # the caller has left the block and does not read its result
             os.waitpid(child, 0)
