@@ -29,7 +29,7 @@ class FloeError(Exception):
 def in_words() -> Iterator[None]:
     """End the process where the block raises an exception, and say on stderr what happened.
 
-    A FloeError is shown with its hint. Of an exception that nobody thought of only type and place are shown, since its
+    A FloeError is shown with its hint. Of any other exception only type and place are shown, since its
     message may hold a secret; FLOE_TRACEBACK=1 shows all of it. The exit code is 2 then as well.
     """
     try:
@@ -42,6 +42,6 @@ def in_words() -> Iterator[None]:
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}, line {place.lineno}"
-        sys.stderr.write(f"floe: floe did not expect {type(error).__name__} in {where}\n")
+        sys.stderr.write(f"floe: unexpected {type(error).__name__} in {where}\n")
         sys.stderr.write("  next: set FLOE_TRACEBACK=1 to see the traceback, and report it\n")
         sys.exit(2)

@@ -77,12 +77,12 @@ def test_more_than_a_pipe_holds(script: Script) -> None:
         assert len(second().stdout) == len(first().stderr) == 300000
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_a_program_that_hangs(script: Script, apart: bool) -> None:
+@pytest.mark.parametrize("own_session", [False, True])
+def test_a_program_that_hangs(script: Script, own_session: bool) -> None:
     program = script("echo 'waits for the lock' >&2; exec sleep 60", "git")
     begun = time.monotonic()
     with pytest.raises(FloeError) as error:
-        process.run([program, "status"], seconds=SOON, apart=apart)
+        process.run([program, "status"], seconds=SOON, own_session=own_session)
     assert time.monotonic() - begun < 20
     assert error.value.message == "git status did not end within 1 s: waits for the lock"
     assert error.value.hint == "Run git status by hand to see what it waits for."
@@ -97,7 +97,7 @@ def test_a_program_that_does_not_want_to_end(script: Script, monkeypatch: pytest
 def test_what_a_program_apart_has_started_ends_with_it(script: Script, tmp_path: Path) -> None:
     program = script(f"sleep 60 & echo $! > '{tmp_path}/child'; wait")
     with pytest.raises(FloeError, match="did not end"):
-        process.run([program], seconds=SOON, apart=True)
+        process.run([program], seconds=SOON, own_session=True)
     assert gone(int((tmp_path / "child").read_text()))
 
 
@@ -112,10 +112,10 @@ def test_a_program_ends_with_the_block(script: Script) -> None:
     assert gone(child)
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_ctrl_c_ends_the_program(script: Script, tmp_path: Path, apart: bool) -> None:
+@pytest.mark.parametrize("own_session", [False, True])
+def test_ctrl_c_ends_the_program(script: Script, tmp_path: Path, own_session: bool) -> None:
     program = script(f"echo $$ > '{tmp_path}/child'; echo >&2; exec sleep 60")
-    code = f"from floe import process; process.run([{str(program)!r}], seconds=60, apart={apart})"
+    code = f"from floe import process; process.run([{str(program)!r}], seconds=60, own_session={own_session})"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as caller:
         while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
             time.sleep(0.01)

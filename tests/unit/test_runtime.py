@@ -128,7 +128,7 @@ def test_preflight_in_the_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("traceback", ["", "1"])
-def test_what_nobody_thought_of_is_said_without_its_message(
+def test_an_unexpected_error_is_shown_without_its_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], traceback: str
 ) -> None:
     """The message may hold a secret."""
@@ -138,5 +138,5 @@ def test_what_nobody_thought_of_is_said_without_its_message(
     if not traceback:
         assert raised.value.args == (2,)
         said = capsys.readouterr().err
-        assert "did not expect KeyError in test_runtime.py, line " in said
+        assert "unexpected KeyError in test_runtime.py, line " in said
         assert "a-password" not in said

@@ -36,20 +36,22 @@ def run(
     seconds: float,
     folder: Path | None = None,
     env: Env | None = None,
-    apart: bool = False,
+    own_session: bool = False,
     check: bool = True,
     what: str = "",
     hint: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a program and wait for it; returns its exit code and output, with U+FFFD for bytes that are not UTF-8.
 
-    `seconds`: the time limit. `folder`: its working directory. `apart`: run it in a separate session, so that the
+    `seconds`: the time limit. `folder`: its working directory. `own_session`: run it in a separate session, so that the
     processes that it starts end with it; it then has no terminal to ask for a passphrase. `what`: how the message of a
     failure begins, as in "Cube could not be installed". `hint`: the next step after a failure.
     Raises FloeError for a program that cannot be started, that does not end in time or, unless `check` is false, whose
     exit code is not 0.
     """
-    with started(command, seconds=seconds, folder=folder, env=env, apart=apart, what=what, hint=hint) as ended:
+    with started(
+        command, seconds=seconds, folder=folder, env=env, own_session=own_session, what=what, hint=hint
+    ) as ended:
         raw = ended()
     out, err = (stream.decode(errors="replace") for stream in (raw.stdout, raw.stderr))
     done = subprocess.CompletedProcess(raw.args, raw.returncode, out, err)
@@ -65,7 +67,7 @@ def started(
     seconds: float,
     folder: Path | None = None,
     env: Env | None = None,
-    apart: bool = False,
+    own_session: bool = False,
     what: str = "",
     hint: str = "",
 ) -> Iterator[Callable[[], subprocess.CompletedProcess[bytes]]]:
@@ -90,7 +92,7 @@ def started(
                 raise _late(command, done, seconds, what, hint)
             return done
 
-        with _program(command, folder, env, apart, what, stdout=out, stderr=err) as program:
+        with _program(command, folder, env, own_session, what, stdout=out, stderr=err) as program:
             yield ended
 
 
@@ -167,7 +169,7 @@ def not_started(command: Command, error: OSError, what: str = "") -> FloeError:
 
 @contextmanager
 def _program(
-    command: Command, folder: Path | None, env: Env | None, apart: bool, what: str, **streams: Any
+    command: Command, folder: Path | None, env: Env | None, own_session: bool, what: str, **streams: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A running program that ends with the block. The caller enforces the deadline within the block."""
     words = [*map(str, command)]
@@ -175,7 +177,7 @@ def _program(
     whole = {name: value for name, value in changed.items() if value is not None}
     try:
         program = subprocess.Popen(
-            words, cwd=folder, env=whole, stdin=subprocess.DEVNULL, start_new_session=apart, **streams
+            words, cwd=folder, env=whole, stdin=subprocess.DEVNULL, start_new_session=own_session, **streams
         )
     except OSError as error:
         raise not_started(command, error, what) from None
@@ -188,19 +190,19 @@ def _program(
         yield program
     finally:
         if program.poll() is None:
-            _signal(program, signal.SIGTERM, apart)
+            _signal(program, signal.SIGTERM, own_session)
             try:
                 with suppress(subprocess.TimeoutExpired):
                     program.wait(_GRACE_SECONDS)
             finally:  # also after a second Ctrl-C
-                _signal(program, signal.SIGKILL, apart)
+                _signal(program, signal.SIGKILL, own_session)
                 program.wait()
         if program.stdout:
             program.stdout.close()
 
 
-def _signal(program: subprocess.Popen[bytes], number: signal.Signals, apart: bool) -> None:
-    if not apart:
+def _signal(program: subprocess.Popen[bytes], number: signal.Signals, own_session: bool) -> None:
+    if not own_session:
         program.send_signal(number)
         return
     with suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for a group that has ended

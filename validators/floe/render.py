@@ -74,7 +74,7 @@ def _running(arguments: list[str], name: str) -> Iterator[Callable[[], bytes]]:
         arguments,
         seconds=_SECONDS,
         env=env,
-        apart=True,  # so that the helm processes that it starts end with it
+        own_session=True,  # so that the helm processes that it starts end with it
         what=f"{name} cannot be rendered",
     ) as ended:
 

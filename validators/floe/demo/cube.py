@@ -72,7 +72,7 @@ def _run_installer(script: Path, path: Path, standin: Path) -> None:
         command,
         seconds=_INSTALL_SECONDS,
         env=env,
-        apart=True,  # so that the npm that it starts ends with it
+        own_session=True,  # so that the npm that it starts ends with it
         what="Cube could not be installed",
         hint=f"Check that npm's registry can be reached. To see all output, run: {shlex.join(command)}",
     )
