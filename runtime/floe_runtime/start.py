@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ PROGRAMS = Path("/opt/venv/bin")
 """Where the image has the real programs."""
 
 _INIT = "/usr/bin/tini"
+_CODE_LOCATION_SECONDS = 30  # of the 120 that the startup probe of the webserver allows
 _NEEDS_INSTANCE = {"dagster-webserver": ("",), "dagster-daemon": ("run",)}
 """Which programs, with which word among their arguments, end up in files of their own without a dagster.yaml.
 
@@ -33,6 +37,8 @@ def main() -> None:
     program, arguments = Path(sys.argv[0]).name, sys.argv[1:]
     with in_words():
         check(program, arguments, os.environ)
+        if program == "dagster-webserver":
+            wait_for_code_locations(arguments)
     command = [str(PROGRAMS / program), *arguments]
     if os.getpid() == 1:
         command = [_INIT, "--", *command]
@@ -48,6 +54,42 @@ def check(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> Non
         names = ", ".join(missing)
         verb = "is not set" if len(missing) == 1 else "are not set"
         raise FloeError(f"{names} {verb}", "; ".join(f"{name}: {source}" for name, source in missing.items()))
+
+
+def wait_for_code_locations(arguments: Sequence[str], seconds: float = _CODE_LOCATION_SECONDS) -> None:
+    """Wait until every gRPC server that the workspace file (option `-w`) names accepts a connection.
+
+    Returns after the given seconds at the latest, because the webserver is useful without a code location too.
+
+    A webserver that failed to load a code location loads it again when the server's id changes. If the server starts
+    right after the failed attempt, the webserver knows no other id, and shows the error until somebody presses Reload.
+    """
+    deadline = time.monotonic() + seconds
+    for address in _code_locations(arguments):
+        while not _accepts(address) and time.monotonic() < deadline:
+            time.sleep(0.5)
+
+
+def _code_locations(arguments: Sequence[str]) -> list[tuple[str, int]]:
+    """Host and port of each gRPC server. Empty for an invalid file, since Dagster says what is wrong with it."""
+    try:
+        parts = [
+            yaml.safe_load(Path(file).read_text())["load_from"]
+            for option, file in pairwise(arguments)
+            if option == "-w"
+        ]
+        servers = [entry["grpc_server"] for part in parts for entry in part if "grpc_server" in entry]
+        return [(str(one["host"]), int(one["port"])) for one in servers]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return []
+
+
+def _accepts(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _instance(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:

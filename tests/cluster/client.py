@@ -27,6 +27,8 @@ Object = dict[str, Any]
 _CONNECTIONS = 32  # each of them mostly waits for the server; more are not faster
 _TIMEOUT_SECONDS = 60
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_PROBE = "admission-probe"
+"""Name of the quota and the ConfigMap that show whether admission knows the quotas of a namespace."""
 _STRICT = {"fieldValidation": "Strict"}
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
@@ -231,6 +233,29 @@ class ApiServer:
                 status = {"hard": hard, "used": dict.fromkeys(hard, "0")}
                 path = self._resources["v1", "ResourceQuota"].url(item["metadata"]["namespace"], name, "status")
                 self._do("PUT", path, {**item, "status": status})
+                if name != _PROBE:
+                    self._wait_until_quotas_count(item["metadata"]["namespace"])
+
+    def _wait_until_quotas_count(self, namespace: str) -> None:
+        """Wait until admission knows the quotas of a namespace, so that it counts the next pod.
+
+        Admission reads quotas from its own copy, which follows storage a moment later. A second quota, which allows no
+        ConfigMap, shows when: the copy receives changes in order.
+        """
+        metadata = {"name": _PROBE, "namespace": namespace}
+        quota = {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": metadata,
+            "spec": {"hard": {"configmaps": "0"}},
+        }
+        config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        with self.holding([quota]) as (created,):
+            assert created.accepted, created
+            deadline = time.monotonic() + _TIMEOUT_SECONDS
+            while f"exceeded quota: {_PROBE}" not in self.dry_run([config_map], create_namespaces=False)[0].message:
+                assert time.monotonic() < deadline, "admission does not know the quota"
+                time.sleep(0.02)
 
     def _do(self, method: str, path: str, body: Object | None = None) -> None:
         headers = {**self._http.headers, "Content-Type": "application/json"}

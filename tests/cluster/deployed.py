@@ -202,6 +202,11 @@ class Deployed:
                 if container["lastState"]:
                     log = self.kubectl.run("logs", name, "-c", container["name"], "--previous", "--tail=5")
                     lines += [f"  {line}" for line in log.stdout.decode(errors="replace").splitlines()]
+        if self.url:
+            try:
+                self.dagster.loaded(LOCATION)
+            except FloeError as error:
+                lines.append(f"webserver: {error}")
         return "\n".join([*lines, *(f"event: {one}" for one in dict.fromkeys(self.warnings()))])
 
     @property

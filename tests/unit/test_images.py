@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +81,36 @@ def test_every_variable_that_dagster_yaml_names_is_needed(tmp_path: Path) -> Non
     with pytest.raises(FloeError, match=r"^PG_HOST is not set$"):
         start.check("dagster-daemon", ["run"], home | {"PG_PASSWORD": "x"})
     start.check("dagster-daemon", ["run"], home | {"PG_PASSWORD": "x", "PG_HOST": "x"})
+
+
+def test_the_webserver_waits_for_its_code_locations(tmp_path: Path) -> None:
+    """A server that never accepts a connection delays the webserver, but does not stop it."""
+    workspace = tmp_path / "workspace.yaml"
+    arguments = ["-p", "3000", "-w", str(workspace)]
+
+    def waits(port: int, seconds: float) -> float:
+        workspace.write_text(f"load_from:\n- grpc_server: {{host: 127.0.0.1, port: {port}, location_name: shop}}\n")
+        started = time.monotonic()
+        start.wait_for_code_locations(arguments, seconds)
+        return time.monotonic() - started
+
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        assert waits(port, 0.8) >= 0.8
+        timer = threading.Timer(0.7, server.listen)
+        timer.start()
+        assert 0.7 <= waits(port, 60) < 60
+        timer.join()
+
+
+@pytest.mark.parametrize("content", ["", "load_from: [{python_file: shop.py}]", "load_from: {grpc_server}", "[", "5"])
+def test_another_workspace_file_is_left_to_dagster(tmp_path: Path, content: str) -> None:
+    (tmp_path / "workspace.yaml").write_text(content)
+    started = time.monotonic()
+    start.wait_for_code_locations(["-w", str(tmp_path / "workspace.yaml")], 60)
+    start.wait_for_code_locations(["-w", str(tmp_path / "missing.yaml")], 60)
+    assert time.monotonic() - started < 60
 
 
 def test_a_daemon_without_dagster_yaml_would_forget_everything(tmp_path: Path) -> None:
