@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
 from floe_runtime.errors import FloeError
 
 
-@cache
 def root() -> Path:
     """The repository: the closest folder above the working directory that has `overlays/` and `base/`.
 

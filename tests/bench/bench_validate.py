@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from floe import render
+from floe import render, repo
 from floe.kubernetes.objects import ENVIRONMENT, objects
 from floe.kubernetes.releases import definitions
 from floe.yaml import documents
@@ -189,7 +189,7 @@ def measured(command: list[str], file: Path) -> tuple[float, float]:
 def run() -> dict[str, float]:
     """Medians in seconds, and floe-validate's as a part of kubeconform's: below 1 it is the faster one."""
     figures: dict[str, float] = {}
-    overlay = render.render(OVERLAY)
+    overlay = render.render(repo.current(), OVERLAY)
     # An overlay of another repository, of which nothing but the stream is known.
     elsewhere = overlay.replace(ENVIRONMENT.encode(), b"example.com/environment")
     streams = {

@@ -56,15 +56,15 @@ def seconds(duration: str) -> int:
 
 
 def test_each_environment_has_both_ways() -> None:
-    assert [one.parent.name for one in FLUX] == repo.environments()
-    assert [one.parent.name for one in ARGO] == sorted(["all", *repo.environments()])
+    assert [one.parent.name for one in FLUX] == repo.current().environments()
+    assert [one.parent.name for one in ARGO] == sorted(["all", *repo.current().environments()])
 
 
 @in_each
 def test_floe_validate_takes_it(folder: Path) -> None:
     found = kustomize(folder)
     assert not [text for one in found for text in texts(one.value) if re.search(r"\bENV\b", text)]
-    report = validate(dump(found), str(folder), Schemas(strict_kinds=True))
+    report = validate(dump(found), str(folder), Schemas(strict_kinds=True), checkout=repo.current())
     assert (report.objects, report.findings) == (len(found), [])
     if folder.parent.name != "all":
         assert {one.annotations.get(ENVIRONMENT) for one in found} == {folder.parent.name}
@@ -99,7 +99,7 @@ def test_argocd_leads_to_what_is_there(folder: Path) -> None:
     (generator,) = (one["git"] for one in of(found, "ApplicationSet")["floe"]["generators"])
     (pattern,) = (one["path"] for one in generator["directories"])
     names = {path.name for path in ROOT.glob(pattern) if path.is_dir()}
-    assert names == ({*repo.environments()} if folder.parent.name == "all" else {folder.parent.name})
+    assert names == ({*repo.current().environments()} if folder.parent.name == "all" else {folder.parent.name})
     projects = of(found, "AppProject")
     assert {application["project"], of(found, "ApplicationSet")["floe"]["template"]["spec"]["project"]} == set(projects)
     settings = {one.name: one.value["data"] for one in found if one.kind == "ConfigMap"}
@@ -109,7 +109,7 @@ def test_argocd_leads_to_what_is_there(folder: Path) -> None:
 def test_argocds_project_allows_what_overlays_hold_and_no_more(stand_ins: Tree) -> None:
     project = of(kustomize(CLUSTERS / "all" / "argocd"), "AppProject")["floe"]
     allowed = {(one["group"], one["kind"]) for one in project["namespaceResourceWhitelist"]}
-    objects = [one for environment in repo.environments() for one in stand_ins.render(environment)]
+    objects = [one for environment in repo.current().environments() for one in stand_ins.render(environment)]
     kinds = {(one.api_version.rpartition("/")[0], one.kind) for one in objects}
     assert kinds - allowed == {("", "Namespace")}
     assert allowed - kinds == {("", "Secret")}
@@ -140,9 +140,9 @@ def test_the_addresses_stand_in_one_file() -> None:
             assert not [url for url in urls if url in file.read_text()], file
 
 
-@pytest.mark.parametrize("environment", repo.environments())
+@pytest.mark.parametrize("environment", repo.current().environments())
 def test_releases_give_way_to_runs_and_to_reverts(environment: str) -> None:
-    releases = of(kustomize(repo.overlay(environment) / "flux"), "HelmRelease")
+    releases = of(kustomize(repo.current().overlay(environment) / "flux"), "HelmRelease")
     launcher = releases["dagster"]["values"]["runLauncher"]["config"]["k8sRunLauncher"]
     grace = launcher["runK8sConfig"]["podSpecConfig"]["terminationGracePeriodSeconds"]
     for spec in releases.values():
@@ -158,7 +158,7 @@ def test_releases_give_way_to_runs_and_to_reverts(environment: str) -> None:
 def test_notifications_are_named_as_what_they_watch() -> None:
     found = kustomize(CLUSTERS / "base" / "notifications")
     stream = dump(found).replace(b"${environment}", b"dev")
-    report = validate(stream, "notifications", Schemas())
+    report = validate(stream, "notifications", Schemas(), checkout=repo.current())
     # notification-controller's definitions cannot be had, so that is all that is checked of them.
     assert {finding.code for finding in report.findings} == {"FLOE003"}
     receiver = next(one.value["spec"] for one in found if one.kind == "Receiver")

@@ -120,7 +120,7 @@ def test_an_environment_that_one_side_lacks(fork: Path) -> None:
     done = floe(fork, "diff", "--all", "--format", "json")
     report = Report.model_validate_json(done.stdout)
     assert {item.environment: item.removed for item in report.environments}["fresh"] == comparison.added
-    assert [item.environment for item in report.environments] == sorted({"fresh", *repo.environments()})
+    assert [item.environment for item in report.environments] == sorted({"fresh", *repo.current().environments()})
 
 
 def test_no_format_shows_a_secret_and_each_shows_that_it_changed(fork: Path) -> None:
@@ -217,10 +217,10 @@ def test_nothing_is_left_behind_when_interrupted(fork: Path, tmp_path: Path, num
 def test_charts_of_the_base_are_pulled_where_no_overlay_has_them(fork: Path) -> None:
     """The change pins another release of a chart: the base's is not among those in this checkout."""
     values = "overlays/{}/values/cubestore.yaml"
-    for environment in repo.environments():
+    for environment in repo.current().environments():
         edit(fork / values.format(environment), "version: 1.2.0", "version: 1.3.0")
         shutil.rmtree(fork / "overlays" / environment / "charts")
-    list(charts.pull(repo.environments(), stand_ins=True))
+    list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
     assert not list(fork.glob("overlays/*/charts/cubestore-1.2.0"))
     assert diff(fork, "prod").objects is not None
     assert "cubestore-1.2.0" not in "".join(map(str, fork.glob("overlays/*/charts/*")))

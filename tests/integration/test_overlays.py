@@ -71,17 +71,17 @@ def instance(objects: list[Object]) -> dict[str, Any]:
 
 
 def test_overlays_share_nothing(tree: Tree) -> None:
-    found = [one for environment in repo.environments() for one in tree.render(environment)]
+    found = [one for environment in repo.current().environments() for one in tree.render(environment)]
     assert len(by_identity(found)) == len(found)
     assert {one.kind for one in found if not one.namespace} == {"Namespace"}
-    assert len({one.name for one in found if one.kind == "Namespace"}) == len(repo.environments())
+    assert len({one.name for one in found if one.kind == "Namespace"}) == len(repo.current().environments())
 
 
 def test_overlays_claim_no_host_twice(tree: Tree) -> None:
     """An ingress controller serves all namespaces."""
     rules = [
         (rule["host"], path["path"])
-        for environment in repo.environments()
+        for environment in repo.current().environments()
         for one in tree.render(environment)
         if one.kind == "Ingress"
         for rule in one.value["spec"]["rules"]
@@ -90,7 +90,7 @@ def test_overlays_claim_no_host_twice(tree: Tree) -> None:
     assert not [rule for rule, count in Counter(rules).items() if count > 1]
 
 
-@pytest.mark.parametrize("environment", repo.environments())
+@pytest.mark.parametrize("environment", repo.current().environments())
 def test_a_copy_of_an_overlay_collides_with_nothing(checkout: Path, environment: str) -> None:
     """As docs/02-environments.md says to make a new environment."""
     folder, copied = checkout / "overlays" / environment, checkout / "overlays" / f"{environment}2"
@@ -98,9 +98,14 @@ def test_a_copy_of_an_overlay_collides_with_nothing(checkout: Path, environment:
     for file in (path for path in copied.rglob("*") if path.is_file()):
         text = re.sub(rf"floe([-_]){environment}\b", rf"floe\g<1>{environment}2", file.read_text())
         file.write_text(text.replace(f"environment: {environment}", f"environment: {environment}2"))
-    list(charts.pull(repo.environments(), stand_ins=True))
-    theirs = [one for other in repo.environments() if other != copied.name for one in parse(render.render(other))]
-    ours = parse(render.render(copied.name))
+    list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
+    theirs = [
+        one
+        for other in repo.current().environments()
+        if other != copied.name
+        for one in parse(render.render(repo.current(), other))
+    ]
+    ours = parse(render.render(repo.current(), copied.name))
     assert not {identity(one) for one in ours} & {identity(one) for one in theirs}
     left = re.compile(rf"\bfloe[-_]{environment}\b")
     assert not [one.label for one in ours if left.search(str(one.value))]
@@ -256,7 +261,7 @@ def test_code_locations_are_the_workspace(objects: list[Object], workloads: list
     for server in servers:
         ports = only(objects, "Service", server["host"])["spec"]["ports"]
         assert server["port"] in [port["port"] for port in ports]
-        assert server["location_name"] in repo.apps()
+        assert server["location_name"] in repo.current().apps()
 
 
 def test_what_an_ingress_leads_to_answers_while_one_pod_is_away(objects: list[Object], workloads: list[Object]) -> None:
@@ -267,11 +272,11 @@ def test_what_an_ingress_leads_to_answers_while_one_pod_is_away(objects: list[Ob
 
 @pytest.mark.usefixtures("checkout")
 def test_changed_artifacts_restart_the_code_locations() -> None:
-    list(charts.pull(["dev"], stand_ins=True))
-    before = parse(render.render("dev"))
-    with repo.artifacts_file("dev").open("a") as file:
+    list(charts.pull(repo.current(), ["dev"], stand_ins=True))
+    before = parse(render.render(repo.current(), "dev"))
+    with repo.current().artifacts_file("dev").open("a") as file:
         file.write("\n")
-    after = parse(render.render("dev"))
+    after = parse(render.render(repo.current(), "dev"))
     pods = [[pod(one) for one in code_locations(found)] for found in (before, after)]
     assert pods[0] != pods[1]
     volumes = [instance(found)["run_launcher"]["config"]["volumes"] for found in (before, after)]

@@ -22,7 +22,7 @@ MOVING = "FLOE010"
 @pytest.fixture
 def pulled(checkout: Path) -> Path:
     """A checkout with the stand-in charts in place."""
-    list(charts.pull(repo.environments(), stand_ins=True))
+    list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
     return checkout
 
 
@@ -170,5 +170,8 @@ def test_unknown_overlay_lists_those_that_exist(checkout: Path) -> None:
 
 
 def test_committed_artifacts_are_what_their_sources_compile_to() -> None:
-    for environment in repo.environments():
-        assert repo.artifacts_file(environment).read_text() == compile_environment(environment).text()
+    for environment in repo.current().environments():
+        assert (
+            repo.current().artifacts_file(environment).read_text()
+            == compile_environment(repo.current(), environment).text()
+        )

@@ -177,5 +177,5 @@ def test_a_key_that_is_lost_or_another_one(fork: Path, home: dict[str, str], tmp
 
 
 def test_no_key_is_in_this_repository() -> None:
-    assert not list(repo.root().glob("overlays/**/*.agekey"))
+    assert not list(repo.current().root.glob("overlays/**/*.agekey"))
     assert "*.agekey" in (ROOT / ".gitignore").read_text().splitlines()

@@ -44,7 +44,9 @@ def check(*documents: Json, brought: dict[str, tuple[str, ...]] | None = None) -
 
 
 def report(*documents: Json, environment: str | None = None) -> Report:
-    return validate("\n---\n".join(map(json.dumps, documents)).encode(), "test", SCHEMAS, environment)
+    return validate(
+        "\n---\n".join(map(json.dumps, documents)).encode(), "test", SCHEMAS, environment, checkout=repo.current()
+    )
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -102,7 +104,7 @@ def of_an_example(text: str, policy: Policy, request: pytest.FixtureRequest) -> 
     """The codes of what no waiver lets stand."""
     if policy.stage is Stage.REPOSITORY:
         written.write(text, request.getfixturevalue("checkout"))
-    found = validate(written.stream(text), "an example", SCHEMAS)
+    found = validate(written.stream(text), "an example", SCHEMAS, checkout=repo.current())
     assert policy.code not in {omission.code for omission in found.left_out}
     return {finding.code for finding in found.findings if not finding.waived}
 
@@ -192,7 +194,7 @@ def test_findings_say_where() -> None:
     text = (
         b"# comment\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\n---\n---\n\nkind: Pod\n"
     )
-    found = validate(text, "some.yaml", SCHEMAS)
+    found = validate(text, "some.yaml", SCHEMAS, checkout=repo.current())
     assert found.objects == 2
     (finding,) = found.findings
     assert (finding.source, finding.document, finding.line, finding.object) == ("some.yaml", 3, 9, "Pod (no name)")
@@ -207,23 +209,25 @@ def test_findings_carry_no_control_characters() -> None:
 def test_secrets_of_the_environment_are_taken_from_its_platform_file() -> None:
     manifest = pod(imagePullSecrets=[{"name": "floe-postgres"}])
     manifest["metadata"]["annotations"] = {"floe-runtime.io/environment": "prod"}
-    assert not validate(json.dumps(manifest).encode(), "x", SCHEMAS).findings
+    assert not validate(json.dumps(manifest).encode(), "x", SCHEMAS, checkout=repo.current()).findings
     manifest["metadata"]["annotations"] = {"floe-runtime.io/environment": "elsewhere"}
     stamped_elsewhere = json.dumps(manifest).encode()
-    assert [finding.code for finding in validate(stamped_elsewhere, "x", SCHEMAS).findings] == ["FLOE013"]
-    assert not validate(stamped_elsewhere, "x", SCHEMAS, "prod").findings
+    assert [
+        finding.code for finding in validate(stamped_elsewhere, "x", SCHEMAS, checkout=repo.current()).findings
+    ] == ["FLOE013"]
+    assert not validate(stamped_elsewhere, "x", SCHEMAS, "prod", checkout=repo.current()).findings
 
 
 def test_stamps_that_disagree_say_nothing() -> None:
     stamped = [annotated("floe-runtime.io/environment", name) for name in ("prod", "dev")]
     content = "\n---\n".join(map(json.dumps, stamped)).encode()
-    assert validate(content, "x", SCHEMAS).environment is None
-    assert validate(json.dumps(stamped[0]).encode(), "x", SCHEMAS).environment == "prod"
+    assert validate(content, "x", SCHEMAS, checkout=repo.current()).environment is None
+    assert validate(json.dumps(stamped[0]).encode(), "x", SCHEMAS, checkout=repo.current()).environment == "prod"
 
 
 @pytest.mark.parametrize("release", Catalog().releases)
 def test_every_release_has_usable_schemas(release: str) -> None:
-    assert not validate(json.dumps(pod()).encode(), "x", Schemas(release)).findings
+    assert not validate(json.dumps(pod()).encode(), "x", Schemas(release), checkout=repo.current()).findings
 
 
 def left_out(found: Report) -> dict[str, str]:
@@ -251,7 +255,6 @@ def test_a_shallow_clone_says_so_where_it_cannot_tell(
     git(tmp_path, "clone", "--depth=1", f"file://{checkout}", "shallow")
     assert not left_out(report(named("ConfigMap", "c"), environment="prod"))
     monkeypatch.setenv("FLOE_ROOT", str(tmp_path / "shallow"))
-    repo.root.cache_clear()
     found = report(named("ConfigMap", "c"), environment="prod")
     assert not found.findings
     assert left_out(found).keys() == {"FLOE023", "FLOE024"}

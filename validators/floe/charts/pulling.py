@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from floe import repo
 from floe.charts.chart import Chart, Record, digest, places
 from floe.errors import FloeError
+from floe.repo import Checkout
 
 if TYPE_CHECKING:
     # `floe render` imports this module only to see which charts are pulled, so the code that fetches is imported late.
@@ -32,12 +32,12 @@ class Pulled:
 
 
 def pull(
+    checkout: Checkout,
     environments: Sequence[str],
     mirror: str | None = None,
     *,
     stand_ins: bool = False,
     force: bool = False,
-    root: Path | None = None,
 ) -> Iterator[Pulled]:
     """Pull the charts of these overlays, each chart once. Charts that are there already are kept.
 
@@ -45,15 +45,13 @@ def pull(
     `mirror`: a folder (of unpacked charts or .tgz files) or the URL of a chart repository or OCI registry, used instead
     of all of these. `stand_ins`: use the small chart of tests/charts if a chart cannot be fetched; it never replaces a
     real chart, and a later pull without this option replaces it. `force`: also fetch charts that are there already.
-    `root`: pull into a checkout other than this one.
     Raises FloeError if a chart cannot be fetched, does not match charts.lock, or cannot be written; the overlays then
     keep what they had of it.
     """
     from floe.charts import lockfile
 
-    root = root or repo.root()
-    locked = lockfile.digests(root)
-    for key, pins in places(environments, root).items():
+    locked = lockfile.digests(checkout)
+    for key, pins in places(checkout, environments).items():
         wanted = locked.get(key)
         lenient = stand_ins and not mirror
         todo = [pin for pin in pins if force or not _is_filled(pin, wanted, stand_ins=lenient)]
@@ -120,8 +118,8 @@ def _obtain(
 
 def _in_this_checkout(chart: Chart, wanted: str | None, *, stand_ins: bool) -> _Got | None:
     """The chart from another overlay of this checkout, if its files are unchanged since the pull."""
-    for environment in repo.environments():
-        place = Chart(environment, chart.name, chart.version, chart.repository, repo.root())
+    for environment in chart.checkout.environments():
+        place = replace(chart, environment=environment)
         record = place.record()
         if record is None or record.repository != chart.repository:
             continue
@@ -156,12 +154,12 @@ def _note(record: Record, wanted: str | None) -> str:
 
 
 def _stand_in(chart: Chart) -> Path:
-    return repo.root() / "tests" / "charts" / chart.name
+    return chart.checkout.root / "tests" / "charts" / chart.name
 
 
 def _standing_in(chart: Chart, why: str) -> _Got:
     folder = _stand_in(chart)
-    location = folder.relative_to(repo.root()).as_posix()
+    location = chart.checkout.relative(folder)
     return _Got(folder, Record(chart.repository, "stand-in", location, None, digest(folder)), "stand-in", why)
 
 
