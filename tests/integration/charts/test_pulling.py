@@ -90,14 +90,14 @@ def test_another_checkout_is_filled_from_this_one(checkout: Path, upstream: Upst
     shutil.copytree(checkout, base, ignore=shutil.ignore_patterns("charts"))
     shutil.copytree(checkout / "base" / "charts", base / "base" / "charts")
     shutil.rmtree(base / "tests")
-    assert sources(Checkout(base)) == {"checkout"}
+    assert sources(Checkout(base), source=repo.current()) == {"checkout"}
     pulled = charts.pinned(Checkout(base), "dev")
     assert {chart.path.is_relative_to(base) and chart.is_pulled() for chart in pulled} == {True}
     assert [chart.record() for chart in pulled] == [chart.record() for chart in charts.pinned(repo.current(), "dev")]
     shutil.rmtree(base / "overlays" / "dev" / "charts")
     (charts.pinned(repo.current(), "dev")[0].path / "values.yaml").write_text("changed: by hand")
     with pytest.raises(FloeError, match="cannot pull"):
-        sources(Checkout(base))
+        sources(Checkout(base), source=repo.current())
 
 
 def test_stand_ins_fill_another_checkout_too(upstream: Upstream, checkout: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_stand_ins_fill_another_checkout_too(upstream: Upstream, checkout: Path,
     base = tmp_path / "base revision"
     shutil.copytree(checkout, base)
     shutil.rmtree(base / "tests")
-    assert sources(Checkout(base), stand_ins=True) == {"stand-in"}
+    assert sources(Checkout(base), source=repo.current(), stand_ins=True) == {"stand-in"}
     assert all(chart.is_stand_in() for chart in charts.pinned(Checkout(base), "dev"))
 
 

@@ -95,7 +95,9 @@ def provide_charts(checkout: Checkout, environment: str, target: Checkout) -> No
         # If the checkout has a stand-in, a real chart on the other side would make all of its objects differ.
         ours = charts.pinned(checkout, environment) if environment in checkout.environments() else []
         stand_ins = any(chart.is_stand_in() for chart in ours)
-        for _ in charts.pull(target, [environment], os.environ.get(charts.MIRROR), stand_ins=stand_ins):
+        for _ in charts.pull(
+            target, [environment], os.environ.get(charts.MIRROR), stand_ins=stand_ins, source=checkout
+        ):
             pass
 
 
