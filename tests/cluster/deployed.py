@@ -31,6 +31,7 @@ from floe_synthetic import EcommerceGenerator
 OVERLAY = Path("tests/cluster/overlay")
 SERVICES = Path("base/services")
 READY_SECONDS = 300
+_RUN_SECONDS = 180
 _BUSY = 3
 """How much slower pods may be where other suites use the same two cores."""
 LOCATION, JOB = "ecommerce", "pipeline"
@@ -226,6 +227,10 @@ class Deployed:
     def launch(self, batch: str) -> str:
         """Launch the pipeline for a batch of that name; returns the id of the run."""
         return self.dagster.launch(LOCATION, JOB, {BATCH_ID: batch, BATCH_AT: AT})
+
+    def follow(self, run: str) -> str:
+        """Wait until a run ends; returns its status. Raises FloeError if it does not end in time."""
+        return self.dagster.follow(run, _RUN_SECONDS * _BUSY)
 
     def orders_in(self, batch: str, at: str = AT) -> int:
         """The number of orders in a batch, as computed by the generator."""
