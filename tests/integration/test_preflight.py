@@ -118,7 +118,7 @@ WRONG_SECRET = "not-the-secret-of-this-test"
         ("s3", {"bucket": "nope"}, {}, "failed on bucket", "Create the bucket nope"),
         ("s3", {"endpoint": "http://127.0.0.1:1"}, {}, "failed on connection", "storage.endpoint"),
         ("s3", {"endpoint": "no url"}, {}, "failed on connection", "storage.endpoint"),
-        ("s3", {}, {"AWS_ACCESS_KEY_ID": ""}, "failed on settings", "export AWS_ACCESS_KEY_ID"),
+        ("s3", {}, {"AWS_ACCESS_KEY_ID": ""}, "failed on settings", "Set AWS_ACCESS_KEY_ID"),
         (
             "rest",
             {},
@@ -128,7 +128,7 @@ WRONG_SECRET = "not-the-secret-of-this-test"
         ),
         ("rest", {"warehouse": "s3://nope"}, {}, "failed on warehouse", "Create the warehouse"),
         ("rest", {"uri": "http://127.0.0.1:1"}, {}, "failed on connection", "catalog.uri"),
-        ("rest", {}, {"FLOE_CATALOG_CLIENT_ID": ""}, "failed on settings", "export FLOE_CATALOG_CLIENT_ID"),
+        ("rest", {}, {"FLOE_CATALOG_CLIENT_ID": ""}, "failed on settings", "Set FLOE_CATALOG_CLIENT_ID"),
     ],
 )
 def test_what_is_wrong_with_the_object_store(

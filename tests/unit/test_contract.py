@@ -263,7 +263,7 @@ def test_settings_come_from_the_environment() -> None:
             value(ref, empty)
         assert "Secret s (key k)" in caught.value.hint
     assert number(Ref(env="PORT"), {"PORT": "5432"}) == 5432
-    with pytest.raises(FloeError, match="PORT is not a number") as refused:
+    with pytest.raises(FloeError, match="PORT is not a whole number") as refused:
         number(Ref(env="PORT"), {"PORT": PLANTED})
     assert PLANTED not in str(refused.value)
     assert PLANTED not in repr(secret(ref, {"PW": PLANTED}))

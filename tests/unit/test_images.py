@@ -121,7 +121,7 @@ def test_a_daemon_without_dagster_yaml_would_forget_everything(tmp_path: Path) -
 
 def test_a_dagster_yaml_that_is_none_says_so(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text("storage: {postgres: [")
-    with pytest.raises(FloeError, match="is not YAML"):
+    with pytest.raises(FloeError, match="is not valid YAML"):
         start.check("dagster-webserver", [], {"DAGSTER_HOME": str(tmp_path)})
 
 
