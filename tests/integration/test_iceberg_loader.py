@@ -489,8 +489,14 @@ BAD: dict[str, tuple[Batch, str]] = {
     ),
     "null key": (changed(BATCH, "order_items", with_null("order_item_id")), "order_items has 1 NULL in order_item_id"),
     "null reference": (changed(BATCH, "orders", with_null("customer_id")), "orders has 1 NULL in customer_id"),
-    "no rows": (changed(BATCH, "order_items", lambda rows: rows.slice(0, 0)), "order_items has no rows: leave it out"),
-    "unknown table": (Batch("first", {**BATCH.tables, "returns": BATCH.tables["orders"]}), "returns is no raw table"),
+    "no rows": (
+        changed(BATCH, "order_items", lambda rows: rows.slice(0, 0)),
+        "order_items has no rows and must be left out",
+    ),
+    "unknown table": (
+        Batch("first", {**BATCH.tables, "returns": BATCH.tables["orders"]}),
+        "returns is not a raw table",
+    ),
     "no id": (Batch("", BATCH.tables), "it has no id"),
 }
 
@@ -550,7 +556,7 @@ def test_a_foreign_table_is_refused_before_any_row_is_written(
     catalog.create_namespace("raw")
     catalog.create_table("raw.order_items", schema)
 
-    with pytest.raises(ValueError, match=f"table raw.order_items does not take order_items: {message}"):
+    with pytest.raises(ValueError, match=f"table raw.order_items cannot take the rows of order_items: {message}"):
         IcebergLoader(catalog).load(BATCH)
     assert all(not catalog.load_table(name).snapshots() for name in catalog.list_tables("raw"))
 

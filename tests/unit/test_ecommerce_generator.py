@@ -249,7 +249,7 @@ def test_sizes_below_one_are_refused(size: str) -> None:
 
 @pytest.mark.parametrize("batch_id", ["", "reference"])
 def test_ids_that_are_taken_are_refused(generator: EcommerceGenerator, batch_id: str) -> None:
-    with pytest.raises(ValueError, match="an id of its own"):
+    with pytest.raises(ValueError, match="is empty or reserved"):
         generator.batch(batch_id, AT)
 
 
