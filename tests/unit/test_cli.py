@@ -1,4 +1,4 @@
-"""What every command of `floe` has."""
+"""Options that every command of `floe` has."""
 
 from __future__ import annotations
 

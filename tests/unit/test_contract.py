@@ -1,4 +1,4 @@
-"""The contract: what is wrong in a file is said in its words, secrets stay out, and compiling is repeatable."""
+"""The contract: errors name file and field, no message shows a secret, and compilation is deterministic."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of what is compiled, as the repository of this test."""
+    """A copy of the files that are compiled, which floe uses as the repository."""
     ignored = shutil.ignore_patterns("charts", "target", "logs")
     for folder in ("overlays", "apps"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
@@ -43,7 +43,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def edit(file: Path, path: str, new: object) -> None:
-    """Set, or with ABSENT take away, what a dotted path leads to."""
+    """Set the value at a dotted path, or remove it if the value is ABSENT."""
     content = yaml.safe_load(file.read_text())
     *above, last = path.split(".")
     node = content
@@ -62,7 +62,7 @@ def refusal(environment: str) -> str:
     return f"{caught.value.message}\n{caught.value.hint}"
 
 
-# Inside a union the member's name may stand in between: compute.trino.host.
+# In a union, the path may contain the name of the member: compute.trino.host.
 PLATFORM_ERRORS = [
     ("compute.target", "spark", r"compute: .*'duckdb', 'trino'"),
     ("compute.target", ABSENT, r"compute: .*'target'"),
@@ -161,7 +161,7 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(tree: Path, path: 
 @pytest.mark.parametrize("environment", ["embedded", "dev", "prod"])
 def test_compiling_is_repeatable(tree: Path, environment: str) -> None:
     first = compile_environment(environment).text()
-    for file in tree.glob("**/platform.yaml"):  # the order of keys in a file says nothing
+    for file in tree.glob("**/platform.yaml"):  # the order of keys does not matter
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))
     for file in tree.glob("apps/*/floe.yaml"):
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))
@@ -190,7 +190,7 @@ def test_promoted_keeps_its_specification_and_follow_does_not(tree: Path) -> Non
     assert customers("prod") == before != 4321
     assert customers("dev") == 4321
     edit(tree / "overlays" / "prod" / "platform.yaml", "compute.catalog", "other")
-    assert customers("prod") == before, "an edit of the platform is no promotion"
+    assert customers("prod") == before, "a change of the platform does not promote"
     edit(tree / "overlays" / "prod" / "platform.yaml", "specification", "follow")
     assert customers("prod") == 4321
 

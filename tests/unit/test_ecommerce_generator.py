@@ -1,4 +1,4 @@
-"""The shop's generator: the shape of its data, its repeatability, what it refuses."""
+"""The generator of the shop's data: distributions, determinism and invalid arguments."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ AT = datetime(2025, 3, 1, 20, 0, tzinfo=UTC)
 
 
 def digest(batch: Batch) -> str:
-    """A hash of every byte in the batch's tables."""
+    """A hash of all bytes in the tables of the batch."""
     sink = pa.BufferOutputStream()
     for table in batch.tables.values():
         with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -29,7 +29,7 @@ def digest(batch: Batch) -> str:
 
 
 def run_python(script: str, **variables: str) -> str:
-    """What `script` prints in a new interpreter that finds the same modules."""
+    """The output of a script in a new interpreter with the same modules."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **variables}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     return done.stdout
@@ -175,7 +175,7 @@ def test_few_products_sell_most(large: Batch) -> None:
     sold = [count for _, count in Counter(large.tables["order_items"]["product_id"].to_pylist()).most_common()]
 
     assert sum(sold[:20]) > 0.5 * sum(sold)  # a tenth of the 200 products
-    assert len(sold) > 190  # and the long tail sells too
+    assert len(sold) > 190  # most of the other products are sold as well
 
 
 def test_some_customers_order_again_and_again(large: Batch) -> None:
@@ -273,4 +273,4 @@ def test_unknown_names_are_attribute_errors() -> None:
     import floe_synthetic
 
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = floe_synthetic.Nothing  # type: ignore[attr-defined] # it is not there: that is the test
+        _ = floe_synthetic.Nothing  # type: ignore[attr-defined] # the test needs a name that does not exist

@@ -1,4 +1,4 @@
-"""What starts in the image and what is pinned in an overlay, without building an image."""
+"""The checks at the start of the image's programs, and image tags in overlays. These tests build no image."""
 
 from __future__ import annotations
 

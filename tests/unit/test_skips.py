@@ -1,4 +1,4 @@
-"""What excuses a skip in CI, and what does not where a release is to be made."""
+"""The reasons for which CI accepts a skipped test, and the stricter ones for a release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command floe-validate as a person and a pipeline see it."""
+"""The command floe-validate: arguments, input, output formats and exit codes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Done = subprocess.CompletedProcess[bytes]
 
 
 def run(content: str | bytes, *arguments: str, cwd: Path = ROOT) -> Done:
-    """floe-validate on a stream, in this process; what would be a traceback fails the test."""
+    """Run floe-validate on a stream in this process. An unexpected exception fails the test."""
     data = content.encode() if isinstance(content, str) else content
     streams = {name: io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for name in ("stdout", "stderr")}
     streams["stdin"] = io.TextIOWrapper(io.BytesIO(data), "utf-8")
@@ -64,7 +64,7 @@ def run(content: str | bytes, *arguments: str, cwd: Path = ROOT) -> Done:
 
 
 def in_a_process(content: str, *arguments: str, **env: str) -> Done:
-    """The same in a process of its own."""
+    """Run floe-validate on a stream in a separate process."""
     command = [*COMMAND, *arguments]
     done = subprocess.run(command, input=content.encode(), capture_output=True, env=os.environ | env, check=False)
     assert b"Traceback" not in done.stderr + done.stdout, done.stderr.decode()
@@ -72,7 +72,7 @@ def in_a_process(content: str, *arguments: str, **env: str) -> Done:
 
 
 def message(done: Done) -> str:
-    """What a run that could not do its work says; it must say nothing on stdout."""
+    """The error message of a failed run, which must have printed nothing to stdout."""
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert not done.stdout
     text = done.stderr.decode()
@@ -285,21 +285,21 @@ def test_no_format_shows_a_secret(output: str) -> None:
 def test_colours_only_on_a_terminal() -> None:
     assert b"\x1b" not in in_a_process(BAD).stdout
     assert b"\x1b" not in in_a_process("a: [").stderr
-    ours, theirs = pty.openpty()
+    terminal, other_end = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND], stdin=subprocess.PIPE, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"}
+        [*COMMAND], stdin=subprocess.PIPE, stdout=other_end, stderr=other_end, env=os.environ | {"TERM": "xterm"}
     )
-    os.close(theirs)
+    os.close(other_end)
     assert process.stdin
     process.stdin.write(BAD.encode())
     process.stdin.close()
     shown = b""
     try:
-        while part := os.read(ours, 65536):
+        while part := os.read(terminal, 65536):
             shown += part
     except OSError:
-        pass  # how a terminal says that the other end is gone
-    os.close(ours)
+        pass  # a terminal raises this after its other end is closed
+    os.close(terminal)
     assert process.wait(60) == 1
     assert b"\x1b[31m" in shown
 

