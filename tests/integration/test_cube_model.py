@@ -1,4 +1,4 @@
-"""The real Cube over small Parquet marts: its numbers are those that Python computes from the same rows."""
+"""The real Cube on small Parquet marts. Its results must equal those that Python computes from the same rows."""
 
 from __future__ import annotations
 
@@ -85,19 +85,19 @@ def files() -> set[Path]:
     return {path for folder in (MODEL, repo.root() / "images/cube") for path in folder.rglob("*")}
 
 
-FILES = files()  # before any Cube was started
+FILES = files()  # listed before any Cube is started
 
 
 @dataclass
 class Shop:
-    """Rows of the four marts, by the columns they are agreed to have, and what Cube should say of them."""
+    """Rows of the four marts with their documented columns, and the results that Cube should return."""
 
     orders: int
     rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         pick = random.Random(7)
-        start = dt.datetime(2026, 3, 1, 22, 30)  # marts hold UTC without a zone
+        start = dt.datetime(2026, 3, 1, 22, 30)  # marts contain UTC times without a time zone
         for n in range(12):
             key = {"customer_id": f"c{n}", "name": f"n{n}", "email": f"{n}@example.org"}
             key["country"] = ("DE", "FR", "NL")[n % 3]
@@ -117,13 +117,16 @@ class Shop:
                 price = {"unit_price": product["unit_price"], "discount": discount, "amount": amount}
                 self.rows["order_items"].append(order | item | price)
             amount = sum(item["amount"] for item in self.rows["order_items"][-count:])
-            customer = {"customer_id": f"c{pick.randrange(9)}", "batch_id": "b1"}  # c9 to c11 never order
+            customer = {
+                "customer_id": f"c{pick.randrange(9)}",
+                "batch_id": "b1",
+            }  # the customers c9 to c11 have no orders
             self.rows["orders"].append(
                 order | customer | {"status": ("paid", "shipped")[n % 2], "item_count": count, "amount": amount}
             )
 
     def write(self, folder: Path) -> None:
-        """Replace the marts one by one, each at once, as the pipeline does."""
+        """Replace the marts one after the other, each in one step, as the pipeline does."""
         folder.mkdir(exist_ok=True)
         for mart, columns in CONTRACT.items():
             part = folder / f".{mart}.part"
@@ -148,7 +151,7 @@ def day(row: Row) -> str:
 
 
 def numbers(rows: list[Row], key: str, value: str) -> dict[str, Decimal]:
-    """Cube's rows as a mapping; a number that Cube does not write as a string is a mistake."""
+    """Cube's rows as a mapping. Fails if a number is not a string, as Cube documents it."""
     assert all(isinstance(row[value], str) for row in rows)
     return {row[key]: Decimal(row[value]) for row in rows}
 
@@ -176,14 +179,16 @@ def installed() -> cube.CubeInstall:
 
 
 def wait_ready(url: str, seconds: float, check: Literal["readyz", "livez"] = "readyz") -> None:
-    """Return as soon as Cube is ready, its engine in reach, or merely lives. Raises FloeError where it does not."""
+    """Wait until a health check of Cube (`readyz` or `livez`) succeeds. Raises FloeError if it does not in time."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             cube._get(f"{url}/{check}", "", 5)
         except cube.CubeError as error:
             if time.monotonic() > deadline:
-                raise FloeError(f"{url}/{check} fails after {seconds:.0f} s: {error}", "see Cube's log") from error
+                raise FloeError(
+                    f"{url}/{check} fails after {seconds:.0f} s: {error}", "Read the log of Cube."
+                ) from error
             time.sleep(0.1)
         else:
             return
@@ -192,8 +197,8 @@ def wait_ready(url: str, seconds: float, check: Literal["readyz", "livez"] = "re
 _RELEASE = """
 const { createRequire } = require('node:module');
 const [folder, home] = process.argv.slice(1);
-const found = createRequire(home + '/package.json')('@cubejs-backend/duckdb-driver');
-const driver = require(folder + '/duckdb.js')(found.DuckDBDriver ?? found);
+const driverPackage = createRequire(home + '/package.json')('@cubejs-backend/duckdb-driver');
+const driver = require(folder + '/duckdb.js')(driverPackage.DuckDBDriver ?? driverPackage);
 (async () => {
   await driver.query('SELECT 1', []);
   const running = driver.query('SELECT count(*) AS n FROM range(300000000) a(i) WHERE i % 7 = 0', []);
@@ -205,7 +210,7 @@ const driver = require(folder + '/duckdb.js')(found.DuckDBDriver ?? found);
 
 
 def test_duckdb_is_closed_after_the_query_that_runs(installed: cube.CubeInstall) -> None:
-    """Cube shuts down while its refresh worker queries: closing DuckDB at once crashes or hangs the process."""
+    """Cube may shut down while its refresh worker queries. To close DuckDB during a query crashes the process."""
     command = [str(resolve("node")), "-e", _RELEASE, str(repo.root() / "images" / "cube"), str(installed.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, '[{"n":"42857143"}]\n'), done.stderr
@@ -221,7 +226,7 @@ def serving(
     log = marts.parent / f"{marts.name}.log"
     env = cube.environment(MODEL, cube.parquet_marts(marts), port, SECRET) | changes
     with log.open("w") as out:
-        # A session of its own: whatever Cube starts ends with it.
+        # A separate session, so that all processes that Cube starts end with it.
         process = subprocess.Popen(
             cube.command(install), env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -246,13 +251,13 @@ def shop() -> Shop:
 def served(installed: cube.CubeInstall, shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     marts = tmp_path_factory.mktemp("cube") / "the mart's folder"
     shop.write(marts)
-    # Days are days in UTC wherever the machine stands.
+    # Days are days in UTC, independent of the time zone of the machine.
     with serving(installed, marts, TZ="America/New_York") as running:
         yield running
 
 
 def until(wanted: object, ask: Callable[[], object]) -> float:
-    """Seconds until an answer is the wanted one; a failure after a minute."""
+    """Wait until an answer is the expected one; returns the seconds. Fails after a minute."""
     start = time.monotonic()
     while (got := ask()) != wanted:
         assert time.monotonic() - start < 60, f"still {got}, not {wanted}"
@@ -360,7 +365,7 @@ def test_before_the_first_rows_it_refuses_and_lives(installed: cube.CubeInstall,
 
 
 def test_marts_may_be_replaced_while_they_are_read(served: Served, shop: Shop) -> None:
-    """A thousand times as often as the pipeline would, and every query finds either the old rows or the new."""
+    """Every query returns either the old or the new rows, even if marts are replaced very often."""
     variants = (Shop(orders=60), shop)
     wanted = {sum(each.revenue_by(day).values()) for each in variants}
     done = threading.Event()
@@ -375,7 +380,7 @@ def test_marts_may_be_replaced_while_they_are_read(served: Served, shop: Shop) -
     writer.start()
     try:
         for asked in range(150):
-            # A filter that is new each time keeps the answer out of the cache.
+            # A different filter each time, so that no answer comes from the cache.
             since = [f"2025-01-01T00:00:00.{asked:03}"]
             newer = {"member": "order_items.ordered_at", "operator": "afterDate", "values": since}
             (row,) = served.load(measures=["order_items.revenue"], filters=[newer])
@@ -426,7 +431,7 @@ def test_a_wrong_variable_is_one_sentence(
 def test_a_mounted_config_map_holds_each_model_file_once(
     installed: cube.CubeInstall, shop: Shop, tmp_path: Path
 ) -> None:
-    """Kubernetes mounts the files as links into a hidden folder that a second hidden link names."""
+    """Kubernetes mounts each file as a link into a hidden folder, to which another hidden link points."""
     model = tmp_path / "model"
     real = model / "..2026_11_24"
     real.mkdir(parents=True)

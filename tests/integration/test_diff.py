@@ -1,4 +1,4 @@
-"""What a change does to the rendered objects, in real Git repositories, by the command that people and CI run."""
+"""`floe diff` in real Git repositories: the effect of a change on the rendered objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMATS = ("text", "markdown", "json")
 
 
 def diff(folder: Path, *arguments: str, **env: str) -> Comparison:
-    """The one comparison that `floe diff --format json` prints, by its model."""
+    """The only comparison in the output of `floe diff --format json`."""
     done = floe(folder, "diff", "--format", "json", *arguments, **env)
     assert done.returncode == 0, done.stderr.decode()
     (comparison,) = Report.model_validate_json(done.stdout).environments
@@ -33,7 +33,7 @@ def diff(folder: Path, *arguments: str, **env: str) -> Comparison:
 
 
 def add_object(fork: Path, name: str, manifest: str, environment: str = "prod") -> Path:
-    """An object of the overlay's own, in a file of its own."""
+    """Add an object to the overlay, in a separate file."""
     overlay = fork / "overlays" / environment
     (overlay / name).write_text(manifest)
     edit(overlay / "kustomization.yaml", "resources:\n", f"resources:\n  - {name}\n")
@@ -96,7 +96,7 @@ def test_a_content_hash_is_a_rename(fork: Path) -> None:
     shown = floe(fork, "diff", "prod").stdout.decode()
     assert '-     "ecommerce": {' in shown
     assert '+     "shop": {' in shown
-    assert shown.count("ecommerce") < 10  # a few lines around the change, not the whole file
+    assert shown.count("ecommerce") < 10  # only some lines around the change are shown
 
 
 def test_added_and_removed_objects(fork: Path) -> None:
@@ -124,7 +124,7 @@ def test_an_environment_that_one_side_lacks(fork: Path) -> None:
 
 
 def test_no_format_shows_a_secret_and_each_shows_that_it_changed(fork: Path) -> None:
-    """Planted in every place where one may stand: a Secret, an environment variable, an argument, a file, a URL."""
+    """The secret is planted in a Secret, an environment variable, an argument, a file and a URL."""
     before, after = (secrets.token_hex(12) for _ in range(2))
     manifests: dict[str, Callable[[str], str]] = {
         "secret.yaml": lambda one: config_map("s", {"user": one}, "Secret", "stringData"),
@@ -215,7 +215,7 @@ def test_nothing_is_left_behind_when_interrupted(fork: Path, tmp_path: Path, num
 
 
 def test_charts_of_the_base_are_pulled_where_no_overlay_has_them(fork: Path) -> None:
-    """The change pins another release of a chart: the base's is not among those in this checkout."""
+    """The change pins another version of a chart, so this checkout does not have the version of the base."""
     values = "overlays/{}/values/cubestore.yaml"
     for environment in repo.environments():
         edit(fork / values.format(environment), "version: 1.2.0", "version: 1.3.0")
@@ -273,7 +273,7 @@ def test_no_helm(fork: Path, tmp_path: Path) -> None:
     wrapper.write_text(f'#!/bin/sh\nPATH=/usr/bin:/bin exec {kustomize} "$@"\n')
     wrapper.chmod(0o755)
     (tmp_path / "closed").write_text("")
-    # The cache is a file, so nothing can be fetched into it either.
+    # The cache folder is a file, so no tool can be downloaded into it.
     done = floe(fork, "diff", "prod", PATH=str(tmp_path / "bin"), XDG_CACHE_HOME=str(tmp_path / "closed"))
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
@@ -300,13 +300,15 @@ def test_a_broken_side_is_named(fork: Path) -> None:
     base = floe(fork, "diff", "prod")
     for done, side in ((head, "in the working tree:"), (base, "in the base HEAD (")):
         assert (done.returncode, done.stdout) == (2, b"")
-        assert b"floe-diff-" not in done.stderr  # the base's folder is gone, so it is no place to look
+        assert (
+            b"floe-diff-" not in done.stderr
+        )  # this folder of the base is already deleted, so the message must not name it
         assert side in done.stderr.decode()
         assert b"not-there.yaml" in done.stderr
 
 
 def test_inside_a_hook_and_below_the_top_of_a_repository(fork: Path) -> None:
-    """Git tells its hooks which index to use, which must not be ours; a fork may be a folder of a larger repository."""
+    """Git passes an index to its hooks, which floe must not use. A fork may be a folder of a larger repository."""
     outer = fork.parent
     shutil.rmtree(fork / ".git")
     git(outer, "init", "--quiet")
@@ -334,7 +336,9 @@ def test_a_comment_keeps_within_githubs_limit() -> None:
         assert len(comment) <= 65_536
         shown = comment.count("<details>") // 3
         assert f"{len(sizes) - shown} more object" in comment
-        assert comment.count("\n````diff\n") == comment.count("<details>")  # longer than the fence in the text
+        assert comment.count("\n````diff\n") == comment.count(
+            "<details>"
+        )  # the fence is longer than the one in the text
     assert shown == 2
 
 

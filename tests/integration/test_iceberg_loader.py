@@ -1,4 +1,4 @@
-"""Batches in a real Iceberg catalog (SQLite and files): there exactly once, whatever happens on the way."""
+"""The loader on a real Iceberg catalog (SQLite and files): each batch is loaded exactly once, also after failures."""
 
 import os
 import subprocess
@@ -55,16 +55,16 @@ def rows_of(catalog: SqlCatalog, name: str) -> pa.Table:
 
 
 def assert_once(catalog: SqlCatalog, *batches: Batch) -> None:
-    """The raw tables hold the rows of exactly these batches, each row once."""
+    """Check that the raw tables contain the rows of exactly these batches, each row once."""
     for name in TABLES:
         key = arrow_schema(name).names[0]
         expected = [row for batch in batches if name in batch.tables for row in batch.tables[name].to_pylist()]
-        found = rows_of(catalog, name).drop_columns(["_batch_id", "_loaded_at"]).to_pylist() if expected else []
-        assert sorted(found, key=lambda row: str(row[key])) == sorted(expected, key=lambda row: str(row[key])), name
+        rows = rows_of(catalog, name).drop_columns(["_batch_id", "_loaded_at"]).to_pylist() if expected else []
+        assert sorted(rows, key=lambda row: str(row[key])) == sorted(expected, key=lambda row: str(row[key])), name
 
 
 def state_of(catalog: SqlCatalog) -> dict[str, str]:
-    """Where each table's metadata is: changes with every commit."""
+    """The location of each table's metadata, which changes with every commit."""
     names = catalog.list_tables("raw") if catalog.namespace_exists("raw") else []
     return {".".join(name): catalog.load_table(name).metadata_location for name in names}
 
@@ -73,7 +73,7 @@ def changed(batch: Batch, name: str, change: Callable[[pa.Table], pa.Table]) -> 
     return Batch(batch.batch_id, {**batch.tables, name: change(batch.tables[name])})
 
 
-# What a load writes
+# The rows, schemas and files that a load writes
 
 
 def test_batches_arrive_row_for_row(catalog: SqlCatalog) -> None:
@@ -159,7 +159,7 @@ def test_another_namespace_holds_its_own_tables(catalog: SqlCatalog) -> None:
     assert len(catalog.list_tables("elsewhere")) == 3
 
 
-# A repeated batch
+# Repeated batches
 
 
 def test_a_repeated_batch_adds_nothing(catalog: SqlCatalog, folder: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_repeated_batch_adds_nothing_after_compaction(catalog: SqlCatalog) -> 
         table_of(catalog, name).overwrite(rows)
 
     assert all(done.skipped for batch in batches for done in loader.load(batch))
-    # This id lies between the bounds of the one file that is left: only its rows can tell.
+    # This id is between the bounds of the only remaining file, so the loader must read the rows.
     between = GENERATOR.batch("n", AT)
     assert not any(done.skipped for done in loader.load(between))
     assert_once(catalog, *batches, between)
@@ -252,7 +252,7 @@ def test_the_search_for_a_batch_prunes_files_and_keeps_manifests_few(catalog: Sq
 
 
 class CrashError(Exception):
-    """Stands for the death of the process."""
+    """Takes the place of a crash of the process."""
 
 
 @pytest.mark.parametrize("landed", [False, True], ids=["before the commit", "after the commit"])
@@ -287,7 +287,7 @@ def test_the_retry_after_a_crash_completes_only_what_is_missing(
 def interrupt_commits(
     catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch, interruptions: list[Callable[[], Any]]
 ) -> None:
-    """Before each commit, while there are any left, do one of the things another process could do just then."""
+    """Before each commit, do the next of the given things, which another process could do at this moment."""
     commit = catalog.commit_table
 
     def interrupted(*arguments: Any) -> Any:
@@ -401,7 +401,7 @@ def test_processes_that_load_the_same_batches_at_the_same_time(catalog: SqlCatal
 
     assert [worker.returncode for worker in workers] == [0, 0, 0], [errors for _, errors in outputs]
     assert_once(catalog, *batches)
-    # Each table of each batch was brought by one process, and the others know that it was not them.
+    # Each table of each batch was loaded by one process, and the others report that they skipped it.
     lines = [line.rsplit(" ", 2) for shown, _ in outputs for line in shown.splitlines()]
     brought = Counter((batch_id, table) for batch_id, table, rows in lines if int(rows))
     assert brought == Counter((batch.batch_id, table) for batch in batches for table in batch.tables)
@@ -445,7 +445,7 @@ def test_a_namespace_that_cannot_be_created_is_an_error(catalog: SqlCatalog, mon
         IcebergLoader(catalog).load(BATCH)
 
 
-# Input that does not fit
+# Invalid input
 
 
 def with_null(column: str) -> Callable[[pa.Table], pa.Table]:

@@ -1,4 +1,4 @@
-"""The whole pipeline inside this process: raw batches to published marts, on files and on an object store."""
+"""The whole pipeline in this process, from raw batches to published marts, on files and on an object store."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_schedule_names_the_batch_after_its_tick(location: Location) -> None:
 def test_object_store_and_rest_catalog(
     checkout: Path, object_store: servers.ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the dev overlay has it; SeaweedFS stands in for Polaris and S3."""
+    """The services are those of the dev overlay; SeaweedFS takes the place of Polaris and S3."""
     for name, value in object_store.env.items():
         monkeypatch.setenv(name, value)
     file = checkout / "platform.yaml"
@@ -140,4 +140,4 @@ def test_object_store_and_rest_catalog(
     assert {row["batch_id"] for row in published} == {"first", "second"}
     assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "orders"))
     assert not (repo.state() / "marts").exists()
-    assert "AWS_SECRET_ACCESS_KEY" in os.environ  # what a run left of the environment is the next one's
+    assert "AWS_SECRET_ACCESS_KEY" in os.environ  # the next run in this process needs the variable too

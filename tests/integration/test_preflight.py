@@ -1,4 +1,4 @@
-"""Preflight against real services: what it says when they work, and when each thing that can be wrong is wrong."""
+"""Preflight against real services: its outcomes if the services work, and for each kind of failure."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def platform(**parts: dict[str, Any]) -> Platform:
 
 
 def outcome(made: Platform, check: str, env: dict[str, str] | None = None) -> runner.Outcome:
-    """What came of one check."""
+    """The outcome of one check."""
     also = frozenset({POSTGRES}) if check == POSTGRES else frozenset[str]()
-    (found,) = (one for one in runner.run(made, also, os.environ | (env or {})) if one.id == check)
-    return found
+    (result,) = (one for one in runner.run(made, also, os.environ | (env or {})) if one.id == check)
+    return result
 
 
 def s3(server: servers.ObjectStore, **changes: str) -> Platform:
@@ -95,17 +95,17 @@ def test_unwritable_folder_and_catalog(tmp_path: Path) -> None:
 
 def test_s3_passes_and_leaves_nothing(object_store: servers.ObjectStore) -> None:
     made = s3(object_store, prefix="warehouse")
-    found = outcome(made, "storage-s3", object_store.env)
-    assert (found.status, found.detail) == ("passed", "s3://floe: written, read, deleted")
+    result = outcome(made, "storage-s3", object_store.env)
+    assert (result.status, result.detail) == ("passed", "s3://floe: written, read, deleted")
     assert isinstance(made.storage, S3Storage)
     listed = s3_client(made.storage, object_store.env).list_objects_v2(Bucket="floe", Prefix="warehouse/")
     assert listed["KeyCount"] == 0
 
 
 def test_catalog_grants_a_token(object_store: servers.ObjectStore) -> None:
-    found = outcome(rest(object_store), "catalog-rest", object_store.env)
-    assert found.status == "passed", found
-    assert "token granted, warehouse s3://warehouse" in found.detail
+    result = outcome(rest(object_store), "catalog-rest", object_store.env)
+    assert result.status == "passed", result
+    assert "token granted, warehouse s3://warehouse" in result.detail
 
 
 WRONG_SECRET = "not-the-secret-of-this-test"
@@ -135,24 +135,24 @@ def test_what_is_wrong_with_the_object_store(
     object_store: servers.ObjectStore, kind: str, changes: dict[str, str], env: dict[str, str], step: str, remedy: str
 ) -> None:
     make, check = {"s3": (s3, "storage-s3"), "rest": (rest, "catalog-rest")}[kind]
-    found = outcome(make(object_store, **changes), check, object_store.env | env)
-    assert found.status == "failed"
-    assert step in found.detail
-    assert remedy in found.remedy
+    result = outcome(make(object_store, **changes), check, object_store.env | env)
+    assert result.status == "failed"
+    assert step in result.detail
+    assert remedy in result.remedy
     for secret in (object_store.secret, WRONG_SECRET):
-        assert secret not in found.detail + found.remedy
+        assert secret not in result.detail + result.remedy
 
 
 def test_catalog_uri_of_something_else(object_store: servers.ObjectStore) -> None:
-    found = outcome(rest(object_store, uri=object_store.s3), "catalog-rest", object_store.env)
-    assert found.status == "failed"
-    assert "is the URI of an Iceberg REST catalog" in found.remedy
+    result = outcome(rest(object_store, uri=object_store.s3), "catalog-rest", object_store.env)
+    assert result.status == "failed"
+    assert "is the URI of an Iceberg REST catalog" in result.remedy
 
 
 def test_postgres_passes(postgres: servers.Postgres) -> None:
-    found = outcome(platform(), POSTGRES, postgres.env)
-    assert found.status == "passed", found
-    assert "may create tables" in found.detail
+    result = outcome(platform(), POSTGRES, postgres.env)
+    assert result.status == "passed", result
+    assert "may create tables" in result.detail
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,11 @@ def test_postgres_passes(postgres: servers.Postgres) -> None:
     ],
 )
 def test_what_is_wrong_with_postgres(postgres: servers.Postgres, env: dict[str, str], step: str, remedy: str) -> None:
-    found = outcome(platform(), POSTGRES, postgres.env | env)
-    assert found.status == "failed"
-    assert step in found.detail
-    assert remedy in found.remedy
-    assert WRONG_SECRET not in found.detail + found.remedy
+    result = outcome(platform(), POSTGRES, postgres.env | env)
+    assert result.status == "failed"
+    assert step in result.detail
+    assert remedy in result.remedy
+    assert WRONG_SECRET not in result.detail + result.remedy
 
 
 def test_postgres_user_who_may_not_create(postgres: servers.Postgres) -> None:
@@ -180,9 +180,9 @@ def test_postgres_user_who_may_not_create(postgres: servers.Postgres) -> None:
         connection.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     env = postgres.env | {"FLOE_POSTGRES_USER": "reader", "FLOE_POSTGRES_PASSWORD": "reader"}
-    found = outcome(platform(), POSTGRES, env)
-    assert "failed on authorization" in found.detail
-    assert "GRANT CREATE" in found.remedy
+    result = outcome(platform(), POSTGRES, env)
+    assert "failed on authorization" in result.detail
+    assert "GRANT CREATE" in result.remedy
 
 
 def test_stopped_postgres_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_stopped_postgres_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
 
 def test_what_no_check_covers_is_named() -> None:
     trino = platform(compute={"target": "trino", "host": "localhost"})
-    (found,) = (one for one in runner.run(trino) if one.id == "compute-trino")
-    assert found.status == "unchecked"
+    (result,) = (one for one in runner.run(trino) if one.id == "compute-trino")
+    assert result.status == "unchecked"
 
 
 def test_unknown_environment_lists_those_that_exist() -> None:
@@ -214,7 +214,7 @@ def test_ids_are_unique() -> None:
 
 
 def floe(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person does."""
+    """Run the command `floe`."""
     return subprocess.run(
         [FLOE, *arguments], capture_output=True, text=True, check=False, env=os.environ | (env or {}), timeout=120
     )

@@ -1,4 +1,4 @@
-"""`floe promote` and `floe status` in real Git repositories, by the commands that people and CI run."""
+"""`floe promote` and `floe status` in real Git repositories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REASON = "mends the outage of Monday"
 
 @pytest.fixture
 def newer(fork: Path) -> Path:
-    """A fork whose dev runs another image of Dagster, committed."""
+    """A fork with a commit in which dev runs another image of Dagster."""
     identify(fork)
     images.pin("dev", "dagster", TAG)
     commit(fork, "dev runs 0.2.0")
@@ -39,26 +39,26 @@ def identify(folder: Path) -> None:
 
 
 def state(folder: Path) -> tuple[str, ...]:
-    """All that a command which refuses must leave as it is."""
+    """The state of the repository, which a refused command must not change."""
     asked = (["status", "--porcelain", "--branch"], ["for-each-ref"], ["stash", "list"], ["worktree", "list"])
     return (*(git(folder, *one) for one in asked), (folder / ".git" / "index").read_bytes().hex())
 
 
 def promoted(folder: Path, *arguments: str) -> dict[str, Any]:
-    """What `floe promote --json` prints, the working tree untouched."""
+    """The output of `floe promote --json`, which must not change the working tree."""
     before = git(folder, "status", "--porcelain", "--branch")
     done = floe(folder, "promote", *arguments, "--json")
     assert done.returncode == 0, done.stderr.decode()
     assert git(folder, "status", "--porcelain", "--branch") == before
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
 def status(folder: Path) -> dict[str, Any]:
     done = floe(folder, "status", "--json")
     assert done.returncode == 0, done.stderr.decode()
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
 def changed_lines(folder: Path, commit: str) -> list[str]:
@@ -92,10 +92,10 @@ def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
     assert [one["versions"] for one in status(newer)["staging"]["behind"]] == [1]
 
     git(newer, "merge", "--quiet", "--ff-only", done["branch"])
-    assert floe(newer, "charts", "sync", "--check").returncode == 0  # floe's own charts went along
-    found = status(newer)
-    assert found["staging"]["behind"] == []
-    assert [one["there"] for one in found["prod"]["behind"]] == [TAG]
+    assert floe(newer, "charts", "sync", "--check").returncode == 0  # floe's own charts are updated by the same commit
+    environments = status(newer)
+    assert environments["staging"]["behind"] == []
+    assert [one["there"] for one in environments["prod"]["behind"]] == [TAG]
     again = floe(newer, "promote", "dev", "staging")
     assert again.stdout.decode() == "✓ staging runs the same as dev: nothing to promote\n"
     done = promoted(newer, "staging", "prod", "--branch", "release/1")
@@ -139,7 +139,7 @@ def test_an_app_goes_as_it_was_compiled_not_as_it_is_written(fork: Path) -> None
     assert [(one["file"], one["place"]) for one in done["changes"]] == [
         ("compiled/CompiledArtifacts.json", "apps.ecommerce")
     ]
-    assert len(changed_lines(fork, done["commit"])) == 4  # the number and the digest of all
+    assert len(changed_lines(fork, done["commit"])) == 4  # the value and the digest, each removed and added
     git(fork, "checkout", "--quiet", done["branch"])
     staging = artifacts.read(repo.artifacts_file("staging"))
     assert (staging.environment, staging.apps["ecommerce"]) == ("staging", wanted)
@@ -240,7 +240,7 @@ def test_findings_of_the_source_refuse(newer: Path) -> None:
     commit(newer)
     words = refused(newer, ["dev", "staging"], "dev cannot be promoted", code=1)
     assert "FLOE010" in words
-    # In need it goes, but what it makes of the target must be valid all the same.
+    # With a reason, findings of the source are accepted, but the target must still be valid.
     refused(newer, ["dev", "staging", "--allow-unproven", "--reason", REASON], "staging would not be valid", code=1)
 
 
@@ -259,7 +259,7 @@ def test_what_is_unproven_goes_with_a_reason_that_stays(newer: Path) -> None:
     namespace = load_file(newer / "overlays" / "prod" / "objects" / "namespace.yaml")
     assert namespace["metadata"]["annotations"]["floe-runtime.io/waive.FLOE024"].endswith(f": {REASON}")
     assert floe(newer, "status").returncode == 0
-    # Once it came the usual way nothing is left to waive.
+    # After a normal promotion, the waivers are removed.
     git(newer, "merge", "--quiet", promoted(newer, "dev", "staging")["branch"])
     images.pin("staging", "cube", TAG)
     images.pin("dev", "cube", TAG)

@@ -1,4 +1,4 @@
-"""From an overlay to a verdict, by the commands that people and pull requests run."""
+"""`floe render` and floe-validate on overlays, with the commands that people and CI run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOVING = "FLOE010"
 
 @pytest.fixture
 def pulled(checkout: Path) -> Path:
-    """A checkout with the stand-in charts in place."""
+    """A checkout with the stand-in charts."""
     list(charts.pull(repo.environments(), stand_ins=True))
     return checkout
 
@@ -31,7 +31,7 @@ def run(*command: str | Path, cwd: Path, stdin: bytes = b"") -> subprocess.Compl
 
 
 def kustomize(folder: Path, environment: str) -> bytes:
-    """What `kustomize build --enable-helm overlays/ENV` prints."""
+    """The output of `kustomize build --enable-helm overlays/ENV`."""
     helm = tools.resolve("helm")
     command = [str(tools.resolve("kustomize")), "build", "--enable-helm", f"overlays/{environment}"]
     env = os.environ | {"PATH": f"{helm.parent}{os.pathsep}{os.environ['PATH']}"}
@@ -44,7 +44,9 @@ def test_an_overlay_piped_into_floe_validate_is_clean(pulled: Path, environment:
     assert done.returncode == 0, done.stdout
     (report,) = json.loads(done.stdout)["reports"]
     assert (report["environment"], report["objects"]) == (environment, len(parse(stream)))
-    assert {finding["code"] for finding in report["findings"]} == {"FLOE020"}  # it says that these are stand-ins
+    assert {finding["code"] for finding in report["findings"]} == {
+        "FLOE020"
+    }  # the finding says that the charts are stand-ins
 
 
 def test_a_moving_tag_is_found(pulled: Path) -> None:
@@ -94,7 +96,7 @@ def test_render_writes_one_file_an_object(pulled: Path, tmp_path: Path) -> None:
     assert sorted(file.read_text() for file in files) == sorted(documents)
     assert target / "deployment-floe-prod_cube-api.yaml" in files
     assert target / "namespace-floe-prod.yaml" in files
-    # A second time it replaces what it wrote, and what is not rendered any longer goes.
+    # A second rendering replaces the files, and deletes those of objects that are no longer rendered.
     (pulled / "overlays" / "prod" / "kustomization.yaml").write_text("resources: [platform-namespace.yaml]\n")
     (pulled / "overlays" / "prod" / "platform-namespace.yaml").write_text(
         "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: floe-prod\n"

@@ -1,4 +1,4 @@
-"""Secrets in Git, with the real sops and age: from `floe secrets init` to what a cluster would be given."""
+"""Encrypted Secrets in Git with the real sops and age: from `floe secrets init` to the Secret in a cluster."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NAME = "floe-postgres"
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A person's settings folder, and no key of anybody else."""
+    """An empty folder for settings, so that no other key is used."""
     tools.resolve("sops")
     return {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("home")), "SOPS_AGE_KEY_FILE": os.devnull}
 
 
 def encrypt(folder: Path, environment: str, value: str) -> Path:
-    """What the command tells people to do: from a pipe to an encrypted file."""
+    """Encrypt a value from a pipe into a file, as the output of the command describes."""
     file = folder / "overlays" / environment / "secrets" / f"{NAME}.yaml"
     create = [str(tools.resolve("kubectl")), "create", "secret", "generic", NAME, "--namespace", f"floe-{environment}"]
     create += ["--from-file=postgresql-password=/dev/stdin", "--dry-run=client", "--output=yaml"]
@@ -54,10 +54,10 @@ def build(folder: Path) -> bytes:
 def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) -> None:
     done = floe(fork, "secrets", "init", environment, **home)
     assert done.returncode == 0, done.stderr.decode()
-    said = done.stdout.decode()
-    assert "\n     floe-cube: CUBEJS_API_SECRET, CUBEJS_SQL_PASSWORD\n" in said
-    assert "\n     floe-postgres: postgresql-password\n" in said
-    assert ("\n     dagster-tls\n" in said) == (environment == "prod")
+    instructions = done.stdout.decode()
+    assert "\n     floe-cube: CUBEJS_API_SECRET, CUBEJS_SQL_PASSWORD\n" in instructions
+    assert "\n     floe-postgres: postgresql-password\n" in instructions
+    assert ("\n     dagster-tls\n" in instructions) == (environment == "prod")
     key = Path(home["XDG_CONFIG_HOME"]) / "floe" / f"{environment}.agekey"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     (private,) = (line for line in key.read_text().splitlines() if line.startswith("AGE-SECRET-KEY-"))
@@ -79,7 +79,7 @@ def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) 
     other.write_text(str(Identity.generate()))
     assert decrypt(file, other).returncode != 0
 
-    # Without a key all renders, and floe-validate takes what is encrypted and nothing else.
+    # Rendering needs no key, and floe-validate accepts only encrypted values.
     stream = build(file.parent)
     validated = subprocess.run([floe_validate(), "-"], input=stream, capture_output=True, check=False, cwd=fork)
     assert validated.returncode == 0, validated.stdout.decode()

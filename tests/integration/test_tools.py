@@ -1,4 +1,4 @@
-"""The resolver of tools: what is on PATH wins if it is new enough, what is fetched is pinned and whole."""
+"""The resolver of tools: it prefers tools on PATH that are new enough, and downloads pinned versions of the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLOE = Path(sys.executable).with_name("floe")
 
 
 def program(folder: Path, name: str, prints: str, code: int = 0) -> Path:
-    """A program that prints one thing and ends."""
+    """Write a program that prints a text and ends."""
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/sh\necho '{prints}'\nexit {code}\n")
@@ -40,25 +40,25 @@ def test_path_wins_if_new_enough(
 ) -> None:
     mine = program(tmp_path / "bin", "kustomize", prints, code)
     monkeypatch.setenv("PATH", f"{mine.parent}{os.pathsep}{os.environ['PATH']}")
-    found = tools.find("kustomize")
-    assert (found is not None and found.path == mine) is taken
+    tool = tools.find("kustomize")
+    assert (tool is not None and tool.path == mine) is taken
 
 
 def test_a_version_is_asked_for_once_while_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a program; a script may start another one tomorrow, unless it is one that we fetched."""
+    """Versions are cached, except those of scripts on PATH, which may start another program later."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fetched = repo.cache_dir() / "tools" / "kustomize-x"
     fetched.parent.mkdir(parents=True)
     for folder, remembered in ((tmp_path / "bin", False), (fetched, True)):
         mine = program(folder, "kustomize", "v5.9.0")
         monkeypatch.setenv("PATH", str(folder))
-        about = mine.stat()
+        status = mine.stat()
         for version, expected in (("v5.9.0", "5.9.0"), ("v5.9.1", "5.9.0" if remembered else "5.9.1")):
             mine.write_text(f"#!/bin/sh\necho '{version}'\nexit 0\n")
-            os.utime(mine, ns=(about.st_atime_ns, about.st_mtime_ns))
-            found = tools.find("kustomize")
-            assert found is not None
-            assert found.version == expected
+            os.utime(mine, ns=(status.st_atime_ns, status.st_mtime_ns))
+            tool = tools.find("kustomize")
+            assert tool is not None
+            assert tool.version == expected
         os.utime(mine)
         changed = tools.find("kustomize")
         assert changed is not None
@@ -71,22 +71,22 @@ def test_a_spoilt_memory_of_versions_is_none(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "floe" / "tools").mkdir(parents=True)
     (tmp_path / "floe" / "tools" / "versions.json").write_text(content)
     monkeypatch.setenv("PATH", str(program(tmp_path / "bin", "kustomize", "v5.9.0").parent))
-    found = tools.find("kustomize")
-    assert found is not None
-    assert found.version == "5.9.0"
+    tool = tools.find("kustomize")
+    assert tool is not None
+    assert tool.version == "5.9.0"
 
 
 def test_a_fresh_cache_is_filled_from_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a newcomer's machine does first: neither tool on PATH, nothing in the cache."""
+    """The first use on a new machine: no tool is on PATH, and the cache is empty."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
     if tools.find("kustomize"):
-        pytest.fail("this machine has a kustomize of its own in /usr/bin")
-    found = tools.get("kustomize")
-    assert found.path.is_relative_to(tmp_path)
-    assert found.source in ("package", "go")
-    if found.source == "package":
-        assert tools.get("helm").path.parent == found.path.parent  # one package carries both
+        pytest.fail("this machine has a kustomize in /usr/bin")
+    tool = tools.get("kustomize")
+    assert tool.path.is_relative_to(tmp_path)
+    assert tool.source in ("package", "go")
+    if tool.source == "package":
+        assert tools.get("helm").path.parent == tool.path.parent  # one package contains both
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -130,7 +130,7 @@ def servers() -> list[GoServers]:
 
 def test_the_module_of_servers_holds_the_commands_of_the_table_and_no_others() -> None:
     module = (SERVERS / "go.mod").read_text()
-    listed = re.findall(r"^\t(\S+)$", module, re.MULTILINE)  # lines of requirements hold a version too
+    listed = re.findall(r"^\t(\S+)$", module, re.MULTILINE)  # lines of requirements also contain a version
     assert sorted(listed) == sorted({command for one in servers() for command in one.commands})
 
 
@@ -141,7 +141,7 @@ def test_a_build_makes_the_program_of_the_table(server: GoServers) -> None:
 
 
 def test_kubernetes_is_of_one_release() -> None:
-    """The servers, the libraries they are built with, and the schemas that floe-validate takes by default."""
+    """The servers, their libraries, and the default schemas of floe-validate."""
     version = required("k8s.io/kubernetes")
     assert version.startswith(f"{RELEASE}.")
     replaced = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", (SERVERS / "go.mod").read_text())
@@ -150,7 +150,7 @@ def test_kubernetes_is_of_one_release() -> None:
 
 
 def test_controllers_are_of_the_releases_whose_definitions_we_have() -> None:
-    defined = {one.module: one.version for found in crds.CONTROLLERS.values() for one in found}
+    defined = {one.module: one.version for modules in crds.CONTROLLERS.values() for one in modules}
     commands = {command for one in servers() for command in one.commands}
     built = {module for module in defined if any(command.startswith(module) for command in commands)}
     assert len(built) == 4
@@ -164,9 +164,9 @@ def test_a_program_in_go_that_does_not_say_its_version(tmp_path: Path, monkeypat
     assert tools.find("helm-controller") is None
     with controller.open("ab") as file:
         file.write(b"\0dep\tgithub.com/fluxcd/helm-controller\tv1.4.3\th1:x\n")
-    found = tools.find("helm-controller")
-    assert found is not None
-    assert (found.path, found.version) == (controller, "1.4.3")
+    tool = tools.find("helm-controller")
+    assert tool is not None
+    assert (tool.path, tool.version) == (controller, "1.4.3")
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Archives that are not what they should be, and what is done to the schema of one that is."""
+"""Invalid chart archives are refused, and remote references in the schema of a chart are bundled."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def huge(archive: Path) -> None:
 def test_a_bad_archive_leaves_nothing(
     checkout: Path, upstream: Upstream, spoil: Callable[[Path], None], words: str
 ) -> None:
-    archive = upstream.archive("cube")  # the first that is pulled; the index still promises what it was
+    archive = upstream.archive("cube")  # the first chart that is pulled; the index keeps its old digest
     spoil(archive)
     for mirror in (None, str(upstream.folder)):
         with pytest.raises(FloeError) as error:

@@ -1,4 +1,4 @@
-"""charts.lock: what is locked is what is pulled, and only a person who says so changes it."""
+"""charts.lock: only locked archives are pulled, and only `floe charts lock --update` changes a locked digest."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_another_archive_than_the_locked_one_is_refused(checkout: Path, upstream
     assert lockfile.file(checkout).read_text() == before
 
     shutil.rmtree(repo.cache_dir() / "charts")
-    for stand_ins in (False, True):  # a stand-in is for what cannot be had, not for what must not be had
+    for stand_ins in (False, True):  # a stand-in replaces an unavailable chart, not a refused one
         with pytest.raises(FloeError) as error:
             list(charts.pull(["dev"], stand_ins=stand_ins))
         assert old in error.value.message

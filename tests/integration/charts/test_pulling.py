@@ -1,4 +1,4 @@
-"""Charts from real repositories, registries and mirrors on loopback, to where kustomize looks for them."""
+"""Pull charts from real repositories, registries and mirrors on loopback, into the folders that kustomize reads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_from_the_repository_to_a_rendered_overlay(checkout: Path, upstream: Ups
         assert record
         assert (record.origin, record.location) == ("repository", upstream.url)
         assert record.archive == archives.sha256(upstream.archive(chart.name))
-    assert b"kind: Deployment" in render.render("dev")  # the record beside the chart is no hindrance
+    assert b"kind: Deployment" in render.render("dev")  # kustomize ignores the record next to the chart
     again = run(FLOE, "charts", "pull", cwd=checkout)
     assert (again.returncode, again.stderr) == (0, "")
 
@@ -45,7 +45,7 @@ def test_the_cache_saves_the_network(checkout: Path, upstream: Upstream) -> None
     assert sources() == {"cache"}
     with pytest.raises(FloeError, match="cannot pull the chart cube"):
         sources(force=True)
-    assert all(chart.is_pulled() for chart in charts.pinned("dev"))  # what was there stays
+    assert all(chart.is_pulled() for chart in charts.pinned("dev"))  # the pulled charts are kept
 
 
 def test_a_cache_that_holds_something_else_is_passed_over(checkout: Path, upstream: Upstream) -> None:
@@ -74,7 +74,7 @@ def test_a_mirror_wins_over_cache_and_checkout(checkout: Path, upstream: Upstrea
     record = charts.pinned("dev")[0].record()
     assert record
     assert record.location.startswith(str(mirror))
-    # Nobody vouches for a mirror's archive, so it is not kept for those who name no mirror.
+    # An archive from a mirror is not verified, so it is not added to the cache, which pulls without a mirror use.
     shutil.rmtree(repo.cache_dir() / "charts")
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
     sources(str(mirror))
@@ -218,12 +218,14 @@ def test_without_helm(checkout: Path, upstream: Upstream, monkeypatch: pytest.Mo
     assert "cannot pull the chart cube 3.3.0: helm 99 or newer is missing" in error.value.message
     assert "install Helm" in error.value.hint
     assert leftovers(checkout) == []
-    assert sources(str(upstream.folder)) == {"mirror"}  # a folder needs no helm
+    assert sources(str(upstream.folder)) == {"mirror"}  # a mirror that is a folder needs no Helm
     tools.resolve.cache_clear()
 
 
 def test_a_place_that_cannot_be_written(checkout: Path, packages: Path) -> None:
-    (checkout / "overlays" / "dev" / "charts").write_text("in the way")  # permissions do not keep root out
+    (checkout / "overlays" / "dev" / "charts").write_text(
+        "in the way"
+    )  # root ignores permissions, so a file blocks the folder
     done = run(FLOE, "charts", "pull", "dev", "--mirror", packages, cwd=checkout)
     assert done.returncode == 2
     assert "cannot write the chart cube 3.3.0" in done.stderr
