@@ -1,4 +1,4 @@
-"""docs/08-findings.md explains every code of floe-validate as the policies themselves do."""
+"""docs/08-findings.md contains the explanations of all policies of floe-validate."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def test_a_page_without_an_end_of_its_introduction_is_left_alone() -> None:
 
 
 def test_no_placeholder_is_taken_for_html() -> None:
-    """As `overlays/<env>/values` would be outside of code, where a browser then shows nothing of it."""
+    """Outside of code, a browser would treat a placeholder such as `<env>` as a tag and not show it."""
     assert not re.findall(r"<[a-z]+>", re.sub(r"```.*?```|`[^`]*`", "", WRITTEN, flags=re.DOTALL))

@@ -1,4 +1,4 @@
-"""What Markdown pages point at is there: files, headings, make targets, suites, commands of floe."""
+"""The files, headings, make targets, suites and commands that Markdown pages mention exist."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relativ
 
 
 def anchors(page: Path) -> set[str]:
-    """Names that Git hosts give the headings of a page."""
+    """The anchors that Git hosts generate for the headings of a page."""
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -41,7 +41,7 @@ def anchors(page: Path) -> set[str]:
 def test_links_lead_somewhere(page: Path) -> None:
     broken = []
     for link in _LINK.findall(_CODE.sub("", page.read_text())):
-        if re.match(r"[a-z]+:", link):  # another site, which is not asked
+        if re.match(r"[a-z]+:", link):  # links to other sites are not checked
             continue
         name, _, anchor = unquote(link).partition("#")
         target = (page.parent / name).resolve() if name else page

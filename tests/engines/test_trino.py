@@ -1,4 +1,4 @@
-"""The pipeline as prod has it: dbt in a real Trino, over the Iceberg REST catalog that stands in for Polaris."""
+"""The pipeline with the engine of prod: dbt on a real Trino, with an Iceberg REST catalog that takes Polaris' place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every shop and every batch, whatever its seed, sizes, ids and times."""
+"""Properties of all batches, for random seeds, sizes, ids and times."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -32,7 +32,7 @@ KEYS = {"customers": "customer_id", "products": "product_id", "orders": "order_i
 
 
 def values(batches: list[Batch], table: str, column: str) -> list[str]:
-    """A column of a table over several batches."""
+    """The values of a column in several batches."""
     return [value for batch in batches if table in batch.tables for value in batch.tables[table][column].to_pylist()]
 
 

@@ -1,4 +1,4 @@
-"""Whatever comes in, `validate` answers with a report or a FloeError, soon, and shows no value of a Secret."""
+"""For any input, `validate` quickly returns a report or raises FloeError, and shows no value of a Secret."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ trees = st.recursive(
 
 
 def attempt(content: bytes) -> Report | FloeError:
-    """The report, or the error that a person sees; anything else fails the test."""
+    """The report, or the FloeError. Any other exception fails the test."""
     try:
         return validate(content, "x", SCHEMAS)
     except FloeError as error:
@@ -172,7 +172,7 @@ def test_anything(content: bytes) -> None:
 @settings(max_examples=inputs(300), deadline=None)
 @given(st.data(), trees)
 def test_any_value_anywhere(data: st.DataObject, tree: Any) -> None:
-    """Policies run on objects that the schema refuses, so no part may be taken for what it should be."""
+    """Policies also run on objects that do not match their schema, so they must not rely on the types of fields."""
     documents = [document for document in _documents() if document]
     document = data.draw(st.sampled_from(documents))
     path = data.draw(st.sampled_from([path for path in paths(document) if path]))
@@ -190,7 +190,7 @@ def _documents() -> list[Any]:
     return [json.loads(json.dumps(document.value)) for document in documents(STREAM, "x")]
 
 
-# The same edits in every run: one that makes the value a key or a name may come up, and names are shown.
+# Use the same edits in every run, because a random one may turn the value into a key or a name, which is shown.
 @settings(max_examples=inputs(500), deadline=None)
 @given(edits)
 def test_no_output_shows_a_planted_value(pieces: list[tuple[int, int, str]]) -> None:
@@ -203,13 +203,13 @@ def test_the_stream_as_it_is_has_the_findings_planted_in_it() -> None:
     outcome = attempt(STREAM.encode())
     assert isinstance(outcome, Report)
     assert outcome.objects == 4
-    found = [(finding.code, finding.object) for finding in outcome.findings]
-    assert found == [
+    findings = [(finding.code, finding.object) for finding in outcome.findings]
+    assert findings == [
         *[("FLOE011", "Deployment web")] * 2,
         ("FLOE012", "Deployment web"),
         ("FLOE013", "Deployment web"),
         ("FLOE014", "Deployment web"),
-        *[("FLOE015", "Deployment web")] * 8,  # four of each container
+        *[("FLOE015", "Deployment web")] * 8,  # four for each container
         ("FLOE011", "ConfigMap web"),
         ("FLOE011", "Secret shop/web"),
     ]
@@ -223,7 +223,7 @@ def test_deep_nesting(nested: str) -> None:
 
 @pytest.mark.parametrize("depth", [100, 190])
 def test_nesting_that_yaml_allows_is_no_problem_later(depth: int) -> None:
-    """Neither for the schema, in a type that refers to itself, nor for the policies, nor in lists of lists."""
+    """Schemas with recursive types, policies and nested lists can handle the depth that the YAML loader allows."""
     schema = '{"not": ' * depth + "{}" + "}" * depth
     crd = f"""{{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {{name: x}}, spec: {{
       group: g, scope: Namespaced, names: {{kind: X, plural: xs}},
@@ -274,7 +274,7 @@ def test_many_tiny_documents(document: str) -> None:
      "password=" * 100_000, "x" * 1_000_000, " " * 1_000_000, 'a="' * 300_000, "a://" * 200_000, "a:\n" * 300_000],
 )  # fmt: skip
 def test_long_values_take_no_long_time(value: str) -> None:
-    """The patterns that look for credentials must not backtrack."""
+    """The regular expressions for credentials must not backtrack."""
     content = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": value}})
     start = time.perf_counter()
     attempt(content.encode())
