@@ -83,7 +83,7 @@ def service(**selector: str) -> Json:
 
 
 def instance(launcher: str, storage: str = "") -> Json:
-    """The ConfigMap with dagster.yaml, as Dagster's chart renders it. `launcher`: settings of the run launcher as YAML."""
+    """The ConfigMap with dagster.yaml, as the chart renders it. `launcher`: settings of the run launcher as YAML."""
     head = "run_launcher:\n  class: K8sRunLauncher\n  config:\n    job_namespace: shop\n"
     return named(
         "ConfigMap", "dagster-instance", data={"dagster.yaml": f"{head}{indent(launcher, ' ' * 4)}\n{storage}"}
