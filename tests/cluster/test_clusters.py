@@ -67,7 +67,7 @@ def test_every_object_is_accepted(server: ApiServer, folder: Path) -> None:
     assert not unexplained(done.stderr.decode().splitlines())
 
 
-def test_a_secret_of_git_reaches_the_server_as_it_was(
+def test_an_encrypted_secret_is_decrypted_and_applied(
     server: ApiServer, fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test does what kustomize-controller does: build, decrypt, apply."""
@@ -124,7 +124,7 @@ def look(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Live]:
     return Cluster().look(repo.environments())
 
 
-def test_status_says_what_flux_says(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_reports_the_conditions_of_flux(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = "HelmRelease/floe-dev/dagster: context deadline exceeded"
     status = {
         "floe-dev": {**ready("False", "HealthCheckFailed", failed), "lastAppliedRevision": "main@sha1:abc"},
@@ -146,7 +146,7 @@ def test_status_says_what_flux_says(server: ApiServer, monkeypatch: pytest.Monke
         assert "not in this cluster" in done.stdout
 
 
-def test_status_says_what_argocd_says(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_reports_sync_and_health_of_argocd(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     status = {
         "floe-cluster": {
             "sync": {"status": "OutOfSync", "revision": "0123456789abcdef"},
@@ -166,7 +166,7 @@ def test_status_says_what_argocd_says(server: ApiServer, monkeypatch: pytest.Mon
         assert application.message == "OutOfSync, Healthy 0123456789ab one or more objects failed to apply"
 
 
-def test_status_says_what_runs_and_what_does_not_start(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_reports_versions_and_pods_that_do_not_start(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = {"app": "cube"}
     container = {"name": "cube", "image": "ghcr.io/floe-runtime/floe-cube:0.0.9"}
     metadata = {"name": "cube-api", "namespace": "floe-dev"}

@@ -139,14 +139,14 @@ def test_rollback(release: Release, note: Note) -> None:
     assert not one.unready()
 
 
-def test_a_second_release_beside_it_is_refused(release: Release) -> None:
+def test_a_second_release_in_the_namespace_is_refused(release: Release) -> None:
     said = release.one.do(*map(str, release.one.release("install", "another"))).stderr
     assert (
         f"the namespace floe-dev has floe already, by the release {RELEASE}: helm upgrade {RELEASE}, or install" in said
     )
 
 
-def test_an_uninstall_leaves_what_notes_name(release: Release, note: Note) -> None:
+def test_an_uninstall_keeps_the_objects_that_notes_list(release: Release, note: Note) -> None:
     """Secrets, Jobs of runs that ended within the last hour, and pods of helm test remain.
 
     There is no PersistentVolumeClaim, because Cube Store does not run here.

@@ -81,7 +81,9 @@ def test_every_object_is_accepted(helm: Helm, api_server: ApiServer, charts: Pat
 
 
 @pytest.mark.parametrize(("chart", "level"), [("floe-dagster", "restricted"), ("floe-cube", "baseline")])
-def test_plain_helm_reaches(helm: Helm, api_server: ApiServer, charts: Path, chart: str, level: str) -> None:
+def test_pod_security_level_without_the_post_renderer(
+    helm: Helm, api_server: ApiServer, charts: Path, chart: str, level: str
+) -> None:
     """Without the post-renderer, the charts reach the level of Pod Security in docs/10-helm.md and no stricter one."""
     with space(api_server, f"plain-{chart}-{helm.major}", level) as name:
         found = helm.template(charts / chart, *values_of(charts, chart, "dev"), release="floe", namespace=name)
@@ -94,7 +96,7 @@ def test_plain_helm_reaches(helm: Helm, api_server: ApiServer, charts: Path, cha
             taken(api_server, found, name)
 
 
-def test_a_release_from_its_secrets_to_its_end(against: Helm, api_server: ApiServer, charts: Path) -> None:
+def test_life_cycle_of_a_release(against: Helm, api_server: ApiServer, charts: Path) -> None:
     """Only objects are tested, because nothing creates their pods here."""
     values = values_of(charts, CHART, "dev")
     with space(api_server, f"released-{against.major}") as name:
@@ -188,7 +190,7 @@ def _object(schema: Values) -> st.SearchStrategy[Values]:
 
 
 @pytest.mark.parametrize("chart", UPSTREAM)
-def test_whatever_the_schema_takes_the_server_takes(
+def test_the_server_accepts_all_values_that_the_schema_accepts(
     helm: Helm, api_server: ApiServer, charts: Path, tmp_path: Path, chart: str
 ) -> None:
     schema = json.loads((charts / chart / "values.schema.json").read_text())["properties"]["floe"]

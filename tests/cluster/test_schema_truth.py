@@ -75,7 +75,9 @@ def outcome(verdict: Verdict) -> str | None:
     return None if absent or verdict.status in (403, 409) else "schema"
 
 
-def test_agreement(api_server: ApiServer, seeds: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_floe_validate_agrees_with_the_server(
+    api_server: ApiServer, seeds: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     trees: list[tuple[str, Any]] = []
 
     @settings(

@@ -38,7 +38,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pages
-def test_links_lead_somewhere(page: Path) -> None:
+def test_targets_of_links_exist(page: Path) -> None:
     broken = []
     for link in _LINK.findall(_CODE.sub("", page.read_text())):
         if re.match(r"[a-z]+:", link):  # links to other sites are not checked
@@ -66,7 +66,7 @@ def test_commands_of_floe_exist(page: Path) -> None:
             assert second in getattr(commands[name], "commands", [second]) or not second, f"floe {name} {second}"
 
 
-def test_the_table_of_suites_says_what_make_runs() -> None:
+def test_the_table_of_suites_matches_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for suite in ci.SUITES:
         words = suite.command.split()

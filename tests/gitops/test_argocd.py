@@ -75,7 +75,7 @@ def reverted(one: Following, commit: str) -> str:
     return head
 
 
-def test_the_first_day_brings_everything_up(argocd: Following) -> None:
+def test_everything_is_ready_after_the_bootstrap(argocd: Following) -> None:
     assert argocd.serves()
     assert argocd.runs(TAG, CUBE)
     assert not [name for name, (said, _) in argocd.status().items() if said is not True]
@@ -88,7 +88,7 @@ def test_the_first_day_brings_everything_up(argocd: Following) -> None:
     }
 
 
-def test_a_push_is_a_deployment(argocd: Following) -> None:
+def test_a_push_is_deployed(argocd: Following) -> None:
     before = argocd.ready_pods(CUBE)
     argocd.fork.set_tag("dev", "cube", NEXT)
     started = time.monotonic()
@@ -122,7 +122,7 @@ def test_an_object_that_is_removed_from_git_is_deleted(argocd: Following) -> Non
     argocd.wait(lambda: well(argocd, "floe-dev", head), 60)
 
 
-def test_a_commit_that_cannot_be_built_is_named_and_changes_nothing(argocd: Following) -> None:
+def test_a_commit_that_cannot_be_built_is_reported_and_changes_nothing(argocd: Following) -> None:
     before = argocd.ready_pods()
     argocd.fork.edit(OBJECTS, lambda value: value["resources"].append("gone.yaml"))
     commit = pushed(argocd, "broken: a resource that is not there")
@@ -136,7 +136,7 @@ def test_a_commit_that_cannot_be_built_is_named_and_changes_nothing(argocd: Foll
     assert argocd.ready_pods() == before
 
 
-def test_an_image_that_does_not_start_is_named_while_the_old_pods_serve(argocd: Following) -> None:
+def test_an_image_that_does_not_start_is_reported_while_the_old_pods_serve(argocd: Following) -> None:
     before = argocd.ready_pods(CUBE)
     argocd.fork.set_tag("dev", "cube", ABSENT)
     started = time.monotonic()
@@ -159,7 +159,7 @@ def test_an_image_that_does_not_start_is_named_while_the_old_pods_serve(argocd: 
     assert argocd.ready_pods(CUBE) == before
 
 
-def test_one_argocd_for_all_makes_an_application_of_every_folder_and_prod_waits_for_a_person(argocd: Following) -> None:
+def test_one_argocd_for_all_deploys_every_folder_but_prod(argocd: Following) -> None:
     """The bootstrap for all clusters replaces that of dev.
 
     The pods of dev keep running, prod is compared and not applied, and a new folder is deployed automatically.

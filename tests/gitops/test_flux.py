@@ -54,7 +54,7 @@ def reverted(one: Following, *commits: str) -> str:
     return head
 
 
-def test_the_first_day_brings_everything_up(flux: Following) -> None:
+def test_everything_is_ready_after_the_bootstrap(flux: Following) -> None:
     assert flux.serves()
     assert flux.runs(TAG, CUBE)
     amiss = {name: said for name, said in flux.status().items() if said[0] is not True}
@@ -63,7 +63,7 @@ def test_the_first_day_brings_everything_up(flux: Following) -> None:
     assert f"HelmRelease {flux.dev.namespace}/dagster" in flux.status()
 
 
-def test_a_secret_of_git_is_decrypted_in_the_cluster_alone(flux: Following) -> None:
+def test_an_encrypted_secret_is_decrypted_only_in_the_cluster(flux: Following) -> None:
     for name, content in flux.dev.secrets.items():
         file = (flux.fork.folder / "overlays/dev/secrets" / f"{name}.yaml").read_text()
         data = flux.dev.kubectl.get("secret", name)["data"]
@@ -73,7 +73,7 @@ def test_a_secret_of_git_is_decrypted_in_the_cluster_alone(flux: Following) -> N
     assert "AGE-SECRET-KEY" not in git(flux.fork.folder, "log", "--patch", "--all")
 
 
-def test_a_push_is_a_deployment(flux: Following) -> None:
+def test_a_push_is_deployed(flux: Following) -> None:
     before = flux.ready_pods(CUBE)
     flux.fork.set_tag("dev", "cube", NEXT)
     started = time.monotonic()
@@ -98,7 +98,7 @@ def test_a_manual_change_is_reverted(flux: Following) -> None:
     flux.dev.wait_ready(60)
 
 
-def test_a_commit_that_cannot_be_built_is_named_and_changes_nothing(flux: Following) -> None:
+def test_a_commit_that_cannot_be_built_is_reported_and_changes_nothing(flux: Following) -> None:
     before = flux.ready_pods()
     flux.fork.edit("overlays/dev/objects/kustomization.yaml", lambda value: value["resources"].append("gone.yaml"))
     commit = pushed(flux, "broken: a resource that is not there")
@@ -176,7 +176,7 @@ def test_a_run_in_progress_survives_an_upgrade(flux: Following) -> None:
     flux.wait(lambda: applied(flux, commit), 120)
 
 
-def test_a_chart_that_is_pushed_is_rolled_out_by_itself(flux: Following) -> None:
+def test_a_pushed_chart_is_rolled_out_automatically(flux: Following) -> None:
     """Flux installs floe's own chart by a range of versions, for an environment that is a copy of dev."""
     forking.as_dev(flux.fork, "prod")
     forking.by_chart(flux.fork, "prod")
@@ -231,7 +231,7 @@ def staging(flux: Following) -> Deployed:
     return one
 
 
-def test_of_two_environments_only_the_promoted_one_moves(flux: Following, staging: Deployed) -> None:
+def test_a_promotion_changes_only_its_target(flux: Following, staging: Deployed) -> None:
     assert flux.runs(TAG, DAGSTER, staging)
     dev, before = flux.ready_pods(), flux.ready_pods(CUBE, staging)
     started = time.monotonic()

@@ -51,7 +51,7 @@ def instance(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["FLOE_COMPILED_ARTIFACTS", *NEEDED])
-def test_a_code_location_without_a_variable_names_it_once(
+def test_a_code_location_reports_a_missing_variable_once(
     dagster: Podman, env: dict[str, str], mounted: str, name: str
 ) -> None:
     del env[name]
@@ -74,7 +74,7 @@ def test_a_program_that_a_shell_starts_is_checked_too(dagster: Podman, command: 
     assert "cannot read /opt/dagster/dagster_home/dagster.yaml" in done.stdout
 
 
-def test_artifacts_of_another_version_are_named(dagster: Podman, env: dict[str, str], tmp_path: Path) -> None:
+def test_artifacts_of_an_unknown_version_are_reported(dagster: Podman, env: dict[str, str], tmp_path: Path) -> None:
     other = json.loads(repo.artifacts_file("dev").read_bytes()) | {"version": 2}
     file = tmp_path / "CompiledArtifacts.json"
     file.write_text(json.dumps(other))
@@ -96,7 +96,7 @@ def test_code_location_on_a_read_only_root(dagster: Podman, env: dict[str, str],
     assert code in (0, 143)
 
 
-def test_it_generates_a_batch(dagster: Podman) -> None:
+def test_the_image_generates_a_batch(dagster: Podman) -> None:
     """The generator works although the image lacks some data files and languages of its packages."""
     batch = "EcommerceGenerator(1, 5, 5, 7).batch('a', datetime(2026, 1, 5, tzinfo=UTC)).tables['orders'].num_rows"
     program = f"from datetime import UTC, datetime; from floe_synthetic import EcommerceGenerator; print({batch})"
@@ -131,7 +131,7 @@ def test_webserver_and_daemon_on_a_read_only_root(dagster: Podman, instance: str
 
 
 @pytest.mark.parametrize(("name", "most"), [("dagster", 1_100_000_000), ("dagster-small", 700_000_000)])
-def test_it_weighs_no_more_than_agreed(name: str, most: int) -> None:
+def test_the_image_is_not_larger_than_its_limit(name: str, most: int) -> None:
     reference = podman(name).image
     size, layers = builder().weigh(reference)
     largest = builder().packages(reference)[:5]
@@ -140,7 +140,7 @@ def test_it_weighs_no_more_than_agreed(name: str, most: int) -> None:
     assert all(images.WHY.get(package) for _, package in largest)
 
 
-def test_nothing_that_only_a_build_needs(dagster: Podman) -> None:
+def test_the_image_contains_no_build_tools_and_no_caches(dagster: Podman) -> None:
     look = (
         "for p in gcc cc make pip uv; do command -v $p; done;"
         "find /var/lib/apt/lists /var/cache/apt -type f;"
@@ -154,7 +154,7 @@ def test_nothing_that_only_a_build_needs(dagster: Podman) -> None:
     assert compiled >= 0.97 * sources > 1000  # files with syntax for other versions of Python are not compiled
 
 
-def test_it_holds_the_code_that_it_runs_and_no_other(dagster: Podman) -> None:
+def test_the_image_contains_only_the_code_that_it_runs(dagster: Podman) -> None:
     """No validator, no demo, nothing of promotion, and of an application neither Cube's model nor its manifests."""
     folders = [ROOT / "runtime/floe_runtime", ROOT / "synthetic/floe_synthetic", *sorted(ROOT.glob("apps/*/dbt"))]
     folders += [file.parent for file in sorted(ROOT.glob("apps/*/*/definitions.py"))]
@@ -172,7 +172,7 @@ def test_it_holds_the_code_that_it_runs_and_no_other(dagster: Podman) -> None:
     assert "'floe' is not a package" in done.stdout
 
 
-def test_the_one_command_of_floe_that_it_has(dagster: Podman) -> None:
+def test_the_image_has_the_command_floe_preflight(dagster: Podman) -> None:
     done = dagster.run(["python", "-m", "floe", "preflight", "--mounted"], {}, check=False)
     assert done.returncode == 2
     assert "FLOE_COMPILED_ARTIFACTS is not set" in done.stdout
@@ -254,7 +254,7 @@ def test_no_planted_secret_in_any_layer(name: str, planted: str, tmp_path: Path)
                 tail = chunk[-64:]
 
 
-def test_archives_bear_the_names_of_the_manifests() -> None:
+def test_archives_have_the_image_names_of_the_manifests() -> None:
     (path,) = archives(["busybox"])
     with tarfile.open(path) as archive:
         listed = archive.extractfile("manifest.json")

@@ -55,13 +55,13 @@ def seconds(duration: str) -> int:
     return sum(int(count) * SECONDS[unit] for count, unit in re.findall(r"(\d+)([smh])", duration))
 
 
-def test_each_environment_has_both_ways() -> None:
+def test_each_environment_has_bootstraps_for_flux_and_argocd() -> None:
     assert [one.parent.name for one in FLUX] == repo.environments()
     assert [one.parent.name for one in ARGO] == sorted(["all", *repo.environments()])
 
 
 @in_each
-def test_floe_validate_takes_it(folder: Path) -> None:
+def test_floe_validate_accepts_the_bootstrap(folder: Path) -> None:
     objects = kustomize(folder)
     assert not [text for one in objects for text in texts(one.value) if re.search(r"\bENV\b", text)]
     report = validate(dump(objects), str(folder), Schemas(strict_kinds=True))
@@ -71,7 +71,7 @@ def test_floe_validate_takes_it(folder: Path) -> None:
 
 
 @in_each_flux
-def test_flux_leads_to_what_is_there(folder: Path) -> None:
+def test_the_paths_and_sources_of_flux_exist(folder: Path) -> None:
     objects = kustomize(folder)
     kustomizations = of(objects, "Kustomization")
     for spec in kustomizations.values():
@@ -92,7 +92,7 @@ def test_environments_share_no_object() -> None:
 
 
 @in_each_argo
-def test_argocd_leads_to_what_is_there(folder: Path) -> None:
+def test_the_paths_and_projects_of_argocd_exist(folder: Path) -> None:
     objects = kustomize(folder)
     (application,) = of(objects, "Application").values()
     assert ROOT / application["source"]["path"] == folder
@@ -108,7 +108,7 @@ def test_argocd_leads_to_what_is_there(folder: Path) -> None:
     assert settings["argocd-cm"]["kustomize.buildOptions"] == "--enable-helm"
 
 
-def test_argocds_project_allows_what_overlays_hold_and_no_more(stand_ins: Tree) -> None:
+def test_argocds_project_allows_only_the_kinds_in_overlays(stand_ins: Tree) -> None:
     project = of(kustomize(CLUSTERS / "all" / "argocd"), "AppProject")["floe"]
     allowed = {(one["group"], one["kind"]) for one in project["namespaceResourceWhitelist"]}
     objects = [one for environment in repo.environments() for one in stand_ins.render(environment)]
@@ -135,7 +135,7 @@ def test_a_fork_changes_its_addresses_in_one_file(folder: Path, tmp_path: Path) 
     assert not {*before.values()} & set(rendered)
 
 
-def test_the_addresses_stand_in_one_file() -> None:
+def test_the_addresses_are_in_one_file() -> None:
     urls = [value for value in load_file(CLUSTERS / REPOSITORY)["data"].values() if "://" in value]
     for file in CLUSTERS.rglob("*.yaml"):
         if file != CLUSTERS / REPOSITORY:
@@ -143,7 +143,7 @@ def test_the_addresses_stand_in_one_file() -> None:
 
 
 @pytest.mark.parametrize("environment", repo.environments())
-def test_releases_give_way_to_runs_and_to_reverts(environment: str) -> None:
+def test_timeouts_of_releases_allow_for_runs_and_reverts(environment: str) -> None:
     releases = of(kustomize(repo.overlay(environment) / "flux"), "HelmRelease")
     launcher = releases["dagster"]["values"]["runLauncher"]["config"]["k8sRunLauncher"]
     grace = launcher["runK8sConfig"]["podSpecConfig"]["terminationGracePeriodSeconds"]
@@ -157,7 +157,7 @@ def test_releases_give_way_to_runs_and_to_reverts(environment: str) -> None:
     assert (flux["wait"], flux["prune"]) == (True, True)
 
 
-def test_notifications_are_named_as_what_they_watch() -> None:
+def test_the_receiver_names_the_git_repositories() -> None:
     objects = kustomize(CLUSTERS / "base" / "notifications")
     stream = dump(objects).replace(b"${environment}", b"dev")
     report = validate(stream, "notifications", Schemas())
@@ -168,7 +168,7 @@ def test_notifications_are_named_as_what_they_watch() -> None:
     assert sources == set(of(kustomize(CLUSTERS / "dev" / "flux"), "GitRepository"))
 
 
-def test_a_chart_is_hardened_as_an_overlay_is() -> None:
+def test_charts_and_overlays_have_the_same_hardening() -> None:
     """base/hardening is a post-renderer of the HelmRelease, because it is not a value of floe's chart."""
     spec = of(kustomize(CLUSTERS / "dev" / "flux-chart"), "HelmRelease")["floe-dev"]
     (renderer,) = spec["postRenderers"]

@@ -290,20 +290,20 @@ def test_orders_by_country_through_two_joins(served: Served, shop: Shop) -> None
     assert numbers(rows, "customers.country", "orders.count") == Counter(map(shop.country, shop.rows["orders"]))
 
 
-def test_an_order_counts_once_however_many_items_it_has(served: Served, shop: Shop) -> None:
+def test_an_order_is_counted_once_for_any_number_of_items(served: Served, shop: Shop) -> None:
     (row,) = served.load(measures=["orders.count", "order_items.revenue"])
     assert row["orders.count"] == "90"
     assert Decimal(row["order_items.revenue"]) == sum(shop.revenue_by(day).values())
 
 
-def test_revenue_by_day_comes_from_the_rollup(served: Served, shop: Shop) -> None:
+def test_revenue_by_day_uses_the_rollup(served: Served, shop: Shop) -> None:
     answer = served.answer(REVENUE_BY_DAY)
     (used,) = answer["usedPreAggregations"].values()
     assert used["preAggregationId"] == "order_items.revenue_by_day"
     assert numbers(answer["data"], *REVENUE_BY_DAY_MEMBERS) == shop.revenue_by(day)
 
 
-def test_the_view_gives_the_same_from_the_same_rollup(served: Served, shop: Shop) -> None:
+def test_the_view_uses_the_same_rollup_and_returns_the_same_rows(served: Served, shop: Shop) -> None:
     time_dimension = {"dimension": "sales.ordered_at", "granularity": "day"}
     query = {"measures": ["sales.revenue"], "dimensions": ["sales.category"], "timeDimensions": [time_dimension]}
     answer = served.answer(query)
@@ -313,7 +313,7 @@ def test_the_view_gives_the_same_from_the_same_rollup(served: Served, shop: Shop
     assert {" ".join(key): value for key, value in got.items()} == wanted
 
 
-def test_rows_come_in_each_of_the_three_shapes(served: Served) -> None:
+def test_rows_are_returned_in_each_of_the_three_formats(served: Served) -> None:
     query: dict[str, Any] = {"measures": ["orders.count"], "dimensions": ["orders.status"]}
     query["order"] = {"orders.status": "asc"}
     members = ["orders.status", "orders.count"]
@@ -325,7 +325,7 @@ def test_rows_come_in_each_of_the_three_shapes(served: Served) -> None:
 
 
 @pytest.mark.parametrize("token", ["", cube.token("somebody-else-entirely-0123456789abcdef"), cube.token(SECRET, -1)])
-def test_nobody_gets_in_without_a_good_token(served: Served, token: str) -> None:
+def test_requests_without_a_valid_token_are_refused(served: Served, token: str) -> None:
     with pytest.raises(cube.CubeError) as refused:
         cube.load(served.url, token, {"measures": ["orders.count"]})
     assert refused.value.status == 403
@@ -336,14 +336,14 @@ def test_health(served: Served) -> None:
         assert cube._get(f"{served.url}/{path}", "", 5) == {"health": "HEALTH"}
 
 
-def test_personal_data_stays_out(served: Served) -> None:
+def test_the_model_contains_no_personal_data(served: Served) -> None:
     meta = cube._get(f"{served.url}/cubejs-api/v1/meta", cube.token(SECRET), 10)
     names = {member["name"] for each in meta["cubes"] for member in each["dimensions"]}
     assert "customers.country" in names
     assert not names & {"customers.email", "customers.name"}
 
 
-def test_new_rows_show_within_seconds(served: Served, shop: Shop) -> None:
+def test_new_rows_appear_within_seconds(served: Served, shop: Shop) -> None:
     more = Shop(orders=150)
     more.write(served.marts)
     try:
@@ -354,7 +354,9 @@ def test_new_rows_show_within_seconds(served: Served, shop: Shop) -> None:
         shop.write(served.marts)
 
 
-def test_before_the_first_rows_it_refuses_and_lives(installed: cube.CubeInstall, shop: Shop, tmp_path: Path) -> None:
+def test_queries_before_the_first_run_fail_and_cube_keeps_running(
+    installed: cube.CubeInstall, shop: Shop, tmp_path: Path
+) -> None:
     with serving(installed, tmp_path / "marts") as running:
         for query in ({"measures": ["orders.count"]}, REVENUE_BY_DAY):
             with pytest.raises(cube.CubeError, match="No files found"):
@@ -390,7 +392,7 @@ def test_marts_may_be_replaced_while_they_are_read(served: Served, shop: Shop) -
         writer.join()
 
 
-def test_the_same_files_name_tables_of_trino(installed: cube.CubeInstall, tmp_path: Path) -> None:
+def test_the_same_model_works_with_tables_of_trino(installed: cube.CubeInstall, tmp_path: Path) -> None:
     trino = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": "127.0.0.1", "FLOE_MART": "iceberg.marts.{mart}"}
     with serving(installed, tmp_path / "marts", "livez", CUBEJS_REFRESH_WORKER="false", **trino) as running:
         query = '{"measures":["order_items.revenue"],"dimensions":["products.name"]}'
@@ -401,7 +403,7 @@ def test_the_same_files_name_tables_of_trino(installed: cube.CubeInstall, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["FLOE_MART", "FLOE_CUBE_MODEL", "CUBEJS_DB_TYPE", "CUBEJS_API_SECRET"])
-def test_a_missing_variable_is_one_sentence(installed: cube.CubeInstall, tmp_path: Path, name: str) -> None:
+def test_a_missing_variable_is_reported(installed: cube.CubeInstall, tmp_path: Path, name: str) -> None:
     env = cube.environment(MODEL, cube.parquet_marts(tmp_path), 1, SECRET)
     del env[name]
     done = subprocess.run(cube.command(installed), env=env, capture_output=True, text=True, timeout=30, check=False)
@@ -418,7 +420,7 @@ def test_a_missing_variable_is_one_sentence(installed: cube.CubeInstall, tmp_pat
         ({"FLOE_CUBE_REFRESH": "soon"}, "is not a whole number of seconds"),
     ],
 )
-def test_a_wrong_variable_is_one_sentence(
+def test_an_invalid_variable_is_reported(
     installed: cube.CubeInstall, tmp_path: Path, change: dict[str, str], words: str
 ) -> None:
     env = cube.environment(MODEL, cube.parquet_marts(tmp_path), 1, SECRET) | change
@@ -428,7 +430,7 @@ def test_a_wrong_variable_is_one_sentence(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_mounted_config_map_holds_each_model_file_once(
+def test_each_model_file_of_a_mounted_config_map_is_read_once(
     installed: cube.CubeInstall, shop: Shop, tmp_path: Path
 ) -> None:
     """Kubernetes mounts each file as a link into a hidden folder, to which another hidden link points."""
@@ -444,7 +446,7 @@ def test_a_mounted_config_map_holds_each_model_file_once(
         assert running.load(measures=["orders.count"]) == [{"orders.count": "90"}]
 
 
-def test_a_folder_that_sql_cannot_name_is_refused() -> None:
+def test_a_folder_with_braces_in_its_name_is_refused() -> None:
     with pytest.raises(FloeError, match="in its name"):
         cube.parquet_marts(Path("/data/{marts}"))
 
@@ -454,14 +456,14 @@ def install_script(*arguments: str, **env: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_installing_without_npm_says_so(tmp_path: Path) -> None:
+def test_an_installation_without_npm_is_reported(tmp_path: Path) -> None:
     done = install_script(str(tmp_path / "new"), NPM="no-such-npm")
     assert done.returncode == 1
     assert done.stderr.startswith("install.sh: npm is missing")
     assert not list(tmp_path.iterdir())
 
 
-def test_an_image_never_takes_the_stand_in(tmp_path: Path) -> None:
+def test_an_image_never_uses_the_stand_in(tmp_path: Path) -> None:
     place = tmp_path / "in the image"
     place.mkdir()
     (place / "native.txt").write_text("stand-in\n")
@@ -472,6 +474,6 @@ def test_an_image_never_takes_the_stand_in(tmp_path: Path) -> None:
     assert "none was allowed" in done.stderr
 
 
-def test_it_writes_nothing_into_the_repository(served: Served) -> None:
+def test_cube_writes_no_files_to_the_repository(served: Served) -> None:
     served.load(measures=["orders.count"])
     assert files() == FILES

@@ -71,7 +71,7 @@ def of_checkout(folder: Path) -> list[str]:
     return commands
 
 
-def test_live_data_then_ctrl_c(demo: Demo, checkout: Path) -> None:
+def test_the_demo_serves_live_data_and_ctrl_c_ends_it(demo: Demo, checkout: Path) -> None:
     demo.wait_for("logs      ")
     text = demo.text()
     assert re.search(r"✓ overlays/dev: \d+ objects, ok", text)
@@ -98,7 +98,7 @@ def test_live_data_then_ctrl_c(demo: Demo, checkout: Path) -> None:
     assert of_checkout(checkout) == []
 
 
-def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
+def test_no_process_remains_after_the_demo_is_killed(tmp_path: Path) -> None:
     if not shutil.which("setpriv"):
         pytest.skip("no setpriv on this system")
     child = "from floe.demo.processes import Supervisor; from pathlib import Path; import os, time\n"
@@ -118,7 +118,7 @@ def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
-def test_busy_port_is_named_with_who_holds_it(checkout: Path) -> None:
+def test_a_busy_port_is_reported_with_its_process(checkout: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

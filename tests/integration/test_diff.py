@@ -49,7 +49,7 @@ def scale(fork: Path, replicas: int = 3) -> None:
     edit(fork / "overlays" / "prod" / "values" / "dagster.yaml", "replicaCount: 2", f"replicaCount: {replicas}")
 
 
-def test_one_value_is_one_field_of_one_object(fork: Path) -> None:
+def test_a_change_of_one_value_is_one_field_of_one_object(fork: Path) -> None:
     scale(fork)
     comparison = diff(fork, "prod")
     assert [(change.label, change.change) for change in comparison.objects] == [
@@ -60,7 +60,7 @@ def test_one_value_is_one_field_of_one_object(fork: Path) -> None:
     assert (comparison.changed, comparison.added, comparison.removed) == (1, 0, 0)
 
 
-def test_the_base_is_head_or_the_one_that_is_named(fork: Path) -> None:
+def test_the_base_is_head_or_the_given_revision(fork: Path) -> None:
     first = git(fork, "rev-parse", "HEAD")
     git(fork, "tag", "v1")
     scale(fork)
@@ -71,7 +71,7 @@ def test_the_base_is_head_or_the_one_that_is_named(fork: Path) -> None:
         assert (comparison.base, comparison.commit, comparison.changed) == (base, first, 1)
 
 
-def test_text_says_what_a_review_needs(fork: Path) -> None:
+def test_text_format(fork: Path) -> None:
     first = git(fork, "rev-parse", "HEAD")
     scale(fork)
     done = floe(fork, "diff", "prod")
@@ -84,7 +84,7 @@ def test_text_says_what_a_review_needs(fork: Path) -> None:
     assert b"uncommitted changes (1 file); they are included" in done.stderr
 
 
-def test_a_content_hash_is_a_rename(fork: Path) -> None:
+def test_a_changed_content_hash_is_shown_as_a_rename(fork: Path) -> None:
     edit(fork / "overlays" / "prod" / "compiled" / "CompiledArtifacts.json", '"ecommerce"', '"shop"')
     comparison = diff(fork, "prod")
     assert (comparison.added, comparison.removed) == (0, 0)
@@ -111,7 +111,7 @@ def test_added_and_removed_objects(fork: Path) -> None:
     assert all(change.object and change.object["data"] == {"a": "1"} for change in comparison.objects)
 
 
-def test_an_environment_that_one_side_lacks(fork: Path) -> None:
+def test_an_environment_that_exists_on_one_side_only(fork: Path) -> None:
     shutil.copytree(fork / "overlays" / "prod", fork / "overlays" / "fresh")
     comparison = diff(fork, "fresh")
     assert comparison.added == len(comparison.objects) > 20
@@ -182,7 +182,7 @@ def test_exit_codes(fork: Path) -> None:
     assert floe(fork, "diff", "dev", "--exit-code").returncode == 0
 
 
-def test_nothing_is_left_behind(fork: Path, tmp_path: Path) -> None:
+def test_diff_leaves_no_files_behind(fork: Path, tmp_path: Path) -> None:
     def state() -> dict[str, Any]:
         return {
             str(path.relative_to(fork)): path.stat().st_mtime_ns
@@ -199,7 +199,7 @@ def test_nothing_is_left_behind(fork: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_behind_when_interrupted(fork: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_diff_leaves_no_files_behind(fork: Path, tmp_path: Path, number: signal.Signals) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     before = sorted(fork.rglob("*"))
@@ -214,7 +214,7 @@ def test_nothing_is_left_behind_when_interrupted(fork: Path, tmp_path: Path, num
     assert sorted(fork.rglob("*")) == before
 
 
-def test_charts_of_the_base_are_pulled_where_no_overlay_has_them(fork: Path) -> None:
+def test_charts_of_the_base_are_pulled_if_the_checkout_lacks_them(fork: Path) -> None:
     """The change pins another version of a chart, so this checkout does not have the version of the base."""
     values = "overlays/{}/values/cubestore.yaml"
     for environment in repo.environments():
@@ -280,7 +280,7 @@ def test_no_helm(fork: Path, tmp_path: Path) -> None:
     assert b"helm 3.14 or newer is missing" in done.stderr
 
 
-def test_a_shallow_clone_says_how_to_get_the_rest(fork: Path, tmp_path: Path) -> None:
+def test_a_revision_missing_in_a_shallow_clone_is_reported_with_a_hint(fork: Path, tmp_path: Path) -> None:
     scale(fork)
     commit(fork)
     clone = tmp_path / "shallow"
@@ -291,7 +291,7 @@ def test_a_shallow_clone_says_how_to_get_the_rest(fork: Path, tmp_path: Path) ->
     assert b"--unshallow" in done.stderr
 
 
-def test_a_broken_side_is_named(fork: Path) -> None:
+def test_the_side_that_cannot_be_rendered_is_reported(fork: Path) -> None:
     kustomization = fork / "overlays" / "prod" / "kustomization.yaml"
     edit(kustomization, "resources:\n", "resources:\n  - not-there.yaml\n")
     head = floe(fork, "diff", "prod")
@@ -307,7 +307,7 @@ def test_a_broken_side_is_named(fork: Path) -> None:
         assert b"not-there.yaml" in done.stderr
 
 
-def test_inside_a_hook_and_below_the_top_of_a_repository(fork: Path) -> None:
+def test_diff_works_in_a_hook_and_in_a_subfolder_of_a_repository(fork: Path) -> None:
     """Git passes an index to its hooks, which floe must not use. A fork may be a folder of a larger repository."""
     outer = fork.parent
     shutil.rmtree(fork / ".git")
@@ -320,7 +320,7 @@ def test_inside_a_hook_and_below_the_top_of_a_repository(fork: Path) -> None:
     assert not (outer / "other-index").exists()
 
 
-def test_a_comment_keeps_within_githubs_limit() -> None:
+def test_a_comment_is_not_longer_than_githubs_limit() -> None:
     def change(number: int, size: int) -> ObjectChange:
         return ObjectChange(
             change="added", group="", kind="ConfigMap", namespace="n", name=f"c{number}",
@@ -342,7 +342,7 @@ def test_a_comment_keeps_within_githubs_limit() -> None:
     assert shown == 2
 
 
-def test_json_says_version_one(fork: Path) -> None:
+def test_json_contains_the_version_of_its_format(fork: Path) -> None:
     done = floe(fork, "diff", "prod", "--format", "json")
     assert set(json.loads(done.stdout)) == set(Report.model_fields)
     assert json.loads(done.stdout)["version"] == 1

@@ -23,7 +23,7 @@ def given(tree: Tree, environment: str) -> Flux:
     return tree.flux(environment)
 
 
-def test_flux_applies_what_kustomize_renders(
+def test_flux_applies_the_objects_that_kustomize_renders(
     tree: Tree, environment: str, inflated: dict[Identity, Values], given: Flux
 ) -> None:
     objects = by_identity(
@@ -37,7 +37,7 @@ def test_flux_applies_what_kustomize_renders(
     assert not (difference := differences(inflated, objects, NAMES)), difference
 
 
-def test_releases_lie_in_the_overlays_namespace(environment: str, given: Flux) -> None:
+def test_releases_are_in_the_namespace_of_the_overlay(environment: str, given: Flux) -> None:
     """By default, Flux installs a chart into the namespace of its HelmRelease."""
     (namespace,) = [one.name for one in given.objects if one.kind == "Namespace"]
     assert {release.namespace for release in given.releases} == {namespace}

@@ -17,7 +17,7 @@ def inflated(tree: Tree, environment: str) -> dict[Identity, Values]:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_helm_renders_what_kustomize_renders(
+def test_helm_renders_the_objects_that_kustomize_renders(
     helm: Helm, tree: Tree, environment: str, form: Form, inflated: dict[Identity, Values]
 ) -> None:
     """With the post-renderer there is no difference. Without it, only objects that base/hardening patches differ."""
@@ -35,7 +35,7 @@ def test_helm_renders_what_kustomize_renders(
     )
 
 
-def test_stand_ins_name_objects_as_upstream_does(helm: Helm, stand_ins: Tree, upstream: Tree) -> None:
+def test_stand_ins_name_objects_like_the_upstream_charts(helm: Helm, stand_ins: Tree, upstream: Tree) -> None:
     """The release has a name that differs from those of all charts."""
     form = Form("umbrella", {"another": "floe-runtime"})
     ours, theirs = (

@@ -76,7 +76,7 @@ def changed(batch: Batch, name: str, change: Callable[[pa.Table], pa.Table]) -> 
 # The rows, schemas and files that a load writes
 
 
-def test_batches_arrive_row_for_row(catalog: SqlCatalog) -> None:
+def test_all_rows_of_batches_are_loaded(catalog: SqlCatalog) -> None:
     loader, reference = IcebergLoader(catalog), GENERATOR.reference()
     before = datetime.now(UTC)
 
@@ -133,7 +133,7 @@ def test_the_bounds_of_times_prune_files(catalog: SqlCatalog) -> None:
     assert len(list(table_of(catalog, "order_items").scan(row_filter=f"_loaded_at >= '{loaded}'").plan_files())) == 1
 
 
-def test_rows_are_loaded_whatever_order_a_batch_has_them_in(catalog: SqlCatalog) -> None:
+def test_the_order_of_tables_and_columns_in_a_batch_does_not_matter(catalog: SqlCatalog) -> None:
     shuffled = Batch(
         "first",
         {name: BATCH.tables[name].select(BATCH.tables[name].schema.names[::-1]) for name in reversed(NAMES)},
@@ -145,12 +145,12 @@ def test_rows_are_loaded_whatever_order_a_batch_has_them_in(catalog: SqlCatalog)
     assert_once(catalog, BATCH)
 
 
-def test_an_empty_batch_is_nothing(catalog: SqlCatalog) -> None:
+def test_an_empty_batch_adds_no_rows(catalog: SqlCatalog) -> None:
     assert IcebergLoader(catalog).load(Batch("quiet", {})) == []
     assert state_of(catalog) == {}
 
 
-def test_another_namespace_holds_its_own_tables(catalog: SqlCatalog) -> None:
+def test_each_namespace_has_its_own_tables(catalog: SqlCatalog) -> None:
     IcebergLoader(catalog).load(BATCH)
 
     results = IcebergLoader(catalog, "elsewhere").load(BATCH)
@@ -224,7 +224,7 @@ def test_a_batch_whose_rows_were_deleted_can_be_loaded_again(catalog: SqlCatalog
 
 
 @pytest.mark.parametrize("batch_id", ["it's", 'say "hi"', "a = 'b' or 1 = 1", "%", "ä/ö 🛒", " ", "null", "x" * 200])
-def test_any_text_is_an_id(catalog: SqlCatalog, batch_id: str) -> None:
+def test_any_text_can_be_a_batch_id(catalog: SqlCatalog, batch_id: str) -> None:
     loader, batch = IcebergLoader(catalog), GENERATOR.batch(batch_id, AT)
     loader.load(BATCH)
     loader.load(batch)
@@ -299,7 +299,7 @@ def interrupt_commits(
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["new table", "used table"])
-def test_a_rival_with_the_same_batch_between_check_and_commit(
+def test_another_writer_loads_the_same_batch_between_check_and_commit(
     catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch, used: bool
 ) -> None:
     earlier = [GENERATOR.batch("zero", AT)] if used else []
@@ -315,7 +315,7 @@ def test_a_rival_with_the_same_batch_between_check_and_commit(
     assert_once(catalog, *earlier, BATCH)
 
 
-def test_rivals_with_other_batches_between_check_and_commit(
+def test_other_writers_load_other_batches_between_check_and_commit(
     catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rival = IcebergLoader(open_catalog(folder))
@@ -329,7 +329,7 @@ def test_rivals_with_other_batches_between_check_and_commit(
     assert_once(catalog, BATCH, *others)
 
 
-def test_a_rival_that_comes_second_to_another(
+def test_another_writer_loads_the_same_batch_before_the_second_attempt(
     catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rival = IcebergLoader(open_catalog(folder))
@@ -340,7 +340,9 @@ def test_a_rival_that_comes_second_to_another(
     assert_once(catalog, other, BATCH)
 
 
-def test_a_commit_reported_as_failed_that_landed_is_kept(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_that_succeeded_but_was_reported_as_failed_is_kept(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit, lies = catalog.commit_table, Counter[str]()
 
     def lie(table: Table, *arguments: Any) -> Any:
@@ -407,7 +409,7 @@ def test_processes_that_load_the_same_batches_at_the_same_time(catalog: SqlCatal
     assert brought == Counter((batch.batch_id, table) for batch in batches for table in batch.tables)
 
 
-def test_a_rival_that_creates_the_tables_first(
+def test_another_writer_creates_the_tables_first(
     catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = GENERATOR.batch("other", AT)
@@ -424,7 +426,7 @@ def test_a_rival_that_creates_the_tables_first(
     assert_once(catalog, BATCH, other)
 
 
-def test_a_rival_that_creates_the_namespace_first(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_writer_creates_the_namespace_first(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     create = catalog.create_namespace
 
     def beaten(namespace: Any) -> None:
@@ -515,7 +517,7 @@ def test_bad_input_is_refused_before_anything_is_written(catalog: SqlCatalog, ba
     assert state_of(catalog) == state
 
 
-def test_everything_wrong_is_said_at_once(catalog: SqlCatalog) -> None:
+def test_all_problems_of_a_batch_are_reported_together(catalog: SqlCatalog) -> None:
     batch = changed(changed(BATCH, "orders", with_null("order_id")), "order_items", as_type("quantity", pa.string()))
 
     with pytest.raises(
@@ -550,7 +552,7 @@ FOREIGN: dict[str, tuple[Schema, str]] = {
 
 
 @pytest.mark.parametrize(("schema", "message"), FOREIGN.values(), ids=FOREIGN)
-def test_a_foreign_table_is_refused_before_any_row_is_written(
+def test_a_table_with_another_schema_is_refused_before_any_row_is_written(
     catalog: SqlCatalog, schema: Schema, message: str
 ) -> None:
     catalog.create_namespace("raw")
@@ -561,7 +563,7 @@ def test_a_foreign_table_is_refused_before_any_row_is_written(
     assert all(not catalog.load_table(name).snapshots() for name in catalog.list_tables("raw"))
 
 
-def test_a_table_that_requires_what_may_be_null_is_refused(catalog: SqlCatalog) -> None:
+def test_a_table_with_more_required_columns_is_refused(catalog: SqlCatalog) -> None:
     fields = [
         NestedField(field.field_id, field.name, field.field_type, required=True)
         for field in iceberg_schema("customers").fields
@@ -584,7 +586,7 @@ def test_a_column_added_later_stays_empty(catalog: SqlCatalog) -> None:
     assert rows_of(catalog, "orders")["note"].null_count == rows_of(catalog, "orders").num_rows
 
 
-def test_amounts_survive_exactly(catalog: SqlCatalog) -> None:
+def test_amounts_are_loaded_exactly(catalog: SqlCatalog) -> None:
     IcebergLoader(catalog).load(BATCH)
 
     def total(rows: pa.Table) -> Decimal:

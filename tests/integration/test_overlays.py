@@ -70,14 +70,14 @@ def instance(objects: list[Object]) -> dict[str, Any]:
 # All overlays in one cluster.
 
 
-def test_overlays_share_nothing(tree: Tree) -> None:
+def test_overlays_share_no_objects(tree: Tree) -> None:
     rendered = [one for environment in repo.environments() for one in tree.render(environment)]
     assert len(by_identity(rendered)) == len(rendered)
     assert {one.kind for one in rendered if not one.namespace} == {"Namespace"}
     assert len({one.name for one in rendered if one.kind == "Namespace"}) == len(repo.environments())
 
 
-def test_overlays_claim_no_host_twice(tree: Tree) -> None:
+def test_no_two_overlays_use_the_same_host(tree: Tree) -> None:
     """An ingress controller serves all namespaces, so two overlays must not use the same host."""
     rules = [
         (rule["host"], path["path"])
@@ -91,7 +91,7 @@ def test_overlays_claim_no_host_twice(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("environment", repo.environments())
-def test_a_copy_of_an_overlay_collides_with_nothing(checkout: Path, environment: str) -> None:
+def test_a_copy_of_an_overlay_shares_no_objects_with_the_others(checkout: Path, environment: str) -> None:
     """The copy is made as docs/02-environments.md describes for a new environment."""
     folder, copied = checkout / "overlays" / environment, checkout / "overlays" / f"{environment}2"
     shutil.copytree(folder, copied)
@@ -109,13 +109,13 @@ def test_a_copy_of_an_overlay_collides_with_nothing(checkout: Path, environment:
 # Each overlay alone.
 
 
-def test_objects_carry_environment_and_namespace(environment: str, objects: list[Object]) -> None:
+def test_objects_have_the_environment_and_namespace(environment: str, objects: list[Object]) -> None:
     (namespace,) = [one.name for one in objects if one.kind == "Namespace"]
     assert {one.metadata["annotations"][ENVIRONMENT] for one in objects} == {environment}
     assert {one.namespace for one in objects if one.kind != "Namespace"} == {namespace}
 
 
-def test_no_environment_in_pod_templates(workloads: list[Object]) -> None:
+def test_pod_templates_do_not_contain_the_environment(workloads: list[Object]) -> None:
     """Otherwise a promotion would restart pods unnecessarily."""
     for one in workloads:
         assert ENVIRONMENT not in one.value["spec"]["template"]["metadata"].get("annotations", {}), one.label
@@ -125,7 +125,7 @@ def test_no_secret_is_rendered(objects: list[Object]) -> None:
     assert not [one.label for one in objects if one.kind == "Secret"]
 
 
-def test_containers_are_sized(workloads: list[Object]) -> None:
+def test_containers_have_requests_and_limits(workloads: list[Object]) -> None:
     for one in workloads:
         for container in containers(one):
             resources = container["resources"]
@@ -133,7 +133,7 @@ def test_containers_are_sized(workloads: list[Object]) -> None:
             assert "memory" in resources["limits"], (one.label, container["name"])
 
 
-def test_long_running_containers_are_probed(workloads: list[Object]) -> None:
+def test_long_running_containers_have_probes(workloads: list[Object]) -> None:
     unready = set()
     for one in workloads:
         for container in pod(one)["containers"]:
@@ -161,7 +161,7 @@ def test_containers_are_confined(workloads: list[Object]) -> None:
     assert writable == set(WRITABLE)
 
 
-def test_tokens_of_the_api_are_for_those_that_use_it(objects: list[Object], workloads: list[Object]) -> None:
+def test_only_pods_that_use_the_api_have_a_token(objects: list[Object], workloads: list[Object]) -> None:
     accounts = {one.name: one.value for one in objects if one.kind == "ServiceAccount"}
     mounted = set()
     for one in workloads:
@@ -183,7 +183,7 @@ def test_services_select_pods_that_listen(objects: list[Object], workloads: list
             assert port.get("targetPort", port["port"]) in listening, service.label
 
 
-def test_everything_is_denied_that_no_policy_allows(objects: list[Object]) -> None:
+def test_network_traffic_is_denied_by_default(objects: list[Object]) -> None:
     policy = only(objects, "NetworkPolicy", "default-deny")["spec"]
     assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
@@ -195,14 +195,14 @@ def test_a_run_ends_by_itself_before_its_pod_is_killed(objects: list[Object]) ->
     assert 0 < monitoring["max_runtime_seconds"] < run["terminationGracePeriodSeconds"]
 
 
-def test_a_run_whose_pod_died_is_found_and_retried(objects: list[Object]) -> None:
+def test_a_run_whose_pod_ended_is_detected_and_retried(objects: list[Object]) -> None:
     dagster = instance(objects)
     assert 0 < dagster["run_monitoring"]["poll_interval_seconds"] <= 60
     assert dagster["run_retries"]["enabled"] is True
     assert dagster["run_retries"]["max_retries"] > 0
 
 
-def test_runs_are_bounded_in_number_and_kept(objects: list[Object]) -> None:
+def test_the_number_of_runs_is_limited_and_their_jobs_are_kept(objects: list[Object]) -> None:
     dagster = instance(objects)
     assert dagster["concurrency"]["runs"]["max_concurrent_runs"] > 0
     assert dagster["run_launcher"]["config"]["run_k8s_config"]["job_spec_config"]["ttlSecondsAfterFinished"] > 0
@@ -222,7 +222,7 @@ def test_a_run_is_confined_like_its_code_location(objects: list[Object], workloa
         assert spec["securityContext"] == pod(one)["securityContext"], one.label
 
 
-def test_a_run_loads_what_its_code_location_loads(objects: list[Object], workloads: list[Object]) -> None:
+def test_a_run_has_the_configuration_of_its_code_location(objects: list[Object], workloads: list[Object]) -> None:
     launcher = instance(objects)["run_launcher"]["config"]
     (artifacts,) = [
         one.name for one in objects if one.kind == "ConfigMap" and one.name.startswith("floe-compiled-artifacts-")
@@ -240,7 +240,7 @@ def test_a_run_loads_what_its_code_location_loads(objects: list[Object], workloa
         assert launcher["env_secrets"] == secrets, one.label
 
 
-def test_what_a_run_needs_is_rendered(objects: list[Object]) -> None:
+def test_objects_that_runs_refer_to_are_rendered(objects: list[Object]) -> None:
     """floe-validate checks all other references, but not those within dagster.yaml."""
     launcher = instance(objects)["run_launcher"]["config"]
     assert only(objects, "ServiceAccount", launcher["service_account_name"])
@@ -249,7 +249,7 @@ def test_what_a_run_needs_is_rendered(objects: list[Object]) -> None:
     assert launcher["job_namespace"] == namespace
 
 
-def test_code_locations_are_the_workspace(objects: list[Object], workloads: list[Object]) -> None:
+def test_the_workspace_contains_all_code_locations(objects: list[Object], workloads: list[Object]) -> None:
     workspace = yaml.safe_load(only(objects, "ConfigMap", "dagster-workspace-yaml")["data"]["workspace.yaml"])
     servers = [entry["grpc_server"] for entry in workspace["load_from"]]
     assert len(servers) == len(code_locations(workloads))
@@ -259,7 +259,7 @@ def test_code_locations_are_the_workspace(objects: list[Object], workloads: list
         assert server["location_name"] in repo.apps()
 
 
-def test_what_an_ingress_leads_to_answers_while_one_pod_is_away(objects: list[Object], workloads: list[Object]) -> None:
+def test_backends_of_ingresses_have_two_replicas(objects: list[Object], workloads: list[Object]) -> None:
     if any(one.kind == "Ingress" for one in objects):
         counts = {one.name: replicas(one) for one in workloads}
         assert min(counts["cube-api"], counts["dagster-webserver"], counts["auth-proxy"]) >= 2

@@ -37,7 +37,7 @@ def exported(mart: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_marts_hold_what_the_batches_brought(location: Location) -> None:
+def test_marts_contain_the_rows_of_the_batches(location: Location) -> None:
     assert location.run("first").success
     once = len(location.rows(*RAW))
     assert location.run("second").success
@@ -66,14 +66,14 @@ def test_marts_hold_what_the_batches_brought(location: Location) -> None:
     assert sorted(path.name for path in (repo.state() / "marts").iterdir()) == sorted(f"{m}.parquet" for m in MARTS)
 
 
-def test_a_batch_that_is_run_again_adds_nothing(location: Location) -> None:
+def test_a_repeated_run_of_a_batch_adds_no_rows(location: Location) -> None:
     assert location.run("tick").success
     before = location.rows(*RAW)
     assert location.run("tick").success
     assert location.rows(*RAW) == before
 
 
-def test_what_the_tests_refuse_is_not_published(location: Location) -> None:
+def test_marts_that_fail_their_tests_are_not_published(location: Location) -> None:
     assert location.run("good").success
     before = {mart: (location.rows("marts", mart), exported(mart)) for mart in MARTS}
     table = location.catalog().load_table(RAW)

@@ -52,7 +52,7 @@ def rest(server: servers.ObjectStore, **changes: str) -> Platform:
     return platform(catalog={"kind": "rest", "uri": server.catalog, "warehouse": server.warehouse, **changes})
 
 
-def test_in_a_pod_the_mounted_artifacts_say_what_to_check(tmp_path: Path) -> None:
+def test_preflight_in_a_pod_checks_the_mounted_artifacts(tmp_path: Path) -> None:
     parts: dict[str, dict[str, Any]] = {
         "storage": {"kind": "file", "path": str(tmp_path / "warehouse")},
         "catalog": {"kind": "sql", "path": str(tmp_path / "catalog.db")},
@@ -70,7 +70,7 @@ def test_in_a_pod_the_mounted_artifacts_say_what_to_check(tmp_path: Path) -> Non
     assert (done.returncode, "FLOE_COMPILED_ARTIFACTS is not set" in done.stderr) == (2, True)
 
 
-def test_embedded_default_passes(tmp_path: Path) -> None:
+def test_the_embedded_environment_passes(tmp_path: Path) -> None:
     storage = {"kind": "file", "path": str(tmp_path / "ware house")}
     catalog = {"kind": "sql", "path": str(tmp_path / "cata log.db")}
     outcomes = list(runner.run(platform(storage=storage, catalog=catalog)))
@@ -131,7 +131,7 @@ WRONG_SECRET = "not-the-secret-of-this-test"
         ("rest", {}, {"FLOE_CATALOG_CLIENT_ID": ""}, "failed on settings", "Set FLOE_CATALOG_CLIENT_ID"),
     ],
 )
-def test_what_is_wrong_with_the_object_store(
+def test_failures_of_object_store_and_catalog_are_reported(
     object_store: servers.ObjectStore, kind: str, changes: dict[str, str], env: dict[str, str], step: str, remedy: str
 ) -> None:
     make, check = {"s3": (s3, "storage-s3"), "rest": (rest, "catalog-rest")}[kind]
@@ -143,7 +143,7 @@ def test_what_is_wrong_with_the_object_store(
         assert secret not in result.detail + result.remedy
 
 
-def test_catalog_uri_of_something_else(object_store: servers.ObjectStore) -> None:
+def test_a_catalog_uri_of_another_service_is_reported(object_store: servers.ObjectStore) -> None:
     result = outcome(rest(object_store, uri=object_store.s3), "catalog-rest", object_store.env)
     assert result.status == "failed"
     assert "is the URI of an Iceberg REST catalog" in result.remedy
@@ -166,7 +166,9 @@ def test_postgres_passes(postgres: servers.Postgres) -> None:
         ({"FLOE_POSTGRES_PORT": "abc"}, "failed on settings", "whole number"),
     ],
 )
-def test_what_is_wrong_with_postgres(postgres: servers.Postgres, env: dict[str, str], step: str, remedy: str) -> None:
+def test_failures_of_postgres_are_reported(
+    postgres: servers.Postgres, env: dict[str, str], step: str, remedy: str
+) -> None:
     result = outcome(platform(), POSTGRES, postgres.env | env)
     assert result.status == "failed"
     assert step in result.detail
@@ -174,7 +176,7 @@ def test_what_is_wrong_with_postgres(postgres: servers.Postgres, env: dict[str, 
     assert WRONG_SECRET not in result.detail + result.remedy
 
 
-def test_postgres_user_who_may_not_create(postgres: servers.Postgres) -> None:
+def test_a_postgres_user_without_the_right_to_create_tables_is_reported(postgres: servers.Postgres) -> None:
     admin = {"host": servers.HOST, "port": postgres.port, "user": postgres.user, "password": postgres.password}
     with psycopg.connect(**admin, dbname=postgres.database, autocommit=True) as connection:  # type: ignore[arg-type] # a dict of mixed types
         connection.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
@@ -197,7 +199,7 @@ def test_stopped_postgres_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
     assert json.loads(up.stdout)["failed"] == 0
 
 
-def test_what_no_check_covers_is_named() -> None:
+def test_parts_without_a_check_are_reported_as_unchecked() -> None:
     trino = platform(compute={"target": "trino", "host": "localhost"})
     (result,) = (one for one in runner.run(trino) if one.id == "compute-trino")
     assert result.status == "unchecked"

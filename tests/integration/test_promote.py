@@ -66,7 +66,7 @@ def changed_lines(folder: Path, commit: str) -> list[str]:
     return [line for line in patch.splitlines() if re.match(r"[+-](?![+-])", line)]
 
 
-def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
+def test_an_image_is_promoted_through_all_environments(newer: Path) -> None:
     dry = promoted(newer, "dev", "staging", "--dry-run")
     assert dry["commit"] is None
     assert git(newer, "branch", "--list") == "* main"
@@ -104,7 +104,7 @@ def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
     assert not any(one["behind"] for one in status(newer).values())
 
 
-def test_chart_versions_and_images_of_components_go_too(fork: Path) -> None:
+def test_chart_versions_and_images_of_components_are_promoted(fork: Path) -> None:
     identify(fork)
     for environment in ("dev", "staging"):
         edit(fork / "overlays" / environment / "values" / "cubestore.yaml", 'tag: "1.28"', 'tag: "1.29"')
@@ -127,7 +127,7 @@ def test_chart_versions_and_images_of_components_go_too(fork: Path) -> None:
     ]
 
 
-def test_an_app_goes_as_it_was_compiled_not_as_it_is_written(fork: Path) -> None:
+def test_the_compiled_specification_of_an_app_is_promoted(fork: Path) -> None:
     identify(fork)
     floe_yaml = fork / "apps" / "ecommerce" / "floe.yaml"
     edit(floe_yaml, "orders_per_batch: 120", "orders_per_batch: 130")
@@ -168,7 +168,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize(("arguments", "says"), REFUSED.values(), ids=REFUSED)
-def test_bad_wishes(newer: Path, arguments: list[str], says: str) -> None:
+def test_invalid_arguments_are_refused(newer: Path, arguments: list[str], says: str) -> None:
     refused(newer, arguments, says)
 
 
@@ -185,7 +185,7 @@ def refused(folder: Path, arguments: list[str], says: str, code: int = 2, env: d
     return words
 
 
-def test_a_dirty_tree(newer: Path) -> None:
+def test_uncommitted_changes_are_refused(newer: Path) -> None:
     edit(newer / "overlays" / "prod" / "values" / "cube.yaml", "0.1.0", "0.1.1")
     refused(newer, ["dev", "staging", "--dry-run"], "uncommitted changes (1 file)")
     git(newer, "checkout", "--quiet", ".")
@@ -193,7 +193,7 @@ def test_a_dirty_tree(newer: Path) -> None:
     refused(newer, ["dev", "staging"], "uncommitted changes (1 file)")
 
 
-def test_a_conflict(newer: Path) -> None:
+def test_a_merge_conflict_is_refused(newer: Path) -> None:
     git(newer, "checkout", "--quiet", "-b", "other", "HEAD~1")
     images.pin("dev", "dagster", f"0.3.0@{DIGEST}")
     commit(newer)
@@ -202,7 +202,7 @@ def test_a_conflict(newer: Path) -> None:
     refused(newer, ["dev", "staging"], "a merge left conflicts in overlays/dev/values/dagster.yaml")
 
 
-def test_a_detached_head(newer: Path) -> None:
+def test_a_detached_head_is_refused(newer: Path) -> None:
     git(newer, "checkout", "--quiet", "--detach")
     refused(newer, ["dev", "staging"], "HEAD is detached")
 
@@ -214,13 +214,13 @@ def test_no_commit(checkout: Path) -> None:
     assert "no commit yet" in done.stderr.decode()
 
 
-def test_no_repository(checkout: Path) -> None:
+def test_a_folder_without_a_git_repository_is_refused(checkout: Path) -> None:
     done = floe(checkout, "promote", "dev", "staging", GIT_CEILING_DIRECTORIES=str(checkout.parent))
     assert done.returncode == 2
     assert "is not in a Git repository" in done.stderr.decode()
 
 
-def test_nobody_to_commit_as(newer: Path, tmp_path: Path) -> None:
+def test_a_missing_identity_for_commits_is_reported(newer: Path, tmp_path: Path) -> None:
     for key in ("user.name", "user.email"):
         git(newer, "config", "--unset", key)
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "HOME": str(tmp_path)}
@@ -228,13 +228,13 @@ def test_nobody_to_commit_as(newer: Path, tmp_path: Path) -> None:
     refused(newer, ["dev", "staging"], "git commit-tree failed", env=nobody)
 
 
-def test_a_value_that_the_target_has_no_place_for(newer: Path) -> None:
+def test_a_value_that_the_target_does_not_have_is_refused(newer: Path) -> None:
     edit(newer / "overlays" / "dev" / "values" / "cube.yaml", "    tag: 0.1.0\n", "    tag: 0.1.0\n    digest: 'x'\n")
     commit(newer)
     refused(newer, ["dev", "staging"], "but overlays/staging/values/cube.yaml does not")
 
 
-def test_findings_of_the_source_refuse(newer: Path) -> None:
+def test_a_source_with_findings_is_refused(newer: Path) -> None:
     for environment in ("dev", "staging"):
         edit(newer / "overlays" / environment / "values" / "dagster.yaml", "14.6", "latest")
     commit(newer)
@@ -244,14 +244,14 @@ def test_findings_of_the_source_refuse(newer: Path) -> None:
     refused(newer, ["dev", "staging", "--allow-unproven", "--reason", REASON], "staging would not be valid", code=1)
 
 
-def test_findings_of_the_target_refuse(newer: Path) -> None:
+def test_a_target_that_would_have_findings_is_refused(newer: Path) -> None:
     edit(newer / "overlays" / "staging" / "platform.yaml", "port: 8443", "port: 8444")
     commit(newer)
     words = refused(newer, ["dev", "staging"], "staging would not be valid", code=1)
     assert "FLOE021" in words
 
 
-def test_what_is_unproven_goes_with_a_reason_that_stays(newer: Path) -> None:
+def test_an_unproven_version_is_promoted_with_a_reason_in_commit_and_waiver(newer: Path) -> None:
     done = promoted(newer, "dev", "prod", "--allow-unproven", "--reason", REASON)
     assert done["waived"] == ["FLOE023", "FLOE024"]
     assert f"Unproven: {REASON}" in git(newer, "show", "--format=%B", "--no-patch", done["commit"])
@@ -269,7 +269,7 @@ def test_what_is_unproven_goes_with_a_reason_that_stays(newer: Path) -> None:
     assert "waive" not in (newer / "overlays" / "prod" / "objects" / "namespace.yaml").read_text()
 
 
-def test_people_see_what_they_need(newer: Path) -> None:
+def test_text_output_of_promote_and_status(newer: Path) -> None:
     lines = floe(newer, "promote", "dev", "staging", "--dry-run").stdout.decode().splitlines()
     assert lines[0] == "overlays/staging/values/dagster.yaml"
     assert lines[1].strip() == "valuesInline.dagsterWebserver.image.tag: 0.1.0 → 0.2.0@sha256:abababababab"
@@ -284,7 +284,7 @@ def test_people_see_what_they_need(newer: Path) -> None:
     assert "(not committed yet)" in floe(newer, "status").stdout.decode()
 
 
-def test_a_cluster_that_does_not_answer(newer: Path, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_answer_is_reported(newer: Path, tmp_path: Path) -> None:
     cluster = {"server": "https://127.0.0.1:9"}
     config = {
         "clusters": [{"name": "a", "cluster": cluster}],
@@ -301,7 +301,7 @@ def test_a_cluster_that_does_not_answer(newer: Path, tmp_path: Path) -> None:
     assert "nowhere" in done.stderr.decode()
 
 
-def test_status_of_a_broken_overlay_says_so(newer: Path) -> None:
+def test_status_reports_an_overlay_that_cannot_be_read(newer: Path) -> None:
     (newer / "overlays" / "dev" / "values" / "cube.yaml").write_text("a: [\n")
     done = floe(newer, "status")
     words = done.stderr.decode()

@@ -60,14 +60,14 @@ def test_a_moving_tag_is_found(pulled: Path) -> None:
     assert b"floe-cube:latest has the tag latest" in done.stdout
 
 
-def test_nothing_on_stdin_says_what_kustomize_needs(pulled: Path) -> None:
+def test_empty_stdin_is_reported_with_the_options_of_kustomize(pulled: Path) -> None:
     done = run(BIN / "floe-validate", cwd=pulled)
     assert done.returncode == 2
     assert b"contains no objects to validate" in done.stderr
     assert b"--enable-helm" in done.stderr
 
 
-def test_render_prints_what_kustomize_prints(pulled: Path) -> None:
+def test_render_prints_the_output_of_kustomize(pulled: Path) -> None:
     done = run(BIN / "floe", "render", "prod", cwd=pulled)
     assert (done.returncode, done.stdout) == (0, kustomize(pulled, "prod"))
 
@@ -79,14 +79,14 @@ def test_render_names_the_charts_that_are_not_pulled(checkout: Path) -> None:
     assert b"floe charts pull" in done.stderr
 
 
-def test_render_passes_on_what_kustomize_refuses(pulled: Path) -> None:
+def test_render_reports_errors_of_kustomize(pulled: Path) -> None:
     (pulled / "overlays" / "prod" / "objects" / "namespace.yaml").unlink()
     done = run(BIN / "floe", "render", "prod", cwd=pulled)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"namespace.yaml" in done.stderr
 
 
-def test_render_writes_one_file_an_object(pulled: Path, tmp_path: Path) -> None:
+def test_render_writes_one_file_for_each_object(pulled: Path, tmp_path: Path) -> None:
     target = tmp_path / "rendered" / "prod"
     done = run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled)
     assert (done.returncode, done.stdout) == (0, b""), done.stderr
@@ -107,7 +107,7 @@ def test_render_writes_one_file_an_object(pulled: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", ["foreign", "edited", "file"])
-def test_render_replaces_nothing_that_it_did_not_write(pulled: Path, tmp_path: Path, spoil: str) -> None:
+def test_render_does_not_replace_files_of_others(pulled: Path, tmp_path: Path, spoil: str) -> None:
     target = tmp_path / "rendered"
     if spoil == "file":
         target.write_text("mine")
@@ -123,7 +123,7 @@ def test_render_replaces_nothing_that_it_did_not_write(pulled: Path, tmp_path: P
     assert kept.name.encode() in done.stderr
 
 
-def test_a_folder_that_cannot_be_rendered_stays_as_it_was(pulled: Path, tmp_path: Path) -> None:
+def test_a_failed_rendering_does_not_change_the_folder(pulled: Path, tmp_path: Path) -> None:
     target = tmp_path / "rendered"
     assert run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled).returncode == 0
     before = {file.name: file.read_bytes() for file in target.iterdir()}
@@ -171,6 +171,6 @@ def test_unknown_overlay_lists_those_that_exist(checkout: Path) -> None:
     assert b"dev, prod" in done.stderr
 
 
-def test_committed_artifacts_are_what_their_sources_compile_to() -> None:
+def test_committed_artifacts_equal_the_output_of_compile() -> None:
     for environment in repo.environments():
         assert repo.artifacts_file(environment).read_text() == compile_environment(environment).text()

@@ -51,7 +51,7 @@ def build(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) -> None:
+def test_a_secret_is_encrypted_committed_and_decrypted(fork: Path, home: dict[str, str], environment: str) -> None:
     done = floe(fork, "secrets", "init", environment, **home)
     assert done.returncode == 0, done.stderr.decode()
     instructions = done.stdout.decode()
@@ -89,7 +89,7 @@ def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) 
     assert b"ENC[" not in floe(fork, "render", environment).stdout
 
 
-def test_a_plain_secret_in_the_folder_is_found_listed_or_not(fork: Path) -> None:
+def test_a_plain_secret_in_the_folder_is_found(fork: Path) -> None:
     value = secrets.token_hex()
     file = fork / "overlays" / "dev" / "secrets" / "floe-postgres.yaml"
     file.write_text(
@@ -111,7 +111,7 @@ def floe_validate() -> Path:
     return FLOE.with_name("floe-validate")
 
 
-def test_what_is_there_stays(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_init_keeps_existing_keys_and_rules(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
     key = tmp_path / "a.agekey"
     assert floe(fork, "secrets", "init", "staging", "--key", str(key), **home).returncode == 0
     before = {file: file.read_bytes() for file in (key, fork / ".sops.yaml")}
@@ -126,7 +126,7 @@ def test_what_is_there_stays(fork: Path, home: dict[str, str], tmp_path: Path) -
     assert patterns == [rf"^overlays/{name}/secrets/.+\.yaml$" for name in ("prod", "staging")]
 
 
-def test_the_shipped_folder_is_the_one_that_is_written(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_init_writes_the_committed_files(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
     folder = fork / "overlays" / "dev" / "secrets"
     for file in folder.iterdir():
         file.unlink()
@@ -146,7 +146,9 @@ def test_the_shipped_folder_is_the_one_that_is_written(fork: Path, home: dict[st
         (["dev", "--key", "/proc/nowhere/dev.agekey"], "nowhere"),
     ],
 )
-def test_bad_wishes(fork: Path, home: dict[str, str], tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_invalid_arguments_are_refused(
+    fork: Path, home: dict[str, str], tmp_path: Path, arguments: list[str], says: str
+) -> None:
     secret = secrets.token_hex()
     (tmp_path / "no-key").write_text(secret)
     (tmp_path / "link").symlink_to(fork)
@@ -161,7 +163,7 @@ def test_bad_wishes(fork: Path, home: dict[str, str], tmp_path: Path, arguments:
     assert git(fork, "status", "--porcelain") == commit_before
 
 
-def test_a_key_that_is_lost_or_another_one(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_a_lost_or_different_key_is_reported(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
     key = tmp_path / "a.agekey"
     assert floe(fork, "secrets", "init", "dev", "--key", str(key), **home).returncode == 0
     config = (fork / ".sops.yaml").read_text()

@@ -29,7 +29,7 @@ Where = frozenset[str] | None
 CHARTS = sorted(folder.name for folder in (ROOT / "tests" / "charts").iterdir())
 
 
-def test_the_same_objects_from_the_same_values(environment: str, stand_ins: Tree, upstream: Tree) -> None:
+def test_stand_ins_render_the_same_objects_as_upstream(environment: str, stand_ins: Tree, upstream: Tree) -> None:
     ours, theirs = (
         {key: comparable(one) for key, one in by_identity(tree.render(environment)).items()}
         for tree in (stand_ins, upstream)
@@ -183,7 +183,7 @@ def changed(values: Values, key: Key, mark: str = "made-up") -> Values:
     return result
 
 
-def test_a_value_shows_in_the_same_objects(effects: list[Effect]) -> None:
+def test_a_value_affects_the_same_objects_in_both_charts(effects: list[Effect]) -> None:
     """A stand-in may refuse a value that it does not support, but must not ignore it."""
     wrong = []
     for one in effects:
@@ -194,7 +194,7 @@ def test_a_value_shows_in_the_same_objects(effects: list[Effect]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_value_changes_something(effects: list[Effect]) -> None:
+def test_every_value_has_an_effect(effects: list[Effect]) -> None:
     """A value without effect would mislead readers of the overlay."""
     dead = [str(one) for one in effects if one.theirs == frozenset()]
     assert not dead, "\n".join(dead)

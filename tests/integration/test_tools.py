@@ -35,7 +35,7 @@ def program(folder: Path, name: str, prints: str, code: int = 0) -> Path:
     ("prints", "code", "taken"),
     [("v5.8.1", 0, True), ("v6.0.0", 0, True), ("v5.8.0", 0, False), ("no version", 0, False), ("v5.9.0", 1, False)],
 )
-def test_path_wins_if_new_enough(
+def test_a_tool_on_path_is_used_if_it_is_new_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prints: str, code: int, taken: bool
 ) -> None:
     mine = program(tmp_path / "bin", "kustomize", prints, code)
@@ -44,7 +44,7 @@ def test_path_wins_if_new_enough(
     assert (tool is not None and tool.path == mine) is taken
 
 
-def test_a_version_is_asked_for_once_while_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_an_unchanged_program_is_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Versions are cached, except those of scripts on PATH, which may start another program later."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fetched = repo.cache_dir() / "tools" / "kustomize-x"
@@ -66,7 +66,7 @@ def test_a_version_is_asked_for_once_while_the_file_stays(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"x": 1}', ""])
-def test_a_spoilt_memory_of_versions_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+def test_an_invalid_cache_of_versions_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "floe" / "tools").mkdir(parents=True)
     (tmp_path / "floe" / "tools" / "versions.json").write_text(content)
@@ -90,7 +90,7 @@ def test_a_fresh_cache_is_filled_from_the_registry(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_what_cannot_be_had_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_is_reported_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FloeError) as error:
         tools.get("npm")
@@ -128,19 +128,19 @@ def servers() -> list[GoServers]:
     return [one for tool in tools.TOOLS.values() for one in tool.sources if isinstance(one, GoServers)]
 
 
-def test_the_module_of_servers_holds_the_commands_of_the_table_and_no_others() -> None:
+def test_the_go_module_lists_exactly_the_commands_of_the_table() -> None:
     module = (SERVERS / "go.mod").read_text()
     listed = re.findall(r"^\t(\S+)$", module, re.MULTILINE)  # lines of requirements also contain a version
     assert sorted(listed) == sorted({command for one in servers() for command in one.commands})
 
 
 @pytest.mark.parametrize("server", servers(), ids=lambda one: one.path)
-def test_a_build_makes_the_program_of_the_table(server: GoServers) -> None:
+def test_the_commands_of_a_build_include_its_program(server: GoServers) -> None:
     assert server.path in [sources.GoModule(command, "").path for command in server.commands]
     assert required(server.module)
 
 
-def test_kubernetes_is_of_one_release() -> None:
+def test_all_parts_of_kubernetes_have_the_same_version() -> None:
     """The servers, their libraries, and the default schemas of floe-validate."""
     version = required("k8s.io/kubernetes")
     assert version.startswith(f"{RELEASE}.")
@@ -149,7 +149,7 @@ def test_kubernetes_is_of_one_release() -> None:
     assert {f"1.{minor}" for minor in replaced} == {version}
 
 
-def test_controllers_are_of_the_releases_whose_definitions_we_have() -> None:
+def test_controllers_and_their_definitions_have_the_same_version() -> None:
     defined = {one.module: one.version for modules in crds.CONTROLLERS.values() for one in modules}
     commands = {command for one in servers() for command in one.commands}
     built = {module for module in defined if any(command.startswith(module) for command in commands)}
@@ -157,7 +157,7 @@ def test_controllers_are_of_the_releases_whose_definitions_we_have() -> None:
     assert {module: f"v{required(module)}" for module in built}.items() <= defined.items()
 
 
-def test_a_program_in_go_that_does_not_say_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_a_go_program_is_read_from_its_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     controller = program(tmp_path / "bin", "helm-controller", "")
     monkeypatch.setenv("PATH", f"{controller.parent}{os.pathsep}{os.environ['PATH']}")
@@ -169,7 +169,7 @@ def test_a_program_in_go_that_does_not_say_its_version(tmp_path: Path, monkeypat
     assert (tool.path, tool.version) == (controller, "1.4.3")
 
 
-def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_build_is_reported_and_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go = program(tmp_path / "bin", "go", "go: downloading a.example/b v1.0.0\n./main.go:1:1: this does not compile", 1)
     monkeypatch.setenv("PATH", f"{go.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

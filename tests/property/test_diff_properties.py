@@ -61,14 +61,14 @@ def report(changes: Sequence[ObjectChange]) -> Report:
 
 @settings(max_examples=inputs(200), deadline=None)
 @given(sets())
-def test_nothing_differs_from_itself(objects: list[Object]) -> None:
+def test_a_set_of_objects_does_not_differ_from_itself(objects: list[Object]) -> None:
     copies = [Object("", 2, 7, json.loads(json.dumps(item.value))) for item in objects]
     assert compare(objects, copies) == []
 
 
 @settings(max_examples=inputs(300), deadline=None)
 @given(sets(), sets())
-def test_both_directions_say_the_same(base: list[Object], head: list[Object]) -> None:
+def test_both_directions_report_the_same_changes(base: list[Object], head: list[Object]) -> None:
     forward, backward = compare(base, head), compare(head, base)
     assert sorted((change.renamed_from or change.name, MIRRORED[change.change]) for change in forward) == sorted(
         (change.name, change.change) for change in backward
@@ -78,7 +78,7 @@ def test_both_directions_say_the_same(base: list[Object], head: list[Object]) ->
 
 @settings(max_examples=inputs(300), deadline=None)
 @given(trees, trees)
-def test_two_values_differ_where_they_do(old: Any, new: Any) -> None:
+def test_changed_paths_are_those_whose_values_differ(old: Any, new: Any) -> None:
     def objects(spec: Any) -> list[Object]:
         return [Object("", 1, 1, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec})]
 
@@ -93,7 +93,7 @@ def test_two_values_differ_where_they_do(old: Any, new: Any) -> None:
 
 @settings(max_examples=inputs(300), deadline=None)
 @given(st.data(), sets(), sets())
-def test_a_secret_is_never_shown_and_a_changed_one_always_seen(
+def test_a_secret_is_never_shown_and_its_change_always_reported(
     data: st.DataObject, base: list[Object], head: list[Object]
 ) -> None:
     """The secret is in the data of a Secret or in a field named password, on one side or on both."""
@@ -120,12 +120,12 @@ def _text(changes: Sequence[ObjectChange]) -> list[str]:
 
 @settings(max_examples=inputs(200), deadline=None)
 @given(sets(), sets(), st.integers(500, 3000))
-def test_a_comment_never_passes_its_limit(base: list[Object], head: list[Object], limit: int) -> None:
+def test_a_comment_is_never_longer_than_its_limit(base: list[Object], head: list[Object], limit: int) -> None:
     assert len(formats.markdown(report(compare(base, head)), limit)) <= limit
 
 
 @settings(max_examples=inputs(200), deadline=None)
 @given(sets(), sets())
-def test_nothing_commands_a_terminal(base: list[Object], head: list[Object]) -> None:
+def test_output_contains_no_control_characters(base: list[Object], head: list[Object]) -> None:
     for line in _text(compare(base, head)):
         assert line.replace("\t", "").isprintable()

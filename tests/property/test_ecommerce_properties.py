@@ -38,7 +38,7 @@ def values(batches: list[Batch], table: str, column: str) -> list[str]:
 
 @a_few
 @given(shop=shops, batch_id=ids, at=times)
-def test_every_reference_leads_somewhere(shop: EcommerceGenerator, batch_id: str, at: datetime) -> None:
+def test_every_reference_has_a_target(shop: EcommerceGenerator, batch_id: str, at: datetime) -> None:
     batch = shop.batch(batch_id, at)
     known = [shop.reference(), batch]
 
@@ -90,7 +90,7 @@ def test_amounts_are_exact_and_never_negative(shop: EcommerceGenerator, batch_id
 
 @a_few
 @given(shop=shops, batch_id=ids, at=times)
-def test_batches_keep_to_their_schema_and_their_five_minutes(
+def test_batches_match_their_schema_and_their_five_minutes(
     shop: EcommerceGenerator, batch_id: str, at: datetime
 ) -> None:
     batch = shop.batch(batch_id, at)

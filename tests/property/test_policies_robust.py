@@ -39,7 +39,7 @@ def changed(documents: tuple[Any, ...]) -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.code)
-def test_anything_anywhere(policy: Policy) -> None:
+def test_no_policy_fails_on_invalid_objects(policy: Policy) -> None:
     carried = (documents(policy.fails), documents(policy.passes))
     for example in (*carried, *(one.documents for one in EXAMPLES.get(policy.code, {}).values())):
         for values in changed(example):

@@ -155,11 +155,11 @@ def test_edited_manifests(pieces: list[tuple[int, int, str]]) -> None:
 @example("a: |\n x")
 @example("---\n---\n---")
 @example("a: [-]\nb: [--]\nc: [-, -]")
-def test_made_up_text(text: str) -> None:
+def test_random_text(text: str) -> None:
     compare(text)
 
 
-def test_the_block_reader_is_what_reads_manifests() -> None:
+def test_the_block_reader_reads_the_documents_of_manifests() -> None:
     parts = [reading._block(part, whole=True) for part in f"\n{STREAM}".split("\n---")]
     # Only the full loader reads a list in a list.
     assert [part is None for part in parts] == [False, True, False, False, False]
@@ -169,6 +169,6 @@ def test_the_block_reader_is_what_reads_manifests() -> None:
 @pytest.mark.parametrize(
     "text", ["a: 1\na: 2", "a:\n  b: 1\n  b: 2", "a: {b: 1, b: 2}", "a: *b", "a: &b 1", "y: 1", "a: !!int 1"]
 )
-def test_what_it_leaves_to_the_full_loader(text: str) -> None:
+def test_the_block_reader_leaves_other_text_to_the_full_loader(text: str) -> None:
     with pytest.raises(block.Other):
         block.read(text.split("\n"))

@@ -54,7 +54,7 @@ def read(text: str) -> dict[str, Any]:
 
 @settings(max_examples=inputs(200), deadline=None)
 @given(st.tuples(*[written] * len(PLACES)), st.dictionaries(st.sampled_from(PLACES), values))
-def test_what_was_asked_for_changes_and_nothing_else(old: tuple[tuple[str, str], ...], new: dict[str, str]) -> None:
+def test_only_the_requested_values_change(old: tuple[tuple[str, str], ...], new: dict[str, str]) -> None:
     parts = [quoted(value, quote) for value, quote in old]
     text = TEXT.format(*parts)
     edited = edit.replace(text, new, "it")
@@ -71,11 +71,11 @@ def test_what_was_asked_for_changes_and_nothing_else(old: tuple[tuple[str, str],
 @pytest.mark.parametrize(
     "place", ["values", "values.image", "values.image.tags", "values.list[c].tag", "values.list[0].tag"]
 )
-def test_a_place_that_is_not_there_is_named(place: str) -> None:
+def test_a_missing_place_is_reported(place: str) -> None:
     with pytest.raises(FloeError, match=r"^it has no "):
         edit.replace(TEXT.format(*["1"] * len(PLACES)), {place: "2"}, "it")
 
 
-def test_what_is_no_yaml_says_so() -> None:
+def test_invalid_yaml_is_reported() -> None:
     with pytest.raises(FloeError, match="it is not YAML"):
         edit.replace("a: [", {"a": "1"}, "it")

@@ -96,13 +96,13 @@ def same(left: Any, right: Any) -> bool:
 
 @settings(max_examples=inputs(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(looking_like_something | anything, min_size=1, max_size=60))
-def test_a_scalar_is_what_kubectl_reads(kubectl: Kubectl, scalars: list[str]) -> None:
+def test_scalars_are_read_as_by_kubectl(kubectl: Kubectl, scalars: list[str]) -> None:
     taken = [scalar for scalar in scalars if ours([scalar]) is not None]
     assert same(ours(taken) if taken else None, kubectl(taken) if taken else None)
     for refused in {scalar for scalar in scalars if scalar not in taken}:
         assert kubectl([refused]) is None, f"kubectl takes {refused!r}"
 
 
-def test_the_oracle_sees_types(kubectl: Kubectl) -> None:
+def test_kubectl_distinguishes_types(kubectl: Kubectl) -> None:
     assert kubectl(["0777", "yes", "'yes'", "1e3", ""]) == {"a0": 511, "a1": True, "a2": "yes", "a3": 1000, "a4": None}
     assert kubectl([".inf"]) is None

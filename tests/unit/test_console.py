@@ -43,7 +43,7 @@ class PanicException(BaseException):
 
 
 @pytest.mark.parametrize("arguments", [("floe", "render", "dev"), ("floe-validate", "dev")])
-def test_in_words_and_without_a_traceback(
+def test_an_unexpected_error_is_reported_without_a_traceback(
     failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     failing(KeyError("Sum"))
@@ -55,7 +55,7 @@ def test_in_words_and_without_a_traceback(
     assert "Traceback" not in text
 
 
-def test_with_a_traceback_where_it_is_asked_for(
+def test_an_unexpected_error_is_reported_with_a_traceback_on_request(
     failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(console.TRACEBACK, "1")
@@ -79,7 +79,7 @@ def test_no_credential_is_shown(
     assert SECRET[:9] not in text
 
 
-def test_a_message_of_any_length_or_none(
+def test_long_and_empty_messages(
     failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(ValueError("x" * 9000))

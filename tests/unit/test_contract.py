@@ -117,14 +117,14 @@ def test_a_broken_app_names_file_and_field(tree: Path, path: str, new: object, w
     assert f"\n  {words}" in message
 
 
-def test_two_mistakes_are_two_lines(tree: Path) -> None:
+def test_each_mistake_has_its_own_line(tree: Path) -> None:
     file = tree / "apps" / "ecommerce" / "floe.yaml"
     edit(file, "name", "Shop")
     edit(file, "nmae", "shop")
     assert len(re.findall(r"\n  n[am]+e: ", refusal("dev"))) == 2
 
 
-def test_what_is_no_yaml_or_no_mapping_is_named(tree: Path) -> None:
+def test_files_without_a_yaml_mapping_are_reported(tree: Path) -> None:
     file = tree / "overlays" / "dev" / "platform.yaml"
     file.write_text("version: 1\ncompute: [\n")
     assert "platform.yaml: document 1, line 3" in refusal("dev")
@@ -173,7 +173,7 @@ def test_compiling_is_repeatable(tree: Path, environment: str) -> None:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_the_committed_artifacts_are_what_the_sources_compile_to(tree: Path, environment: str) -> None:
+def test_the_committed_artifacts_equal_the_compiled_sources(tree: Path, environment: str) -> None:
     assert (tree / "overlays" / environment / "compiled" / "CompiledArtifacts.json").read_text() == compile_environment(
         environment
     ).text()
@@ -184,7 +184,7 @@ def customers(environment: str) -> int | None:
     return app.synthetic.customers if app.synthetic else None
 
 
-def test_promoted_keeps_its_specification_and_follow_does_not(tree: Path) -> None:
+def test_only_a_promotion_changes_a_promoted_specification(tree: Path) -> None:
     before = customers("prod")
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
     assert customers("prod") == before != 4321
@@ -195,7 +195,7 @@ def test_promoted_keeps_its_specification_and_follow_does_not(tree: Path) -> Non
     assert customers("prod") == 4321
 
 
-def test_promoted_without_a_committed_file_takes_the_sources(tree: Path) -> None:
+def test_a_promoted_specification_without_a_committed_file_is_compiled(tree: Path) -> None:
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
     repo.artifacts_file("prod").unlink()
     assert customers("prod") == 4321
@@ -214,7 +214,7 @@ def test_a_specification_edited_by_hand_is_refused() -> None:
     assert str(file) in refusal("prod")
 
 
-def test_compile_checks_and_writes(tree: Path) -> None:
+def test_compile_writes_checks_and_prints_artifacts(tree: Path) -> None:
     runner = CliRunner()
     assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 0
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
@@ -233,14 +233,14 @@ def test_compile_checks_and_writes(tree: Path) -> None:
     assert repo.artifacts_file("dev").read_text() != committed
 
 
-def test_secret_names_are_all_that_the_platform_refers_to(tree: Path) -> None:
+def test_secret_names_include_all_secrets_of_the_platform(tree: Path) -> None:
     platform = load(Platform, tree / "overlays" / "prod" / "platform.yaml")
     referred = {"floe-trino", "floe-object-store", "floe-catalog", "floe-postgres"}
     assert platform.secret_names() - referred == set(platform.secrets) >= {"floe-cube"}
     assert referred <= platform.secret_names()
 
 
-def test_tables_in_an_object_store_need_one(tree: Path) -> None:
+def test_marts_in_an_object_store_need_s3_storage(tree: Path) -> None:
     edit(tree / "platform.yaml", "marts.path", "s3://bucket/marts")
     assert "storage.kind must be s3" in refusal("embedded")
 

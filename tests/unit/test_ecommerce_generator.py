@@ -60,7 +60,7 @@ def test_tables_have_the_documented_schema_in_loading_order(generator: Ecommerce
             assert all(column.null_count == 0 for column in table.columns)
 
 
-def test_reference_has_the_asked_sizes() -> None:
+def test_reference_data_have_the_requested_sizes() -> None:
     tables = EcommerceGenerator(customers=37, products=11).reference().tables
 
     assert (tables["customers"].num_rows, tables["products"].num_rows) == (37, 11)
@@ -101,7 +101,7 @@ def test_seed_and_sizes_matter(generator: EcommerceGenerator, changed: dict[str,
     assert digest(other.reference()) != digest(generator.reference())
 
 
-def test_more_orders_leave_the_reference_data_alone(generator: EcommerceGenerator) -> None:
+def test_the_number_of_orders_does_not_change_the_reference_data(generator: EcommerceGenerator) -> None:
     busier = EcommerceGenerator(orders_per_batch=121)
 
     assert digest(busier.batch("b", AT)) != digest(generator.batch("b", AT))
@@ -192,7 +192,9 @@ def test_some_customers_order_again_and_again(large: Batch) -> None:
         ("order_items", "quantity", {1: 0.68, 2: 0.19, 3: 0.07, 4: 0.03, 5: 0.02, 10: 0.01}),
     ],
 )
-def test_values_come_as_often_as_weighted(large: Batch, table: str, column: str, shares: dict[object, float]) -> None:
+def test_values_have_their_configured_frequencies(
+    large: Batch, table: str, column: str, shares: dict[object, float]
+) -> None:
     values = large.tables[table][column].to_pylist()
     counted = Counter(values)
 
@@ -248,7 +250,7 @@ def test_sizes_below_one_are_refused(size: str) -> None:
 
 
 @pytest.mark.parametrize("batch_id", ["", "reference"])
-def test_ids_that_are_taken_are_refused(generator: EcommerceGenerator, batch_id: str) -> None:
+def test_empty_and_reserved_ids_are_refused(generator: EcommerceGenerator, batch_id: str) -> None:
     with pytest.raises(ValueError, match="is empty or reserved"):
         generator.batch(batch_id, AT)
 

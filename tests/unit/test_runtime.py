@@ -47,7 +47,7 @@ def imported(file: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("folder", ["runtime", "synthetic", "apps", "images/dagster"])
-def test_nothing_of_a_checkout_is_imported(folder: str) -> None:
+def test_the_image_imports_no_module_of_a_checkout(folder: str) -> None:
     files = list((ROOT / folder).rglob("*.py"))
     assert files
     imports = [(str(file.relative_to(ROOT)), name) for file in files for name in imported(file)]
@@ -60,7 +60,7 @@ def test_a_checkout_imports_the_contract() -> None:
     assert any(name.startswith("floe_runtime.contract.") for file in files for name in imported(file))
 
 
-def test_the_image_runs_every_module_that_it_holds() -> None:
+def test_the_image_uses_all_of_its_modules() -> None:
     known = modules()
     texts = [file.read_text() for file in STARTS]
     waiting = [name for text in texts for name in re.findall(r"\bfloe_(?:runtime|synthetic)[\w.]*", text)]
@@ -81,7 +81,7 @@ def copied() -> list[str]:
     return [source for line in lines for source in line.split()[:-1]]
 
 
-def test_what_is_copied_makes_an_image_anew_and_is_in_the_context() -> None:
+def test_copied_files_are_inputs_of_the_recipe_and_in_the_build_context() -> None:
     inputs = RECIPES["dagster"].inputs
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     for source in copied():
@@ -101,7 +101,7 @@ def in_the_image(folder: Path, *arguments: str, **variables: str) -> subprocess.
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
-def test_the_one_command_of_floe_that_the_image_has(tmp_path: Path) -> None:
+def test_the_image_has_only_the_command_floe_preflight(tmp_path: Path) -> None:
     done = in_the_image(tmp_path / "preflight", "-m", "floe", "preflight", "--mounted")
     assert done.returncode == 2
     assert done.stderr.startswith("floe: the environment variable FLOE_COMPILED_ARTIFACTS is not set\n  next: ")

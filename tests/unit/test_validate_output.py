@@ -37,7 +37,7 @@ def sarif(capsys: pytest.CaptureFixture[str], *reports: Report) -> Any:
     return log
 
 
-def test_sarif_is_what_its_schema_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sarif_matches_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
     log = sarif(capsys, report(WRONG, source="a file.yaml"), report(WAIVED, environment="prod"), report(pod()))
     (run,) = log["runs"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
@@ -60,7 +60,7 @@ def test_sarif_is_what_its_schema_says(capsys: pytest.CaptureFixture[str]) -> No
     }
 
 
-def test_fingerprints_stay_when_lines_move(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fingerprints_do_not_depend_on_line_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     before, after = (
         [result["partialFingerprints"] for result in sarif(capsys, one)["runs"][0]["results"]]
         for one in (report(WRONG), report(pod(), WRONG))
@@ -69,7 +69,7 @@ def test_fingerprints_stay_when_lines_move(capsys: pytest.CaptureFixture[str]) -
     assert len({*map(str, before)}) == 2
 
 
-def test_what_is_waived_is_counted_and_does_not_fail(capsys: pytest.CaptureFixture[str]) -> None:
+def test_waived_findings_are_counted_and_do_not_fail(capsys: pytest.CaptureFixture[str]) -> None:
     waived = report(WAIVED)
     assert (waived.count("error"), [finding.code for finding in waived.findings]) == (0, ["FLOE010"])
     output.text([waived])
@@ -96,14 +96,14 @@ def test_an_origin_is_a_file_of_the_repository(capsys: pytest.CaptureFixture[str
         assert capsys.readouterr().out.startswith(f"::error file={file or 'overlays/prod/kustomization.yaml'},title=")
 
 
-def test_only_examples_that_are_short_are_shown() -> None:
+def test_an_explanation_shows_only_short_examples() -> None:
     long = replace(POLICIES[0], fails="a: 1\n" * 50)
     assert "This fails:" in output.explanation(POLICIES[0])
     assert "This fails:" not in output.explanation(long)
     assert "This passes:" in output.explanation(long)
 
 
-def test_an_explanation_says_what_may_be_waived() -> None:
+def test_an_explanation_says_whether_a_policy_can_be_waived() -> None:
     for policy in POLICIES:
         words = output.explanation(policy).partition("What to do: ")[2].partition("\n")[0]
         assert words.startswith(policy.remedy)

@@ -55,7 +55,7 @@ def same(ours: Any, expected: Any) -> bool:
 
 
 @pytest.mark.parametrize(("text", "json_text"), TABLE, ids=[text for text, _ in TABLE])
-def test_scalars_are_those_of_kubectl(text: str, json_text: str) -> None:
+def test_scalars_have_the_same_values_as_in_kubectl(text: str, json_text: str) -> None:
     if json_text == "error":
         assert "JSON cannot represent" in problem(f"a: {text}").message
     else:
@@ -97,11 +97,11 @@ def test_quotes_and_tags(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "text", ["!!int x", "!!int 1.5", "!!bool 1", "!!null x", "!!float x", "!!binary '*'", "!!int ''"]
 )
-def test_a_tag_that_lies_is_refused(text: str) -> None:
+def test_a_tag_that_does_not_match_its_value_is_refused(text: str) -> None:
     assert problem(f"a: 1\nb: {text}").line == 2
 
 
-def test_keys_become_the_strings_that_json_has() -> None:
+def test_keys_are_converted_to_strings() -> None:
     loaded = load("yes: 1\n0x10: 2\n'on': 3\n007: 4\n? a\n: 5\n-1: 6")
     assert loaded == {"true": 1, "16": 2, "on": 3, "7": 4, "a": 5, "-1": 6}
 
@@ -114,7 +114,7 @@ def test_other_keys_are_refused(key: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a: 1\nb: 2\na: 3", "x:\n  a: 1\n  a: 2", "{a: 1,\n\n a: 1}", "yes: 1\n\ntrue: 2", "1: 1\n\n'1': 2"]
 )
-def test_a_key_that_stands_twice_is_refused(text: str) -> None:
+def test_duplicate_keys_are_refused(text: str) -> None:
     error = problem(text)
     assert "appears twice" in error.message
     assert error.line == 3
@@ -176,7 +176,7 @@ def test_deep_nesting_is_refused(text: str) -> None:
     assert time.perf_counter() - start < 5
 
 
-def test_the_deepest_that_is_taken() -> None:
+def test_the_limit_of_nesting() -> None:
     assert load("[" * 200 + "]" * 200)
     assert "nested more than 200 levels" in problem("[" * 201 + "]" * 201).message
 
@@ -212,7 +212,7 @@ def test_empty_documents_are_left_out(text: str) -> None:
         ("a: b: c", 1, 1, "mapping values are not allowed"),
     ],
 )
-def test_what_does_not_parse_says_where(text: str | bytes, document: int, line: int, words: str) -> None:
+def test_syntax_errors_have_a_position(text: str | bytes, document: int, line: int, words: str) -> None:
     error = problem(text)
     assert (error.document, error.line) == (document, line)
     assert error.message.startswith(f"x.yaml: document {document}, line {line}: ")
@@ -222,11 +222,11 @@ def test_what_does_not_parse_says_where(text: str | bytes, document: int, line: 
 
 
 @pytest.mark.parametrize("text", ["a: 1\r\nb:\r\n- 2\r\n", b"\xef\xbb\xbfa: 1\nb: [2]\n", '{"a": 1,\n\t"b": [2]}'])
-def test_other_ways_to_write_it(text: str | bytes) -> None:
+def test_other_notations_of_the_same_content(text: str | bytes) -> None:
     assert load(text) == {"a": 1, "b": [2]}
 
 
-def test_documents_before_a_broken_one_come_first() -> None:
+def test_documents_before_an_invalid_one_are_yielded() -> None:
     stream = documents("a: 1\n---\nb: [", "x")
     assert next(stream).value == {"a": 1}
     with pytest.raises(YamlError):

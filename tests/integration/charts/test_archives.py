@@ -92,7 +92,7 @@ def huge(archive: Path) -> None:
         (huge, "more than 100 MiB"),
     ],
 )
-def test_a_bad_archive_leaves_nothing(
+def test_an_invalid_archive_is_refused_and_leaves_no_files(
     checkout: Path, upstream: Upstream, spoil: Callable[[Path], None], words: str
 ) -> None:
     archive = upstream.archive("cube")  # the first chart that is pulled; the index keeps its old digest

@@ -21,7 +21,7 @@ from floe.charts.values import unknown_values
 
 
 @pytest.mark.usefixtures("upstream")
-def test_verify_finds_what_is_not_as_it_was_pulled(checkout: Path) -> None:
+def test_verify_reports_changed_and_missing_charts(checkout: Path) -> None:
     lock()
     list(charts.pull(["dev"]))
     cube, cubestore, dagster = charts.pinned("dev")
@@ -46,7 +46,7 @@ def test_verify_finds_what_is_not_as_it_was_pulled(checkout: Path) -> None:
 
 
 @pytest.mark.usefixtures("upstream")
-def test_list_says_where_each_chart_is(checkout: Path) -> None:
+def test_list_shows_the_origin_of_each_chart(checkout: Path) -> None:
     list(charts.pull(["dev"]))
     table = json.loads(run(FLOE, "charts", "list", "--json", cwd=checkout).stdout)
     assert [row["name"] for row in table] == sorted(NAMES)
@@ -82,7 +82,7 @@ TEMPLATE = """\
 """
 
 
-def test_values_that_the_chart_does_not_know(checkout: Path, tmp_path: Path) -> None:
+def test_values_that_the_chart_does_not_know_are_reported(checkout: Path, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     shutil.copytree(checkout / "tests" / "charts", mirror)
     (mirror / "cube" / "values.yaml").write_text(VALUES)

@@ -24,7 +24,7 @@ from floe.charts.audit import verify
 from floe.errors import FloeError
 
 
-def test_from_the_repository_to_a_rendered_overlay(checkout: Path, upstream: Upstream) -> None:
+def test_an_overlay_is_rendered_with_charts_from_the_repository(checkout: Path, upstream: Upstream) -> None:
     done = run(FLOE, "charts", "pull", cwd=checkout)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("from its repository (unlocked: charts.lock has no sha256 for it)") == len(NAMES)
@@ -38,7 +38,7 @@ def test_from_the_repository_to_a_rendered_overlay(checkout: Path, upstream: Ups
     assert (again.returncode, again.stderr) == (0, "")
 
 
-def test_the_cache_saves_the_network(checkout: Path, upstream: Upstream) -> None:
+def test_a_cached_archive_is_not_downloaded_again(checkout: Path, upstream: Upstream) -> None:
     assert sources() == {"repository"}
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
     upstream.archive("cube").unlink()
@@ -48,7 +48,7 @@ def test_the_cache_saves_the_network(checkout: Path, upstream: Upstream) -> None
     assert all(chart.is_pulled() for chart in charts.pinned("dev"))  # the pulled charts are kept
 
 
-def test_a_cache_that_holds_something_else_is_passed_over(checkout: Path, upstream: Upstream) -> None:
+def test_a_damaged_archive_in_the_cache_is_replaced(checkout: Path, upstream: Upstream) -> None:
     lock()
     cached = next((repo.cache_dir() / "charts").glob("cube-3*.tgz"))
     cached.write_bytes(b"damaged")
@@ -65,7 +65,7 @@ def test_a_cache_that_holds_something_else_is_passed_over(checkout: Path, upstre
         sources()
 
 
-def test_a_mirror_wins_over_cache_and_checkout(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
+def test_a_mirror_takes_precedence_over_cache_and_checkout(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
     list(charts.pull(repo.environments()))
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
     mirror = tmp_path / "mirror"
@@ -81,7 +81,7 @@ def test_a_mirror_wins_over_cache_and_checkout(checkout: Path, upstream: Upstrea
     assert not (repo.cache_dir() / "charts").exists()
 
 
-def test_another_checkout_is_filled_from_this_one(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
+def test_charts_are_copied_from_this_checkout_to_another(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
     list(charts.pull(["dev"]))
     shutil.rmtree(repo.cache_dir() / "charts")
     shutil.rmtree(upstream.folder)
@@ -99,7 +99,7 @@ def test_another_checkout_is_filled_from_this_one(checkout: Path, upstream: Upst
         sources(root=base)
 
 
-def test_stand_ins_fill_another_checkout_too(upstream: Upstream, checkout: Path, tmp_path: Path) -> None:
+def test_stand_ins_are_copied_to_another_checkout(upstream: Upstream, checkout: Path, tmp_path: Path) -> None:
     shutil.rmtree(upstream.folder)
     base = tmp_path / "base revision"
     shutil.copytree(checkout, base)
@@ -108,7 +108,7 @@ def test_stand_ins_fill_another_checkout_too(upstream: Upstream, checkout: Path,
     assert all(chart.is_stand_in() for chart in charts.pinned("dev", root=base))
 
 
-def test_a_mirror_of_archives_and_one_of_folders(checkout: Path, packages: Path) -> None:
+def test_a_mirror_contains_archives_or_folders(checkout: Path, packages: Path) -> None:
     assert sources(str(packages)) == {"mirror"}
     assert sources(str(packages)) == {"present"}
     records = [chart.record() for chart in charts.pinned("dev")]
@@ -119,7 +119,7 @@ def test_a_mirror_of_archives_and_one_of_folders(checkout: Path, packages: Path)
     assert {record and record.archive for record in records} == {None}
 
 
-def test_a_mirror_by_url_keeps_its_credentials_to_itself(checkout: Path, upstream: Upstream) -> None:
+def test_credentials_in_the_url_of_a_mirror_are_not_shown(checkout: Path, upstream: Upstream) -> None:
     password = "a-password-of-this-test"
     mirror = upstream.url.replace("://", f"://me:{password}@")
     done = run(FLOE, "charts", "pull", "--mirror", mirror, cwd=checkout)
@@ -135,7 +135,7 @@ def test_a_mirror_by_url_keeps_its_credentials_to_itself(checkout: Path, upstrea
 
 @pytest.mark.usefixtures("upstream")
 @BUILT
-def test_a_mirror_that_is_a_registry(checkout: Path, packages: Path, registry: str) -> None:
+def test_charts_are_pulled_from_a_mirror_that_is_a_registry(checkout: Path, packages: Path, registry: str) -> None:
     assert set(lock(mirror=registry).values()) == {"locked"}
     assert sources(registry) == {"mirror"}
     for chart in charts.pinned("dev"):
@@ -149,7 +149,9 @@ def test_a_mirror_that_is_a_registry(checkout: Path, packages: Path, registry: s
 
 
 @BUILT
-def test_a_registry_as_the_public_repository(checkout: Path, upstream: Upstream, registry: str) -> None:
+def test_charts_are_pulled_from_a_repository_that_is_a_registry(
+    checkout: Path, upstream: Upstream, registry: str
+) -> None:
     shutil.rmtree(upstream.folder)
     point_at(checkout, registry)
     assert sources() == {"repository"}
@@ -166,11 +168,11 @@ def test_a_registry_as_the_public_repository(checkout: Path, upstream: Upstream,
         ("oci://registry.example.com/x", False),
     ],
 )
-def test_only_registries_on_this_machine_go_without_tls(url: str, plain: bool) -> None:
+def test_only_registries_on_loopback_are_used_without_tls(url: str, plain: bool) -> None:
     assert archives._is_loopback(url) is plain
 
 
-def test_an_unreadable_folder_in_a_mirror(checkout: Path, tmp_path: Path) -> None:
+def test_an_unreadable_folder_in_a_mirror_is_reported(checkout: Path, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     shutil.copytree(checkout / "tests" / "charts", mirror)
     (mirror / "cube" / "templates" / "broken.yaml").symlink_to("nowhere")
@@ -180,7 +182,7 @@ def test_an_unreadable_folder_in_a_mirror(checkout: Path, tmp_path: Path) -> Non
     assert lock(mirror=str(mirror))["cube"] == "failed"
 
 
-def test_a_web_page_for_an_index(checkout: Path, upstream: Upstream) -> None:
+def test_an_index_that_is_a_web_page_is_reported(checkout: Path, upstream: Upstream) -> None:
     (upstream.folder / "index.yaml").write_text("<!doctype html><title>Not found</title>")
     done = run(FLOE, "charts", "pull", "--mirror", upstream.url, cwd=checkout)
     assert done.returncode == 2
@@ -198,7 +200,7 @@ def test_a_web_page_for_an_index(checkout: Path, upstream: Upstream) -> None:
         ("file:///srv", "cannot pull the chart cube 3.3.0 from file:///srv"),
     ],
 )
-def test_a_mirror_without_the_chart(checkout: Path, tmp_path: Path, mirror: str, words: str) -> None:
+def test_a_mirror_without_the_chart_is_reported(checkout: Path, tmp_path: Path, mirror: str, words: str) -> None:
     (tmp_path / "empty").mkdir()
     shutil.copytree(checkout / "tests" / "charts", tmp_path / "older")
     meta = tmp_path / "older" / "cube" / "Chart.yaml"
@@ -222,7 +224,7 @@ def test_without_helm(checkout: Path, upstream: Upstream, monkeypatch: pytest.Mo
     tools.resolve.cache_clear()
 
 
-def test_a_place_that_cannot_be_written(checkout: Path, packages: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(checkout: Path, packages: Path) -> None:
     (checkout / "overlays" / "dev" / "charts").write_text(
         "in the way"
     )  # root ignores permissions, so a file blocks the folder
@@ -232,7 +234,7 @@ def test_a_place_that_cannot_be_written(checkout: Path, packages: Path) -> None:
     assert (checkout / "overlays" / "dev" / "charts").read_text() == "in the way"
 
 
-def test_stand_ins_say_why_and_give_way(checkout: Path, upstream: Upstream) -> None:
+def test_real_charts_replace_stand_ins(checkout: Path, upstream: Upstream) -> None:
     hidden = upstream.folder.rename(upstream.folder.with_name("hidden"))
     done = run(FLOE, "charts", "pull", "--stand-ins", cwd=checkout)
     assert done.returncode == 0, done.stderr
