@@ -29,13 +29,13 @@ _CONTEXT = "FLOE_TEST_CLUSTER"
 
 def pytest_report_header() -> str:
     """Print which charts are pulled, because tests with stand-ins prove less."""
-    found = {
+    origins = {
         f"{chart} ({'stand-in' if chart.is_stand_in() else 'upstream'})"
         for environment in repo.environments()
         for chart in charts.pinned(environment)
         if chart.is_pulled()
     }
-    return f"charts: {', '.join(sorted(found))}"
+    return f"charts: {', '.join(sorted(origins))}"
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,7 @@ def defined(api_server: ApiServer) -> ApiServer:
     """The server with the CustomResourceDefinitions of every controller that overlays may use."""
     files = {one.module: one.files() for controller in crds.CONTROLLERS.values() for one in controller}
     assert all(files.values()), files
-    api_server.define(file for found in files.values() for file in found)
+    api_server.define(file for paths in files.values() for file in paths)
     return api_server
 
 

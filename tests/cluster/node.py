@@ -172,14 +172,14 @@ class Node:
     def load(self, archives: Iterable[Path]) -> None:
         """Import images from docker-archives, except those that the node already has."""
         with progress(f"node {self.name}: images") as say:
-            there = set(inside.ctr(self.folder, "images", "list", "--quiet").stdout.split())
+            present = set(inside.ctr(self.folder, "images", "list", "--quiet").stdout.split())
             for archive in archives:
                 status = archive.stat()
                 mark = self.folder / "images" / f"{archive.stem}.loaded"
                 stamp = f"{status.st_mtime_ns} {status.st_size}"
                 known = mark.read_text().splitlines() if mark.is_file() else []
                 # The names are checked because a full disk may have made the node lose images.
-                if known[:1] == [stamp] and known[1:] and there.issuperset(known[1:]):
+                if known[:1] == [stamp] and known[1:] and present.issuperset(known[1:]):
                     continue
                 say(f"node {self.name}: {archive.stem}")
                 done = inside.ctr(self.folder, "images", "import", str(archive))

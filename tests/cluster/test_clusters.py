@@ -58,12 +58,12 @@ def server(defined: ApiServer) -> Iterator[ApiServer]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda one: str(one.relative_to(ROOT)))
 def test_every_object_is_accepted(server: ApiServer, folder: Path) -> None:
     stream = build(folder)
-    found = parse(stream)
-    for one, verdict in zip(found, server.dry_run(found, create_namespaces=False), strict=True):
+    objects = parse(stream)
+    for one, verdict in zip(objects, server.dry_run(objects, create_namespaces=False), strict=True):
         all_clear(f"{one['kind']} {one['metadata']['name']}", [verdict])
     done = server.apply_dry_run(stream)
     assert done.returncode == 0, done.stderr.decode()
-    assert len(done.stdout.splitlines()) == len(found)
+    assert len(done.stdout.splitlines()) == len(objects)
     assert not unexplained(done.stderr.decode().splitlines())
 
 
@@ -97,12 +97,12 @@ def test_an_encrypted_secret_is_decrypted_and_applied(
 
 
 @contextmanager
-def said(server: ApiServer, folder: str, status: dict[str, Object]) -> Iterator[None]:
+def reported(server: ApiServer, folder: str, status: dict[str, Object]) -> Iterator[None]:
     """Create the objects of a bootstrap, and set the status that controllers would report, by name of the object."""
-    found = parse(build(ROOT / folder))
-    with server.holding(found) as verdicts:
+    objects = parse(build(ROOT / folder))
+    with server.holding(objects) as verdicts:
         all_clear(folder, verdicts)
-        for one in found:
+        for one in objects:
             if (name := one["metadata"]["name"]) in status and one["kind"] in ("Kustomization", "Application"):
                 patch = json.dumps({"status": status[name]})
                 kind, place = one["kind"], f"--namespace={one['metadata']['namespace']}"
@@ -130,13 +130,13 @@ def test_status_reports_the_conditions_of_flux(server: ApiServer, monkeypatch: p
         "floe-dev": {**ready("False", "HealthCheckFailed", failed), "lastAppliedRevision": "main@sha1:abc"},
         "floe-cluster-dev": ready("True", "ReconciliationSucceeded", "Applied revision: main@sha1:abc"),
     }
-    with said(server, "clusters/dev/flux", status):
+    with reported(server, "clusters/dev/flux", status):
         live = look(server, monkeypatch)
-        found = {one.object: one for one in live["dev"].lines}
-        broken = found["Kustomization flux-system/floe-dev"]
+        lines = {one.object: one for one in live["dev"].lines}
+        broken = lines["Kustomization flux-system/floe-dev"]
         assert (broken.ok, broken.message) == (False, f"main@sha1:abc HealthCheckFailed: {failed}")
-        assert found["Kustomization flux-system/floe-cluster-dev"].ok is True
-        assert found["GitRepository flux-system/floe-dev"].ok is None
+        assert lines["Kustomization flux-system/floe-cluster-dev"].ok is True
+        assert lines["GitRepository flux-system/floe-dev"].ok is None
         assert not live["dev"].ok
         assert live["staging"].lines == ()
         env = os.environ | {"KUBECONFIG": str(server.kubeconfig)}
@@ -159,7 +159,7 @@ def test_status_reports_sync_and_health_of_argocd(server: ApiServer, monkeypatch
             },
         }
     }
-    with said(server, "clusters/prod/argocd", status):
+    with reported(server, "clusters/prod/argocd", status):
         live = look(server, monkeypatch)
         (application,) = live["prod"].lines
         assert application.ok is False

@@ -32,8 +32,8 @@ in_each_overlay = pytest.mark.parametrize("folder", OVERLAYS, indirect=True, ids
 @pytest.fixture(scope="module", params=[*OVERLAYS, *FLUX], ids=lambda one: str(one.relative_to(repo.root())))
 def folder(request: pytest.FixtureRequest) -> Path:
     """Each folder that kustomize builds: the overlays, and their variants for Flux."""
-    found: Path = request.param
-    return found
+    path: Path = request.param
+    return path
 
 
 @pytest.fixture(scope="module")

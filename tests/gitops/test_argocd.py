@@ -46,15 +46,15 @@ def argocd(cluster: Following, tmp_path_factory: pytest.TempPathFactory) -> Foll
 def application(one: Following, name: str) -> dict[str, Any]:
     """The status of an Application; empty if it does not exist."""
     done = one.kubectl.run("get", "application", name, f"--namespace={ARGOCD}", "--output=json")
-    found: dict[str, Any] = json.loads(done.stdout or b"{}").get("status", {})
-    return found
+    status: dict[str, Any] = json.loads(done.stdout or b"{}").get("status", {})
+    return status
 
 
 def well(one: Following, name: str, commit: str = "") -> bool:
     """Whether an Application is Synced and Healthy, and at a commit if one is given."""
     status = application(one, name)
-    said = (status.get("sync", {}).get("status"), status.get("health", {}).get("status"))
-    return said == ("Synced", "Healthy") and status["sync"]["revision"].startswith(commit)
+    state = (status.get("sync", {}).get("status"), status.get("health", {}).get("status"))
+    return state == ("Synced", "Healthy") and status["sync"]["revision"].startswith(commit)
 
 
 def tell(one: Following, name: str = "floe-dev") -> None:
@@ -78,7 +78,7 @@ def reverted(one: Following, commit: str) -> str:
 def test_everything_is_ready_after_the_bootstrap(argocd: Following) -> None:
     assert argocd.serves()
     assert argocd.runs(TAG, CUBE)
-    assert not [name for name, (said, _) in argocd.status().items() if said is not True]
+    assert not [name for name, (ok, _) in argocd.status().items() if ok is not True]
     settings = argocd.kubectl.get("configmap", "argocd-cm", f"--namespace={ARGOCD}")["data"]
     assert settings["kustomize.buildOptions"] == "--enable-helm"
     assert {one["kind"] for one in application(argocd, "floe-dev")["resources"]} >= {
@@ -144,7 +144,7 @@ def test_an_image_that_does_not_start_is_reported_while_the_old_pods_serve(argoc
 
     def named() -> bool:
         assert argocd.serves()
-        return any(name.startswith("Pod ") and said is False for name, (said, _) in argocd.status().items())
+        return any(name.startswith("Pod ") and ok is False for name, (ok, _) in argocd.status().items())
 
     argocd.wait(named, 60)
     note(

@@ -57,7 +57,7 @@ def reverted(one: Following, *commits: str) -> str:
 def test_everything_is_ready_after_the_bootstrap(flux: Following) -> None:
     assert flux.serves()
     assert flux.runs(TAG, CUBE)
-    amiss = {name: said for name, said in flux.status().items() if said[0] is not True}
+    amiss = {name: state for name, state in flux.status().items() if state[0] is not True}
     assert set(amiss) == {NOTIFICATIONS}
     assert "no matches for kind" in amiss[NOTIFICATIONS][1]
     assert f"HelmRelease {flux.dev.namespace}/dagster" in flux.status()
@@ -123,7 +123,7 @@ def test_an_image_that_does_not_start_is_rolled_back_while_the_old_pods_serve(fl
     flux.fork.edit("overlays/dev/flux/kustomization.yaml", lambda value: value.update(patches=[impatient]))
     started = time.monotonic()
     commit = pushed(flux, "broken: an image that is not there")
-    flux.wait(lambda: any("Image" in said or "ImagePull" in said for _, said in failing_pods(flux)), 60)
+    flux.wait(lambda: any("Image" in message or "ImagePull" in message for _, message in failing_pods(flux)), 60)
     note("Flux: s from push to `floe status --cluster` naming the pod that does not start", time.monotonic() - started)
 
     rolled_back = "--field-selector=reason=RollbackSucceeded,involvedObject.name=cube"
@@ -144,7 +144,7 @@ def test_an_image_that_does_not_start_is_rolled_back_while_the_old_pods_serve(fl
 
 
 def failing_pods(one: Following) -> list[tuple[str, str]]:
-    return [(name, said) for name, (well, said) in one.status().items() if name.startswith("Pod ") and well is False]
+    return [(name, message) for name, (ok, message) in one.status().items() if name.startswith("Pod ") and ok is False]
 
 
 def test_an_object_that_is_removed_from_git_is_deleted(flux: Following) -> None:

@@ -150,7 +150,7 @@ def builder() -> images.Builder:
     """
     program = shutil.which("buildah")
     if program is None or debian.absent(debian.BUILDER):
-        raise FloeError("programs to build images are missing", f"Run `{debian.remedy(debian.BUILDER)}`.")
+        raise FloeError("programs to build images are missing", debian.remedy(debian.BUILDER))
     globally = ("--root", str(_store("root")), "--runroot", str(_store("run")), "--storage-driver", "overlay")
     building = ["--isolation=chroot", "--network=host", "--pull-never", f"--volume={STANDIN}:/mnt:ro"]
     if _AUTHORITIES.is_file():  # mounted from the machine, never copied to the image
@@ -248,7 +248,7 @@ def _main() -> None:
     names = sys.argv[1:] or ON_THE_NODE
     unknown = sorted(set(names) - set(RECIPES))
     if unknown:
-        raise FloeError(f"unknown recipe {unknown[0]!r}", f"Use one of: {', '.join(RECIPES)}.")
+        raise FloeError(f"unknown recipe {unknown[0]!r}", f"use one of: {', '.join(RECIPES)}")
     for name in names:
         started = time.monotonic()
         (path,) = archives([name])

@@ -163,9 +163,9 @@ def test_the_image_contains_only_the_code_that_it_runs(dagster: Podman) -> None:
     expected = {f"/app/{file.relative_to(ROOT)}" for file in files if not left_out & set(file.parts)}
     expected |= {"/app/runtime/floe.py"} | {f"/opt/floe/bin/{file.name}" for file in ROOT.glob("images/dagster/bin/*")}
     listed = dagster.run(["find", "/app", "/opt/floe", "-not", "-type", "d"], {}, "--entrypoint=").stdout.split()
-    found = {path for path in listed if "/__pycache__/" not in path and "/dbt/target/" not in path}
-    assert found == expected
-    print(f"{len(found)} files of our own code")
+    contained = {path for path in listed if "/__pycache__/" not in path and "/dbt/target/" not in path}
+    assert contained == expected
+    print(f"{len(contained)} files of our own code")
     made = {path.rpartition("/")[2] for path in listed if "/dbt/target/" in path}
     assert "manifest.json" in made
     done = dagster.run(["python", "-c", "import floe.validate"], {}, check=False)
@@ -179,16 +179,16 @@ def test_the_image_has_the_command_floe_preflight(dagster: Podman) -> None:
 
 
 def test_configuration(dagster: Podman) -> None:
-    found = json.loads(builder().call("inspect", "--type", "image", dagster.image))["Docker"]["config"]
-    assert found["User"] == "1000:1000"
-    assert found["Entrypoint"] == ["/usr/bin/tini", "--"]
-    assert found["Healthcheck"]["Test"] == ["CMD", "healthy"]
-    assert set(found["Volumes"]) == {"/opt/dagster/dagster_home", "/tmp"}  # noqa: S108 # in the image
-    assert found["Labels"]["org.opencontainers.image.version"] == TAG
-    assert {name for name in found["Labels"] if name.startswith("org.opencontainers")} >= {
+    config = json.loads(builder().call("inspect", "--type", "image", dagster.image))["Docker"]["config"]
+    assert config["User"] == "1000:1000"
+    assert config["Entrypoint"] == ["/usr/bin/tini", "--"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "healthy"]
+    assert set(config["Volumes"]) == {"/opt/dagster/dagster_home", "/tmp"}  # noqa: S108 # in the image
+    assert config["Labels"]["org.opencontainers.image.version"] == TAG
+    assert {name for name in config["Labels"] if name.startswith("org.opencontainers")} >= {
         f"org.opencontainers.image.{name}" for name in ("title", "description", "source", "revision")
     }
-    assert not [line for line in found["Env"] if re.search(r"SECRET|PASSWORD|TOKEN|KEY", line.partition("=")[0])]
+    assert not [line for line in config["Env"] if re.search(r"SECRET|PASSWORD|TOKEN|KEY", line.partition("=")[0])]
 
 
 PLACES = (
