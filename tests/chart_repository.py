@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import servers
-from floe import charts, tools
+from floe import charts, repo, tools
 from floe.charts import lockfile
+from floe.repo import Checkout
 
 FLOE = Path(sys.executable).with_name("floe")
 NAMES = ("cube", "cubestore", "dagster")
@@ -103,14 +104,14 @@ def read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return content.read()
 
 
-def sources(*arguments: Any, **options: Any) -> set[str]:
-    """Pull all charts of dev; returns the sources that they came from."""
-    return {pulled.source for pulled in charts.pull(["dev"], *arguments, **options)}
+def sources(checkout: Checkout | None = None, **options: Any) -> set[str]:
+    """Pull all charts of dev, by default in the current checkout; returns the sources that they came from."""
+    return {pulled.source for pulled in charts.pull(checkout or repo.current(), ["dev"], **options)}
 
 
 def lock(**options: Any) -> dict[str, str]:
     """Lock all charts, as `floe charts lock` does; returns the status of each chart by its name."""
-    return {outcome.chart.split()[0]: outcome.status for outcome in lockfile.lock(**options)}
+    return {outcome.chart.split()[0]: outcome.status for outcome in lockfile.lock(repo.current(), **options)}
 
 
 def leftovers(checkout: Path) -> list[Path]:

@@ -23,8 +23,8 @@ class Location:
 
     def __init__(self, checkout: Path) -> None:
         """Compile the artifacts of the environment repo.EMBEDDED and import the app's definitions."""
-        self.artifacts: CompiledArtifacts = compile_environment(repo.EMBEDDED)
-        console.write(repo.artifacts_file(repo.EMBEDDED), self.artifacts.text())
+        self.artifacts: CompiledArtifacts = compile_environment(repo.current(), repo.EMBEDDED)
+        console.write(repo.current().artifacts_file(repo.EMBEDDED), self.artifacts.text())
         for name in [name for name in sys.modules if name.partition(".")[0] == "ecommerce"]:
             del sys.modules[name]
         sys.path.insert(0, str(checkout / "apps" / "ecommerce"))

@@ -33,21 +33,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the repository in a folder with spaces in its name, which floe uses as the repository."""
     folder = tmp_path / "a fork of ours"
     copy_repository(folder)
     monkeypatch.setenv("FLOE_ROOT", str(folder))
-    repo.root.cache_clear()
-    yield folder
-    repo.root.cache_clear()
+    return folder
 
 
 @pytest.fixture
 def fork(checkout: Path) -> Path:
     """The checkout as a Git repository with one commit, with the stand-in charts pulled."""
     shutil.copy(ROOT / ".gitignore", checkout)
-    list(charts.pull(repo.environments(), stand_ins=True))
+    list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
     git(checkout, "init", "--quiet", "--initial-branch", "main")
     commit(checkout, "as it is")
     return checkout
@@ -66,7 +64,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     return Tree(tmp_path_factory.mktemp("upstream"), mirror) if mirror else pytest.skip(NO_MIRROR)
 
 
-@pytest.fixture(scope="session", params=repo.environments())
+@pytest.fixture(scope="session", params=repo.current().environments())
 def environment(request: pytest.FixtureRequest) -> str:
     """Each overlay in turn."""
     return str(request.param)

@@ -35,6 +35,7 @@ PARTS = (
     "tests/cube-native",
     "platform.yaml",
     "requirements.lock",
+    "floe.toml",
 )
 """The parts of the repository that rendering and validation read."""
 
@@ -59,37 +60,36 @@ class Tree:
         copy_repository(folder)
         with self.as_repository():
             if mirror:
-                list(charts.pull(repo.environments(), mirror))
+                list(charts.pull(repo.current(), repo.current().environments(), mirror))
             else:
-                for chart in (chart for environment in repo.environments() for chart in charts.pinned(environment)):
-                    shutil.copytree(ROOT / "tests" / "charts" / chart.name, chart.path)
-            list(packaged.fill())
+                for environment in repo.current().environments():
+                    for chart in charts.pinned(repo.current(), environment):
+                        shutil.copytree(ROOT / "tests" / "charts" / chart.name, chart.path)
+            list(packaged.fill(repo.current()))
 
     @contextmanager
     def as_repository(self) -> Iterator[None]:
         """Let floe use this tree as the repository during the block."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("FLOE_ROOT", str(self.folder))
-            repo.root.cache_clear()
             yield
-        repo.root.cache_clear()
 
     def render(self, environment: str) -> list[Object]:
         """The overlay's objects, charts inflated by kustomize."""
         if environment not in self._rendered:
             with self.as_repository():
-                self._rendered[environment] = parse(render.render(environment))
+                self._rendered[environment] = parse(render.render(repo.current(), environment))
         return self._rendered[environment]
 
     def flux(self, environment: str) -> Flux:
         """What `overlays/ENV/flux` gives to Flux."""
         with self.as_repository():
-            return Flux(kustomize(repo.overlay(environment) / "flux"))
+            return Flux(kustomize(repo.current().overlay(environment) / "flux"))
 
     def chart(self, environment: str, release: Release) -> Path:
         """The folder of a release's chart."""
         with self.as_repository():
-            return repo.overlay(environment) / "charts" / f"{release.chart}-{release.version}" / release.chart
+            return repo.current().overlay(environment) / "charts" / f"{release.chart}-{release.version}" / release.chart
 
 
 def parse(stream: bytes | str) -> list[Object]:

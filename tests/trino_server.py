@@ -108,7 +108,7 @@ def server(folder: Path, store: ObjectStore) -> Iterator[Server]:
         file = folder / "etc" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    options = (repo.root() / "base/services/trino/etc/jvm.config").read_text().split()
+    options = (repo.current().root / "base/services/trino/etc/jvm.config").read_text().split()
     (folder / "etc/jvm.config").write_text("\n".join(["-Xmx1200M", *(o for o in options if "-Xm" not in o), ""]))
     launcher = home / f"trino-server-core-{VERSION}" / "bin" / "launcher"
     env = os.environ | store.env | {"JAVA_HOME": str(java.parent.parent), "PATH": f"{java.parent}:{os.environ['PATH']}"}

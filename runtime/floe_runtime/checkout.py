@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
 from floe_runtime.errors import FloeError
 
 
-@cache
 def root() -> Path:
     """The root folder of the floe repository, which has the folders `overlays/` and `base/`.
 

@@ -29,24 +29,22 @@ def run() -> dict[str, float]:
         fork = Path(folder) / "fork"
         fork.mkdir()
         for part in ("apps", "base", "images", "overlays", "tests", "platform.yaml"):
-            (fork / part).symlink_to(repo.root() / part)
+            (fork / part).symlink_to(repo.current().root / part)
         os.environ["FLOE_ROOT"] = str(fork)
-        repo.root.cache_clear()
         try:
             return _measure()
         finally:
             del os.environ["FLOE_ROOT"]
-            repo.root.cache_clear()
 
 
 def _measure() -> dict[str, float]:
-    artifacts = compile_environment(repo.EMBEDDED)
-    console.write(repo.artifacts_file(repo.EMBEDDED), artifacts.text())
+    artifacts = compile_environment(repo.current(), repo.EMBEDDED)
+    console.write(repo.current().artifacts_file(repo.EMBEDDED), artifacts.text())
     to_run, to_answer, by_command = [], [], []
-    with supervisor(repo.state() / "logs") as processes:
-        dagster = start_dagster(processes, artifacts, claim(0, "Dagster", ""))
+    with supervisor(repo.current().state / "logs") as processes:
+        dagster = start_dagster(repo.current(), processes, artifacts, claim(0, "Dagster", ""))
         dagster.follow(dagster.launch("ecommerce", "pipeline"), 240)
-        api = start_cube(processes, artifacts, claim(0, "Cube", ""))
+        api = start_cube(repo.current(), processes, artifacts, claim(0, "Cube", ""))
         for _ in range(TICKS):
             before = int(cube.load(api.url, api.token, QUERY)[0]["orders.count"])
             started = time.monotonic()
@@ -66,11 +64,11 @@ def _measure() -> dict[str, float]:
 
 
 def _dbt_command() -> float:
-    """Seconds of the command `dbt build` for the same project and tables."""
-    project = repo.app("ecommerce") / "dbt"
+    """Seconds that `dbt build` of the same project on the same tables takes from a shell."""
+    project = repo.current().app("ecommerce") / "dbt"
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | {
-            VARIABLE: str(repo.artifacts_file(repo.EMBEDDED)),
+            VARIABLE: str(repo.current().artifacts_file(repo.EMBEDDED)),
             "FLOE_SCRATCH": f"{folder}/scratch.duckdb",
             "DBT_TARGET_PATH": f"{folder}/target",
             "DBT_LOG_PATH": f"{folder}/logs",

@@ -38,7 +38,7 @@ def seconds(commands: Sequence[Sequence[str]], env: dict[str, str]) -> float:
 def copy(target: Path) -> None:
     """A copy of the repository with its pulled charts, as a Git repository with one commit and one later change."""
     for part in ("base", "overlays", "apps", "tests/charts"):
-        shutil.copytree(repo.root() / part, target / part)
+        shutil.copytree(repo.current().root / part, target / part)
     (target / ".gitignore").write_text("overlays/*/charts/\n")
     git(target, "init", "--quiet", "--initial-branch", "main")
     commit(target)
@@ -60,7 +60,7 @@ def newer(target: Path) -> None:
 def run() -> dict[str, float]:
     """Medians in seconds, and the ratio of floe to kustomize; below 1, floe is faster."""
     build = [str(resolve("kustomize")), "build", "--enable-helm", "--helm-command", str(resolve("helm"))]
-    environments = repo.environments()
+    environments = repo.current().environments()
     figures: dict[str, float] = {"overlays": len(environments)}
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "repository"

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from floe import render
+from floe import render, repo
 from floe.kubernetes.objects import ENVIRONMENT, objects
 from floe.kubernetes.releases import definitions
 from floe.yaml import documents
@@ -189,8 +189,8 @@ def measured(command: list[str], file: Path) -> tuple[float, float]:
 def run() -> dict[str, float]:
     """Medians in seconds, and the ratio of floe-validate to kubeconform; below 1, floe-validate is faster."""
     figures: dict[str, float] = {}
-    overlay = render.render(OVERLAY)
-    # An overlay of another repository, so that policies that need the repository are left out.
+    overlay = render.render(repo.current(), OVERLAY)
+    # An overlay of another repository, of which nothing but the stream is known.
     elsewhere = overlay.replace(ENVIRONMENT.encode(), b"example.com/environment")
     streams = {
         "": stream(DOCUMENTS).encode(),

@@ -32,7 +32,7 @@ def up(environment_name: str | None, port: int) -> None:
     if there is no such environment, or if its pods are not ready in time.
     """
     if environment_name:
-        repo.overlay(environment_name)  # raises now, and not after minutes, if there is no such environment
+        repo.current().overlay(environment_name)  # raises now, and not after minutes, if there is no such environment
     started = time.monotonic()
     NODE.start(port, tied=False)
     console.out().print(f"[green]✓[/] node up in {time.monotonic() - started:.1f} s")
@@ -71,7 +71,9 @@ def main() -> None:
     parser = argparse.ArgumentParser("cluster", description=description, epilog=_EXAMPLES, formatter_class=formatter)
     commands = parser.add_subparsers(dest="command", required=True)
     starting = commands.add_parser("up", help="start the node", epilog=_EXAMPLES, formatter_class=formatter)
-    starting.add_argument("environment", nargs="?", help=f"environment to deploy: {', '.join(repo.environments())}")
+    starting.add_argument(
+        "environment", nargs="?", help=f"environment to deploy: {', '.join(repo.current().environments())}"
+    )
     starting.add_argument("--port", type=int, default=0, help="port of its API on loopback (0 picks a free one)")
     commands.add_parser("status", help="show the node and its pods")
     commands.add_parser("down", help="stop the node")

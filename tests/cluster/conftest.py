@@ -31,8 +31,8 @@ def pytest_report_header() -> str:
     """Print which charts are pulled, because tests with stand-ins prove less."""
     origins = {
         f"{chart} ({'stand-in' if chart.is_stand_in() else 'upstream'})"
-        for environment in repo.environments()
-        for chart in charts.pinned(environment)
+        for environment in repo.current().environments()
+        for chart in charts.pinned(repo.current(), environment)
         if chart.is_pulled()
     }
     return f"charts: {', '.join(sorted(origins))}"

@@ -78,9 +78,9 @@ class Deployed:
     def manifests(self) -> bytes:
         """The manifests to apply: the rendered overlay with the changes of the tests' overlay."""
         for part in (OVERLAY, SERVICES):
-            shutil.copytree(repo.root() / part, self.folder / part, dirs_exist_ok=True)
+            shutil.copytree(repo.current().root / part, self.folder / part, dirs_exist_ok=True)
         top = self.folder / OVERLAY / self.environment
-        (top / "rendered.yaml").write_bytes(render.render(self.environment))
+        (top / "rendered.yaml").write_bytes(render.render(repo.current(), self.environment))
         objects = [
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": content}
             for name, content in self.secrets.items()
@@ -98,9 +98,9 @@ class Deployed:
 
         A part with `kind` or `target` replaces the whole part of the overlay. Any other part replaces single fields.
         """
-        value = json.loads(repo.artifacts_file(self.environment).read_bytes())
+        value = json.loads(repo.current().artifacts_file(self.environment).read_bytes())
         platform = value["platform"]
-        changes = load_file(repo.root() / OVERLAY / self.environment / "platform.yaml")
+        changes = load_file(repo.current().root / OVERLAY / self.environment / "platform.yaml")
         for part, fields in changes.items():
             platform[part] = fields if {"kind", "target"} & set(fields) else platform[part] | fields
         return CompiledArtifacts.model_validate(value)

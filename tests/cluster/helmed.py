@@ -33,7 +33,7 @@ class Installed(Deployed):
     def manifests(self) -> bytes:
         """The namespace, the Secrets and the services, which must exist before the release."""
         for part in (OVERLAY, SERVICES):
-            shutil.copytree(repo.root() / part, self.folder / part, dirs_exist_ok=True)
+            shutil.copytree(repo.current().root / part, self.folder / part, dirs_exist_ok=True)
         top = self.folder / OVERLAY / "helm"
         objects = [
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": content}
@@ -61,7 +61,7 @@ class Installed(Deployed):
     def release(self, verb: str, name: str = RELEASE, *options: str | Path, threads: int = 0) -> list[str | Path]:
         """The arguments to install or upgrade the release. `threads` changes the CompiledArtifacts."""
         assert self.helm
-        charts = repo.root() / "charts"
+        charts = repo.current().root / "charts"
         artifacts = self.artifacts().model_dump(mode="json", exclude_none=True)
         if threads:
             artifacts["platform"]["compute"]["threads"] = threads
@@ -70,7 +70,7 @@ class Installed(Deployed):
         return [
             *(verb, name, charts / CHART),
             *values_of(charts, CHART, self.environment),
-            *("--values", repo.root() / VALUES),
+            *("--values", repo.current().root / VALUES),
             *("--set-file", f"floe-dagster.floe.compiledArtifacts.value={file}"),
             *self.helm.hardened(charts),
             *options,

@@ -121,7 +121,7 @@ def ready(status: str, reason: str, message: str) -> Object:
 
 def look(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Live]:
     monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig))
-    return Cluster().look(repo.environments())
+    return Cluster().look(repo.current(), repo.current().environments())
 
 
 def test_status_reports_the_conditions_of_flux(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,11 @@ def test_the_asset_graph_shows_the_models(release: Release) -> None:
     """The graph contains the models of the dbt project of each app."""
     one = release.one
     wait_for(one.loaded, 60, one.why)
-    models = {file.stem for app in repo.apps() for file in (repo.app(app) / "dbt" / "models").rglob("*.sql")}
+    models = {
+        file.stem
+        for app in repo.current().apps()
+        for file in (repo.current().app(app) / "dbt" / "models").rglob("*.sql")
+    }
     assert len(models) > 5
     assert {path[-1] for path in one.dagster.assets()} >= models
 

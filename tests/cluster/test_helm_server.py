@@ -37,7 +37,7 @@ SECRETS = {
 
 @pytest.fixture(scope="module")
 def charts() -> Path:
-    return repo.root() / "charts"
+    return repo.current().root / "charts"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def taken(server: ApiServer, rendered: list[Manifest], namespace: str) -> None:
 
 def test_every_object_is_accepted(helm: Helm, api_server: ApiServer, charts: Path) -> None:
     """All environments are tested, with their hooks and with the changes of the post-renderer."""
-    for environment in repo.environments():
+    for environment in repo.current().environments():
         with space(api_server, f"helm-{environment}-{helm.major}") as name:
             options = [*values_of(charts, CHART, environment), *helm.hardened(charts)]
             taken(api_server, helm.template(charts / CHART, *options, release="floe", namespace=name), name)
@@ -194,7 +194,7 @@ def test_the_server_accepts_all_values_that_the_schema_accepts(
     helm: Helm, api_server: ApiServer, charts: Path, tmp_path: Path, chart: str
 ) -> None:
     schema = json.loads((charts / chart / "values.schema.json").read_text())["properties"]["floe"]
-    artifacts = json.loads(repo.artifacts_file("dev").read_text())
+    artifacts = json.loads(repo.current().artifacts_file("dev").read_text())
     hardened = helm.hardened(charts)
 
     # Shrinking a failure would take minutes, because each example takes a second.

@@ -24,12 +24,12 @@ LOOKED_UP = ("PriorityClass", "RuntimeClass", "ServiceAccount", "LimitRange", "R
 EXPLAINED: dict[str, str] = {}
 """Expected warnings: a pattern, and the reason."""
 
-OVERLAYS = [repo.overlay(environment) for environment in repo.environments()]
+OVERLAYS = [repo.current().overlay(environment) for environment in repo.current().environments()]
 FLUX = [folder / "flux" for folder in OVERLAYS if (folder / "flux").is_dir()]
-in_each_overlay = pytest.mark.parametrize("folder", OVERLAYS, indirect=True, ids=repo.environments())
+in_each_overlay = pytest.mark.parametrize("folder", OVERLAYS, indirect=True, ids=repo.current().environments())
 
 
-@pytest.fixture(scope="module", params=[*OVERLAYS, *FLUX], ids=lambda one: str(one.relative_to(repo.root())))
+@pytest.fixture(scope="module", params=[*OVERLAYS, *FLUX], ids=lambda one: str(one.relative_to(repo.current().root)))
 def folder(request: pytest.FixtureRequest) -> Path:
     """Each folder that kustomize builds: the overlays, and their variants for Flux."""
     path: Path = request.param
@@ -39,7 +39,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="module")
 def manifests(folder: Path) -> bytes:
     if folder in OVERLAYS:
-        return render.render(folder.name)
+        return render.render(repo.current(), folder.name)
     command = [str(tools.resolve("kustomize")), "build", str(folder)]
     return subprocess.run(command, check=True, capture_output=True).stdout
 

@@ -41,8 +41,8 @@ def location(
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
     edit(file, ("marts",), {"kind": "tables", "path": "iceberg.marts"})
     edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
-    monkeypatch.setenv(VARIABLE, str(repo.artifacts_file(repo.EMBEDDED)))
-    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.state() / "dbt"))
+    monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
+    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     return Location(checkout)
 
 
@@ -122,6 +122,6 @@ def test_cube_reads_the_tables(location: Location, trino: trino_server.Server, t
     assert location.run("for cube").success
     env = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": servers.HOST, "CUBEJS_DB_PORT": str(trino.port)}
     env |= {"CUBEJS_DB_PRESTO_CATALOG": "iceberg", "CUBEJS_DB_USER": "floe", "FLOE_MART": "iceberg.marts.{mart}"}
-    with serving(cube.install(), tmp_path / "unused", "readyz", **env) as running:
+    with serving(cube.install(repo.current()), tmp_path / "unused", "readyz", **env) as running:
         (row,) = running.load(measures=["orders.count"])
     assert int(row["orders.count"]) == len(location.rows("marts", "orders"))

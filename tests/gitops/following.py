@@ -15,13 +15,13 @@ from urllib.request import urlopen
 from cluster.deployed import Deployed, environment, proxied, wait_for
 from cluster.kubectl import Kubectl, Object
 from cluster.node import Node, node
-from floe import charts, images
+from floe import charts
 from floe.demo.processes import Supervisor, supervisor
 from forks import floe
 from gitops import fork as forking
 from gitops.forge import Forge
 from gitops.fork import Fork
-from images.build import TAG, archives
+from images.build import REGISTRY, TAG, archives
 
 NEXT = "0.1.1"
 """A second tag of the images on the node, as if it were a newer version."""
@@ -122,7 +122,7 @@ def following(folder: Path) -> Iterator[Following]:
     with node("gitops") as one, supervisor(folder / "log") as running:
         one.load(made)
         for name in ("dagster", "cube"):
-            image = f"{images.REGISTRY}/floe-{name}"
+            image = f"{REGISTRY}/floe-{name}"
             one.tag(f"{image}:{TAG}", f"{image}:{NEXT}")
         kubectl = Kubectl(one.kubeconfig)
         with proxied(kubectl) as url:

@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 from cluster.deployed import OVERLAY, Deployed
-from floe import charts, repo
+from floe import charts
+from floe.repo import Checkout
 from floe.yaml import load_file
 from forks import commit, git
 from gitops import forge
@@ -71,7 +72,7 @@ class Fork:
 
     def pulled(self) -> list[charts.Chart]:
         """The charts that dev pins, in the folder of the fork."""
-        return charts.pinned("dev", root=self.folder)
+        return charts.pinned(Checkout(self.folder), "dev")
 
 
 def make(folder: Path, remote: Path, dev: Deployed, mirror: str | None) -> Fork:
@@ -91,7 +92,8 @@ def make(folder: Path, remote: Path, dev: Deployed, mirror: str | None) -> Fork:
     _where_things_are(fork)
     _hardening(fork)
     _dev(fork, dev)
-    list(charts.pull(repo.environments(folder), mirror, stand_ins=not mirror, root=folder))
+    checkout = Checkout(folder)
+    list(charts.pull(checkout, checkout.environments(), mirror, stand_ins=not mirror))
     return fork
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from cluster.deployed import READY_SECONDS, Deployed
 from floe.charts import packaged
+from floe.repo import Checkout
 from forks import floe, git
 from gitops import fork as forking
 from gitops.controllers import FLUX
@@ -209,8 +210,9 @@ def _push_chart(one: Following, version: str) -> None:
     """Do what a release does: update charts/ from the overlays, add the upstream charts, and push floe's own chart."""
     done = floe(one.fork.folder, "charts", "sync")
     assert done.returncode == 0, done.stderr.decode()
-    list(packaged.fill(one.fork.folder))
-    one.forge.push(packaged.folder(packaged.UMBRELLA, one.fork.folder), version)
+    checkout = Checkout(one.fork.folder)
+    list(packaged.fill(checkout))
+    one.forge.push(packaged.folder(checkout, packaged.UMBRELLA), version)
 
 
 def _with_secrets(flux: Following, one: Deployed) -> None:

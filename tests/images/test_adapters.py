@@ -11,6 +11,7 @@ import emulators
 import servers
 import trino_server
 from containers import Podman, podman, readable
+from floe import repo
 from floe.contract.compiling import compile_environment
 from floe_runtime.profile import variables
 
@@ -32,12 +33,12 @@ def debug(dagster: Podman, target: str, env: Mapping[str, str], *options: str) -
 
 
 def test_duckdb(dagster: Podman) -> None:
-    debug(dagster, "duckdb", variables(compile_environment("dev").platform, "/tmp/scratch.duckdb"))  # noqa: S108
+    debug(dagster, "duckdb", variables(compile_environment(repo.current(), "dev").platform, "/tmp/scratch.duckdb"))  # noqa: S108
 
 
 def test_trino(dagster: Podman, object_store: servers.ObjectStore, tmp_path: Path) -> None:
     with trino_server.server(tmp_path / "trino", object_store) as server:
-        platform = compile_environment("demo").platform.model_copy(update={"compute": server.compute})
+        platform = compile_environment(repo.current(), "demo").platform.model_copy(update={"compute": server.compute})
         debug(dagster, "trino", variables(platform, "scratch"))
 
 

@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import tarfile
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def env() -> dict[str, str]:
 @pytest.fixture
 def mounted() -> str:
     """The option that mounts the CompiledArtifacts as in a pod of the dev overlay."""
-    return f"--volume={readable(repo.artifacts_file('dev'))}:{ARTIFACTS}:ro"
+    return f"--volume={readable(repo.current().artifacts_file('dev'))}:{ARTIFACTS}:ro"
 
 
 @pytest.fixture
@@ -74,8 +73,8 @@ def test_a_program_that_a_shell_starts_is_checked_too(dagster: Podman, command: 
     assert "cannot read /opt/dagster/dagster_home/dagster.yaml" in done.stdout
 
 
-def test_artifacts_of_an_unknown_version_are_reported(dagster: Podman, env: dict[str, str], tmp_path: Path) -> None:
-    other = json.loads(repo.artifacts_file("dev").read_bytes()) | {"version": 2}
+def test_artifacts_of_another_version_are_named(dagster: Podman, env: dict[str, str], tmp_path: Path) -> None:
+    other = json.loads(repo.current().artifacts_file("dev").read_bytes()) | {"version": 2}
     file = tmp_path / "CompiledArtifacts.json"
     file.write_text(json.dumps(other))
     done = dagster.run([*GRPC, "-p", "3030"], env, f"--volume={readable(file)}:{ARTIFACTS}:ro", check=False)
@@ -207,8 +206,8 @@ PLACES = (
 
 
 @pytest.fixture
-def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A checkout with a secret in every place where people leave secrets by mistake; yields the secret."""
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A checkout with a secret in every place where people leave secrets by mistake; returns the secret."""
     token = secrets.token_hex(20)
     fork = tmp_path / "fork"
     for name in ("apps", "images", "runtime", "synthetic", "tests/cube-native"):
@@ -225,9 +224,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         file.write_text(f"secret: {token}\n")
     monkeypatch.setenv("FLOE_ROOT", str(fork))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", token)
-    repo.root.cache_clear()
-    yield token
-    repo.root.cache_clear()
+    return token
 
 
 @pytest.mark.parametrize("name", ["dagster", "cube"])
@@ -235,7 +232,7 @@ def test_no_planted_secret_in_any_layer(name: str, planted: str, tmp_path: Path)
     recipe = RECIPES[name]
     podman(name)
     reference = f"localhost/floe-planted/{name}:{TAG}"
-    builder().build(images.IMAGES[recipe.production], TAG, recipe.arguments, reference)
+    builder().build(repo.current(), images.IMAGES[recipe.production], TAG, recipe.arguments, reference)
     archive = tmp_path / "image.tar"
     try:
         builder().call("push", "--quiet", reference, f"docker-archive:{archive}")

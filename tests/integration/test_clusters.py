@@ -55,17 +55,17 @@ def seconds(duration: str) -> int:
     return sum(int(count) * SECONDS[unit] for count, unit in re.findall(r"(\d+)([smh])", duration))
 
 
-def test_each_environment_has_bootstraps_for_flux_and_argocd() -> None:
-    assert [one.parent.name for one in FLUX] == repo.environments()
-    assert [one.parent.name for one in ARGO] == sorted(["all", *repo.environments()])
+def test_each_environment_has_both_ways() -> None:
+    assert [one.parent.name for one in FLUX] == repo.current().environments()
+    assert [one.parent.name for one in ARGO] == sorted(["all", *repo.current().environments()])
 
 
 @in_each
-def test_floe_validate_accepts_the_bootstrap(folder: Path) -> None:
-    objects = kustomize(folder)
-    assert not [text for one in objects for text in texts(one.value) if re.search(r"\bENV\b", text)]
-    report = validate(dump(objects), str(folder), Schemas(strict_kinds=True))
-    assert (report.objects, report.findings) == (len(objects), [])
+def test_floe_validate_takes_it(folder: Path) -> None:
+    found = kustomize(folder)
+    assert not [text for one in found for text in texts(one.value) if re.search(r"\bENV\b", text)]
+    report = validate(dump(found), str(folder), Schemas(strict_kinds=True), checkout=repo.current())
+    assert (report.objects, report.findings) == (len(found), [])
     if folder.parent.name != "all":
         assert {one.annotations.get(ENVIRONMENT) for one in objects} == {folder.parent.name}
 
@@ -99,19 +99,17 @@ def test_the_paths_and_projects_of_argocd_exist(folder: Path) -> None:
     (generator,) = (one["git"] for one in of(objects, "ApplicationSet")["floe"]["generators"])
     (pattern,) = (one["path"] for one in generator["directories"])
     names = {path.name for path in ROOT.glob(pattern) if path.is_dir()}
-    assert names == ({*repo.environments()} if folder.parent.name == "all" else {folder.parent.name})
-    projects = of(objects, "AppProject")
-    assert {application["project"], of(objects, "ApplicationSet")["floe"]["template"]["spec"]["project"]} == set(
-        projects
-    )
-    settings = {one.name: one.value["data"] for one in objects if one.kind == "ConfigMap"}
+    assert names == ({*repo.current().environments()} if folder.parent.name == "all" else {folder.parent.name})
+    projects = of(found, "AppProject")
+    assert {application["project"], of(found, "ApplicationSet")["floe"]["template"]["spec"]["project"]} == set(projects)
+    settings = {one.name: one.value["data"] for one in found if one.kind == "ConfigMap"}
     assert settings["argocd-cm"]["kustomize.buildOptions"] == "--enable-helm"
 
 
 def test_argocds_project_allows_only_the_kinds_in_overlays(stand_ins: Tree) -> None:
     project = of(kustomize(CLUSTERS / "all" / "argocd"), "AppProject")["floe"]
     allowed = {(one["group"], one["kind"]) for one in project["namespaceResourceWhitelist"]}
-    objects = [one for environment in repo.environments() for one in stand_ins.render(environment)]
+    objects = [one for environment in repo.current().environments() for one in stand_ins.render(environment)]
     kinds = {(one.api_version.rpartition("/")[0], one.kind) for one in objects}
     assert kinds - allowed == {("", "Namespace")}
     assert allowed - kinds == {("", "Secret")}
@@ -142,9 +140,9 @@ def test_the_addresses_are_in_one_file() -> None:
             assert not [url for url in urls if url in file.read_text()], file
 
 
-@pytest.mark.parametrize("environment", repo.environments())
-def test_timeouts_of_releases_allow_for_runs_and_reverts(environment: str) -> None:
-    releases = of(kustomize(repo.overlay(environment) / "flux"), "HelmRelease")
+@pytest.mark.parametrize("environment", repo.current().environments())
+def test_releases_give_way_to_runs_and_to_reverts(environment: str) -> None:
+    releases = of(kustomize(repo.current().overlay(environment) / "flux"), "HelmRelease")
     launcher = releases["dagster"]["values"]["runLauncher"]["config"]["k8sRunLauncher"]
     grace = launcher["runK8sConfig"]["podSpecConfig"]["terminationGracePeriodSeconds"]
     for spec in releases.values():
@@ -157,11 +155,11 @@ def test_timeouts_of_releases_allow_for_runs_and_reverts(environment: str) -> No
     assert (flux["wait"], flux["prune"]) == (True, True)
 
 
-def test_the_receiver_names_the_git_repositories() -> None:
-    objects = kustomize(CLUSTERS / "base" / "notifications")
-    stream = dump(objects).replace(b"${environment}", b"dev")
-    report = validate(stream, "notifications", Schemas())
-    # The definitions of notification-controller are not available, so its objects have no schema.
+def test_notifications_are_named_as_what_they_watch() -> None:
+    found = kustomize(CLUSTERS / "base" / "notifications")
+    stream = dump(found).replace(b"${environment}", b"dev")
+    report = validate(stream, "notifications", Schemas(), checkout=repo.current())
+    # notification-controller's definitions cannot be had, so that is all that is checked of them.
     assert {finding.code for finding in report.findings} == {"FLOE003"}
     receiver = next(one.value["spec"] for one in objects if one.kind == "Receiver")
     sources = {one["name"].replace("${environment}", "dev") for one in receiver["resources"]}

@@ -31,7 +31,7 @@ from floe.errors import FloeError
 from floe.tools import resolve
 
 SECRET = "only-this-test-signs-with-it-0123456789"
-MODEL = repo.root() / "apps/ecommerce/cube/model"
+MODEL = repo.current().root / "apps/ecommerce/cube/model"
 REVENUE_BY_DAY = {
     "measures": ["order_items.revenue"],
     "timeDimensions": [{"dimension": "order_items.ordered_at", "granularity": "day"}],
@@ -82,7 +82,7 @@ CONTRACT = {
 
 
 def files() -> set[Path]:
-    return {path for folder in (MODEL, repo.root() / "images/cube") for path in folder.rglob("*")}
+    return {path for folder in (MODEL, repo.current().root / "images/cube") for path in folder.rglob("*")}
 
 
 FILES = files()  # listed before any Cube is started
@@ -172,7 +172,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def installed() -> cube.CubeInstall:
-    install = cube.install()
+    install = cube.install(repo.current())
     if install.native == "stand-in":
         warnings.warn("Cube ran with the stand-in of its Rust addon", pytest.PytestWarning, stacklevel=1)
     return install
@@ -210,8 +210,8 @@ const driver = require(folder + '/duckdb.js')(driverPackage.DuckDBDriver ?? driv
 
 
 def test_duckdb_is_closed_after_the_query_that_runs(installed: cube.CubeInstall) -> None:
-    """Cube may shut down while its refresh worker queries. To close DuckDB during a query crashes the process."""
-    command = [str(resolve("node")), "-e", _RELEASE, str(repo.root() / "images" / "cube"), str(installed.path)]
+    """Cube shuts down while its refresh worker queries: closing DuckDB at once crashes or hangs the process."""
+    command = [str(resolve("node")), "-e", _RELEASE, str(repo.current().root / "images" / "cube"), str(installed.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, '[{"n":"42857143"}]\n'), done.stderr
 
@@ -228,7 +228,7 @@ def serving(
     with log.open("w") as out:
         # A separate session, so that all processes that Cube starts end with it.
         process = subprocess.Popen(
-            cube.command(install), env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            cube.command(repo.current(), install), env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         wait_ready(f"http://127.0.0.1:{port}", 60, check)
@@ -406,7 +406,9 @@ def test_the_same_model_works_with_tables_of_trino(installed: cube.CubeInstall, 
 def test_a_missing_variable_is_reported(installed: cube.CubeInstall, tmp_path: Path, name: str) -> None:
     env = cube.environment(MODEL, cube.parquet_marts(tmp_path), 1, SECRET)
     del env[name]
-    done = subprocess.run(cube.command(installed), env=env, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        cube.command(repo.current(), installed), env=env, capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.startswith(f"cube: {name} is not set: ")
     assert done.stderr.count("\n") == 1
@@ -424,7 +426,9 @@ def test_an_invalid_variable_is_reported(
     installed: cube.CubeInstall, tmp_path: Path, change: dict[str, str], words: str
 ) -> None:
     env = cube.environment(MODEL, cube.parquet_marts(tmp_path), 1, SECRET) | change
-    done = subprocess.run(cube.command(installed), env=env, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        cube.command(repo.current(), installed), env=env, capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
@@ -452,7 +456,7 @@ def test_a_folder_with_braces_in_its_name_is_refused() -> None:
 
 
 def install_script(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = ["sh", str(repo.root() / "images/cube/install.sh"), *arguments]
+    command = ["sh", str(repo.current().root / "images/cube/install.sh"), *arguments]
     return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -467,7 +471,7 @@ def test_an_image_never_uses_the_stand_in(tmp_path: Path) -> None:
     place = tmp_path / "in the image"
     place.mkdir()
     (place / "native.txt").write_text("stand-in\n")
-    standin = str(repo.root() / "tests/cube-native")
+    standin = str(repo.current().root / "tests/cube-native")
     assert install_script(str(place), standin).stdout == "native: stand-in\n"
     done = install_script(str(place))
     assert done.returncode == 1

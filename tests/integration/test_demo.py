@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from dagster_api import Dagster
-from floe import charts
+from floe import charts, repo
 from floe.demo import cube
 
 FLOE = Path(sys.executable).with_name("floe")
@@ -47,7 +47,7 @@ class Demo:
 
 @pytest.fixture
 def demo(checkout: Path) -> Iterator[Demo]:
-    list(charts.pull(["dev", "prod"], stand_ins=True))
+    list(charts.pull(repo.current(), ["dev", "prod"], stand_ins=True))
     running = Demo(checkout)
     yield running
     running.process.send_signal(signal.SIGINT)

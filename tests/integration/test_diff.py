@@ -120,7 +120,7 @@ def test_an_environment_that_exists_on_one_side_only(fork: Path) -> None:
     done = floe(fork, "diff", "--all", "--format", "json")
     report = Report.model_validate_json(done.stdout)
     assert {item.environment: item.removed for item in report.environments}["fresh"] == comparison.added
-    assert [item.environment for item in report.environments] == sorted({"fresh", *repo.environments()})
+    assert [item.environment for item in report.environments] == sorted({"fresh", *repo.current().environments()})
 
 
 def test_no_format_shows_a_secret_and_each_shows_that_it_changed(fork: Path) -> None:
@@ -217,10 +217,10 @@ def test_an_interrupted_diff_leaves_no_files_behind(fork: Path, tmp_path: Path, 
 def test_charts_of_the_base_are_pulled_if_the_checkout_lacks_them(fork: Path) -> None:
     """The change pins another version of a chart, so this checkout does not have the version of the base."""
     values = "overlays/{}/values/cubestore.yaml"
-    for environment in repo.environments():
+    for environment in repo.current().environments():
         edit(fork / values.format(environment), "version: 1.2.0", "version: 1.3.0")
         shutil.rmtree(fork / "overlays" / environment / "charts")
-    list(charts.pull(repo.environments(), stand_ins=True))
+    list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
     assert not list(fork.glob("overlays/*/charts/cubestore-1.2.0"))
     assert diff(fork, "prod").objects is not None
     assert "cubestore-1.2.0" not in "".join(map(str, fork.glob("overlays/*/charts/*")))

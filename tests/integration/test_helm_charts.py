@@ -29,7 +29,7 @@ def charts(tree: Tree) -> Path:
 
 @pytest.mark.parametrize("chart", CHARTS)
 def test_lint(helm: Helm, charts: Path, chart: str) -> None:
-    for environment in repo.environments():
+    for environment in repo.current().environments():
         options = ["--kube-version", KUBERNETES, *values_of(charts, chart, environment)]
         done = helm.run("lint", "--strict", charts / chart, *options)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -40,7 +40,13 @@ def test_floe_validate_takes_it(helm: Helm, charts: Path, environment: str) -> N
     found = helm.template(
         charts / "floe-runtime", *values_of(charts, "floe-runtime", environment), *helm.hardened(charts), release="floe"
     )
-    report = validate(yaml.safe_dump_all([one.value for one in found]).encode(), "helm", Schemas(), environment)
+    report = validate(
+        yaml.safe_dump_all([one.value for one in found]).encode(),
+        "helm",
+        Schemas(),
+        environment,
+        checkout=repo.current(),
+    )
     assert len(found) > 30
     assert {one.code for one in report.findings} <= {"FLOE020"}, report.findings  # a stand-in says that it is one
 
@@ -79,7 +85,7 @@ def test_another_artifact_replaces_the_pods(helm: Helm, charts: Path, tmp_path: 
     before, rendered = mounted(helm, charts)
     assert before == set(rendered)
     file = tmp_path / "CompiledArtifacts.json"
-    artifacts = json.loads(repo.artifacts_file("dev").read_text())
+    artifacts = json.loads(repo.current().artifacts_file("dev").read_text())
     artifacts["platform"]["compute"]["threads"] = 7
     file.write_text(json.dumps(artifacts))
     after, rendered = mounted(helm, charts, "--set-file", f"floe.compiledArtifacts.value={file}")

@@ -26,14 +26,14 @@ RAW = ("raw", "orders")
 
 @pytest.fixture
 def location(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
-    monkeypatch.setenv(VARIABLE, str(repo.artifacts_file(repo.EMBEDDED)))
-    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.state() / "dbt"))
+    monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
+    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
     return Location(checkout)
 
 
 def exported(mart: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(repo.state() / "marts" / f"{mart}.parquet").to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(repo.current().state / "marts" / f"{mart}.parquet").to_pylist()
     return rows
 
 
@@ -63,7 +63,9 @@ def test_marts_contain_the_rows_of_the_batches(location: Location) -> None:
         key = f"{mart[:-1]}_id"
         by_key = lambda row, key=key: row[key]  # noqa: E731 # shorter than a function of its own
         assert sorted(exported(mart), key=by_key) == sorted(location.rows("marts", mart), key=by_key)
-    assert sorted(path.name for path in (repo.state() / "marts").iterdir()) == sorted(f"{m}.parquet" for m in MARTS)
+    assert sorted(path.name for path in (repo.current().state / "marts").iterdir()) == sorted(
+        f"{m}.parquet" for m in MARTS
+    )
 
 
 def test_a_repeated_run_of_a_batch_adds_no_rows(location: Location) -> None:
@@ -126,8 +128,8 @@ def test_object_store_and_rest_catalog(
     edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
     edit(file, ("marts", "path"), f"s3://{object_store.bucket}/marts")
-    monkeypatch.setenv(VARIABLE, str(repo.artifacts_file(repo.EMBEDDED)))
-    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.state() / "dbt"))
+    monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
+    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     location = Location(checkout)
 
     assert location.run("first").success
@@ -139,5 +141,5 @@ def test_object_store_and_rest_catalog(
     published = pq.read_table(pa.BufferReader(body)).to_pylist()
     assert {row["batch_id"] for row in published} == {"first", "second"}
     assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "orders"))
-    assert not (repo.state() / "marts").exists()
-    assert "AWS_SECRET_ACCESS_KEY" in os.environ  # the next run in this process needs the variable too
+    assert not (repo.current().state / "marts").exists()
+    assert "AWS_SECRET_ACCESS_KEY" in os.environ  # what a run left of the environment is the next one's

@@ -179,5 +179,5 @@ def test_a_lost_or_different_key_is_reported(fork: Path, home: dict[str, str], t
 
 
 def test_no_key_is_in_this_repository() -> None:
-    assert not list(repo.root().glob("overlays/**/*.agekey"))
+    assert not list(repo.current().root.glob("overlays/**/*.agekey"))
     assert "*.agekey" in (ROOT / ".gitignore").read_text().splitlines()

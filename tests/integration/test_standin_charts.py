@@ -113,7 +113,7 @@ def effects(
     name: str = request.param
     firsts: dict[Key, Release] = {}
     folder = tmp_path_factory.mktemp(name)
-    for environment in repo.environments():
+    for environment in repo.current().environments():
         (release,) = [one for one in stand_ins.flux(environment).releases if one.chart == name]
         for key in leaves(release.values):
             firsts.setdefault(key, release)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from floe.charts import Chart, archives
 from floe.errors import FloeError
+from floe.repo import Checkout
 from fuzz import inputs
 
-CHART = Chart("dev", "cube", "1.2.3", "https://charts.example", Path())
+CHART = Chart("dev", "cube", "1.2.3", "https://charts.example", Checkout(Path()))
 
 
 def tar(members: dict[str, tuple[bytes, bytes]]) -> bytes:

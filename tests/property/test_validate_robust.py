@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from floe import repo
 from floe.errors import FloeError
 from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
@@ -131,7 +132,7 @@ trees = st.recursive(
 def attempt(content: bytes) -> Report | FloeError:
     """The report, or the FloeError. Any other exception fails the test."""
     try:
-        return validate(content, "x", SCHEMAS)
+        return validate(content, "x", SCHEMAS, checkout=repo.current())
     except FloeError as error:
         return error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -50,12 +51,25 @@ def test_an_unexpected_error_is_reported_without_a_traceback(
     text = error_output(capsys, monkeypatch, *arguments)
     assert text.startswith("error: unexpected KeyError in floe/repo.py, line ")
     assert text.splitlines()[0].endswith(": 'Sum'")
-    assert "report the traceback: https://github.com/" in text
+    assert "and report the traceback." in text
     assert "FLOE_TRACEBACK=1" in text
     assert "Traceback" not in text
 
 
-def test_an_unexpected_error_is_reported_with_a_traceback_on_request(
+def test_an_unexpected_error_is_reported_where_floe_toml_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, checkout: Path
+) -> None:
+    (checkout / "floe.toml").write_text('repository = "https://git.example.com/data/platform"\n')
+
+    def fail(*_: object) -> None:
+        raise KeyError("Sum")
+
+    monkeypatch.setattr("floe.render.print_manifests", fail)
+    text = said(capsys, monkeypatch, "floe", "render", "dev")
+    assert "report the traceback at https://git.example.com/data/platform/issues." in text
+
+
+def test_with_a_traceback_where_it_is_asked_for(
     failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(console.TRACEBACK, "1")

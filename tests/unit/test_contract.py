@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,15 @@ Json = dict[str, Any]
 
 
 @pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the files that are compiled, which floe uses as the repository."""
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what is compiled, as the repository of this test."""
     ignored = shutil.ignore_patterns("charts", "target", "logs")
     for folder in ("overlays", "apps"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
     (tmp_path / "base").mkdir()
     shutil.copy(ROOT / "platform.yaml", tmp_path)
     monkeypatch.setenv("FLOE_ROOT", str(tmp_path))
-    repo.root.cache_clear()
-    yield tmp_path
-    repo.root.cache_clear()
+    return tmp_path
 
 
 def edit(file: Path, path: str, new: object) -> None:
@@ -58,7 +55,7 @@ def edit(file: Path, path: str, new: object) -> None:
 
 def refusal(environment: str) -> str:
     with pytest.raises(FloeError) as caught:
-        compile_environment(environment)
+        compile_environment(repo.current(), environment)
     return f"{caught.value.message}\n{caught.value.hint}"
 
 
@@ -160,12 +157,12 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(tree: Path, path: 
 
 @pytest.mark.parametrize("environment", ["embedded", "dev", "prod"])
 def test_compiling_is_repeatable(tree: Path, environment: str) -> None:
-    first = compile_environment(environment).text()
-    for file in tree.glob("**/platform.yaml"):  # the order of keys does not matter
+    first = compile_environment(repo.current(), environment).text()
+    for file in tree.glob("**/platform.yaml"):  # the order of keys in a file says nothing
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))
     for file in tree.glob("apps/*/floe.yaml"):
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))
-    assert compile_environment(environment).text() == first
+    assert compile_environment(repo.current(), environment).text() == first
     assert first.endswith("}\n")
     file = tree / "compiled.json"
     file.write_text(first)
@@ -175,12 +172,12 @@ def test_compiling_is_repeatable(tree: Path, environment: str) -> None:
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_the_committed_artifacts_equal_the_compiled_sources(tree: Path, environment: str) -> None:
     assert (tree / "overlays" / environment / "compiled" / "CompiledArtifacts.json").read_text() == compile_environment(
-        environment
+        repo.current(), environment
     ).text()
 
 
 def customers(environment: str) -> int | None:
-    app = compile_environment(environment).apps["ecommerce"].app
+    app = compile_environment(repo.current(), environment).apps["ecommerce"].app
     return app.synthetic.customers if app.synthetic else None
 
 
@@ -197,13 +194,13 @@ def test_only_a_promotion_changes_a_promoted_specification(tree: Path) -> None:
 
 def test_a_promoted_specification_without_a_committed_file_is_compiled(tree: Path) -> None:
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
-    repo.artifacts_file("prod").unlink()
+    repo.current().artifacts_file("prod").unlink()
     assert customers("prod") == 4321
 
 
 @pytest.mark.usefixtures("tree")
 def test_a_specification_edited_by_hand_is_refused() -> None:
-    file = repo.artifacts_file("prod")
+    file = repo.current().artifacts_file("prod")
     content = json.loads(file.read_text())
     for change in ({"sha256": "0" * 64}, {"app": content["apps"]["ecommerce"]["app"] | {"name": "other"}}):
         edited = content | {"apps": {"ecommerce": content["apps"]["ecommerce"] | change}}
@@ -218,19 +215,19 @@ def test_compile_writes_checks_and_prints_artifacts(tree: Path) -> None:
     runner = CliRunner()
     assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 0
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
-    committed = repo.artifacts_file("dev").read_text()
+    committed = repo.current().artifacts_file("dev").read_text()
     done = runner.invoke(cli.app, ["compile", "--check", "dev"])
     assert done.exit_code == 1
     assert "floe compile dev" in done.output
-    assert repo.artifacts_file("dev").read_text() == committed
+    assert repo.current().artifacts_file("dev").read_text() == committed
     assert json.loads(runner.invoke(cli.app, ["compile", "--stdout", "dev"]).stdout)["environment"] == "dev"
-    assert repo.artifacts_file("dev").read_text() == committed
+    assert repo.current().artifacts_file("dev").read_text() == committed
     done = runner.invoke(cli.app, ["compile", "dev"])
     assert done.exit_code == 0
     assert "next: Run `floe charts sync`." in done.output
     assert "next:" not in runner.invoke(cli.app, ["compile", "dev"]).output
     assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 0
-    assert repo.artifacts_file("dev").read_text() != committed
+    assert repo.current().artifacts_file("dev").read_text() != committed
 
 
 def test_secret_names_include_all_secrets_of_the_platform(tree: Path) -> None:

@@ -21,10 +21,10 @@ DIGEST = "sha256:" + "0a" * 32
 @pytest.mark.parametrize(("name", "steps"), [(name, place[1]) for name, place in images.PLACES.items()])
 def test_pin_changes_one_value_and_no_other_byte(checkout: Path, name: str, steps: tuple[str, ...]) -> None:
     del checkout
-    for environment in repo.environments():
-        file = repo.overlay(environment) / "values" / images.PLACES[name][0]
+    for environment in repo.current().environments():
+        file = repo.current().overlay(environment) / "values" / images.PLACES[name][0]
         before = file.read_text()
-        assert images.pin(environment, name, f"9.9.9@{DIGEST}") == file
+        assert images.pin(repo.current(), environment, name, f"9.9.9@{DIGEST}") == file
         value = yaml.safe_load(file.read_text())
         for step in steps:
             value = value[step]
@@ -47,7 +47,7 @@ def test_pin_changes_one_value_and_no_other_byte(checkout: Path, name: str, step
 def test_pin_refuses_invalid_arguments(checkout: Path, arguments: tuple[str, str, str], words: str) -> None:
     del checkout
     with pytest.raises(FloeError, match=words):
-        images.pin(*arguments)
+        images.pin(repo.current(), *arguments)
 
 
 def test_pin_prints_the_next_step(checkout: Path) -> None:

@@ -44,7 +44,9 @@ def check(*documents: Json, brought: dict[str, tuple[str, ...]] | None = None) -
 
 
 def report(*documents: Json, environment: str | None = None) -> Report:
-    return validate("\n---\n".join(map(json.dumps, documents)).encode(), "test", SCHEMAS, environment)
+    return validate(
+        "\n---\n".join(map(json.dumps, documents)).encode(), "test", SCHEMAS, environment, checkout=repo.current()
+    )
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -102,9 +104,9 @@ def of_an_example(text: str, policy: Policy, request: pytest.FixtureRequest) -> 
     """The codes of the findings that are not waived."""
     if policy.stage is Stage.REPOSITORY:
         written.write(text, request.getfixturevalue("checkout"))
-    result = validate(written.stream(text), "an example", SCHEMAS)
-    assert policy.code not in {omission.code for omission in result.left_out}
-    return {finding.code for finding in result.findings if not finding.waived}
+    found = validate(written.stream(text), "an example", SCHEMAS, checkout=repo.current())
+    assert policy.code not in {omission.code for omission in found.left_out}
+    return {finding.code for finding in found.findings if not finding.waived}
 
 
 @policy
@@ -192,9 +194,9 @@ def test_findings_have_a_position() -> None:
     text = (
         b"# comment\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\n---\n---\n\nkind: Pod\n"
     )
-    result = validate(text, "some.yaml", SCHEMAS)
-    assert result.objects == 2
-    (finding,) = result.findings
+    found = validate(text, "some.yaml", SCHEMAS, checkout=repo.current())
+    assert found.objects == 2
+    (finding,) = found.findings
     assert (finding.source, finding.document, finding.line, finding.object) == ("some.yaml", 3, 9, "Pod (no name)")
 
 
@@ -207,23 +209,25 @@ def test_findings_carry_no_control_characters() -> None:
 def test_secrets_of_the_environment_are_taken_from_its_platform_file() -> None:
     manifest = pod(imagePullSecrets=[{"name": "floe-postgres"}])
     manifest["metadata"]["annotations"] = {"floe-runtime.io/environment": "prod"}
-    assert not validate(json.dumps(manifest).encode(), "x", SCHEMAS).findings
+    assert not validate(json.dumps(manifest).encode(), "x", SCHEMAS, checkout=repo.current()).findings
     manifest["metadata"]["annotations"] = {"floe-runtime.io/environment": "elsewhere"}
     stamped_elsewhere = json.dumps(manifest).encode()
-    assert [finding.code for finding in validate(stamped_elsewhere, "x", SCHEMAS).findings] == ["FLOE013"]
-    assert not validate(stamped_elsewhere, "x", SCHEMAS, "prod").findings
+    assert [
+        finding.code for finding in validate(stamped_elsewhere, "x", SCHEMAS, checkout=repo.current()).findings
+    ] == ["FLOE013"]
+    assert not validate(stamped_elsewhere, "x", SCHEMAS, "prod", checkout=repo.current()).findings
 
 
 def test_different_environments_in_a_stream_are_ignored() -> None:
     stamped = [annotated("floe-runtime.io/environment", name) for name in ("prod", "dev")]
     content = "\n---\n".join(map(json.dumps, stamped)).encode()
-    assert validate(content, "x", SCHEMAS).environment is None
-    assert validate(json.dumps(stamped[0]).encode(), "x", SCHEMAS).environment == "prod"
+    assert validate(content, "x", SCHEMAS, checkout=repo.current()).environment is None
+    assert validate(json.dumps(stamped[0]).encode(), "x", SCHEMAS, checkout=repo.current()).environment == "prod"
 
 
 @pytest.mark.parametrize("release", Catalog().releases)
 def test_every_release_has_usable_schemas(release: str) -> None:
-    assert not validate(json.dumps(pod()).encode(), "x", Schemas(release)).findings
+    assert not validate(json.dumps(pod()).encode(), "x", Schemas(release), checkout=repo.current()).findings
 
 
 def left_out(result: Report) -> dict[str, str]:
@@ -251,11 +255,10 @@ def test_policies_on_the_history_are_left_out_in_a_shallow_clone(
     git(tmp_path, "clone", "--depth=1", f"file://{checkout}", "shallow")
     assert not left_out(report(named("ConfigMap", "c"), environment="prod"))
     monkeypatch.setenv("FLOE_ROOT", str(tmp_path / "shallow"))
-    repo.root.cache_clear()
-    result = report(named("ConfigMap", "c"), environment="prod")
-    assert not result.findings
-    assert left_out(result).keys() == {"FLOE023", "FLOE024"}
-    assert all("git fetch --unshallow" in reason for reason in left_out(result).values())
+    found = report(named("ConfigMap", "c"), environment="prod")
+    assert not found.findings
+    assert left_out(found).keys() == {"FLOE023", "FLOE024"}
+    assert all("git fetch --unshallow" in reason for reason in left_out(found).values())
 
 
 def test_policies_on_the_repository_are_left_out_for_another_one() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from floe import cli, console, git, images, render, tools
+from floe import cli, console, git, images, render, repo, tools
 from floe.charts import archives
 from floe.demo import cube, processes, services
 from floe.errors import FloeError
@@ -168,15 +168,15 @@ def test_a_history_that_cannot_be_read_is_left_out(
     script("git", body)
     monkeypatch.setattr(git, "_HISTORY_SECONDS", SOON)
     if body == GARBAGE:
-        assert list(pins.history("dev")) == []
-        assert not git.is_shallow(repository)
+        assert list(pins.history(repo.current(), "dev")) == []
+        assert not git.is_shallow(repository, {})
         return
     with pytest.raises(LeftOut, match=r"history of overlays/dev/values cannot be read: git log (failed|did not end)"):
-        list(pins.history("dev"))
+        list(pins.history(repo.current(), "dev"))
     with pytest.raises(
         FloeError, match=r"cannot tell whether the clone is shallow: git rev-parse (failed|did not end)"
     ):
-        git.is_shallow(repository)
+        git.is_shallow(repository, {})
 
 
 def test_git_ends_when_the_history_is_closed(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,8 +186,8 @@ def test_git_ends_when_the_history_is_closed(repository: Path, script: Script, m
     patch.write_text(f"diff --git a/cube.yaml b/cube.yaml\n@@ -0,0 +1 @@\n{added}diff --git a/b.yaml b/b.yaml\n")
     script("git", f"cat '{patch}'; exec sleep 60")
     monkeypatch.setattr(git, "_HISTORY_SECONDS", 30)
-    with closing(pins.history("dev")) as changes:  # type: ignore[type-var] # a generator, which has close()
-        assert next(changes)[0] == "cube.yaml"
+    with closing(pins.history(repo.current(), "dev")) as found:  # type: ignore[type-var] # a generator, which has a close
+        assert next(found)[0] == "cube.yaml"
 
 
 def test_a_docker_that_hangs_is_not_used(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_hanging_npm_is_reported(repository: Path, script: Script, monkeypatch
     script("npm", HANGS)
     monkeypatch.setattr(cube, "_INSTALL_SECONDS", SOON)
     with pytest.raises(FloeError, match=r"^Cube could not be installed: sh did not end within 1 s") as error:
-        cube.install()
+        cube.install(repo.current())
     assert "Check that npm's registry can be reached" in error.value.hint
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from floe import repo
 from floe.validate import output
 from floe.validate.policies import POLICIES
 from floe.validate.run import Report, validate
@@ -23,7 +24,7 @@ WRONG = named("ConfigMap", "c", data={"port": 8080, "password": "hunter2"})
 
 def report(*documents: Json, source: str = "stdin", environment: str | None = None) -> Report:
     content = "\n---\n".join(map(json.dumps, documents)).encode()
-    return validate(content, source, Schemas(), environment)
+    return validate(content, source, Schemas(), environment, checkout=repo.current())
 
 
 def sarif(capsys: pytest.CaptureFixture[str], *reports: Report) -> Any:

@@ -13,9 +13,10 @@ def main() -> None:
         case ["render", environment] if not environment.startswith("-"):
             # This form runs most often: its output is piped into kubectl and floe-validate. Typer's start takes half as
             # long as rendering an overlay, and this command line has no options to parse.
+            from floe import repo
             from floe.render import print_manifests
 
-            console.run(lambda: print_manifests(environment))
+            console.run(lambda: print_manifests(repo.current(), environment))
         case _:
             from floe.cli import app
 

@@ -21,7 +21,6 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 TRACEBACK = "FLOE_TRACEBACK"
 """The environment variable that makes an unexpected error show its traceback; any value enables it."""
-_ISSUES = "https://github.com/floe-runtime/floe-deploy/issues"
 _LONGEST = 500  # characters of an unexpected error's message
 
 _SILENCE_SECONDS = 30  # between two lines of progress where stderr is not a terminal, such as a CI log
@@ -160,8 +159,18 @@ def _unexpected(error: BaseException) -> FloeError:
     said = " ".join(plain(str(error)).split())
     if len(said) > _LONGEST:
         said = f"{said[:_LONGEST]} …"
-    hint = f"Run it again with {TRACEBACK}=1 and report the traceback: {_ISSUES}"
+    hint = f"Run it again with {TRACEBACK}=1 and report the traceback{_issues()}."
     if os.environ.get(TRACEBACK):
         sys.stderr.write(plain("".join(traceback.format_exception(error))))
-        hint = f"Report it with the traceback above: {_ISSUES}"
+        hint = f"Report it with the traceback above{_issues()}."
     return FloeError(f"unexpected {type(error).__name__}{where}: {said or 'it has no message'}", hint)
+
+
+def _issues() -> str:
+    """Where to report an error, as the end of a sentence; empty if floe.toml cannot tell."""
+    try:
+        from floe import repo
+
+        return f" at {repo.current().settings.repository}/issues"
+    except BaseException:  # the unexpected error may also prevent reading the settings
+        return ""

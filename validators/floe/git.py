@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,9 +137,10 @@ def open_repository(folder: Path) -> Repository:
     return Repository(folder, Path(git_dir), prefix, shallow == "true")
 
 
-def history(folder: Path, path: str) -> Generator[tuple[str, bytes], None, None]:
+def history(folder: Path, path: str, env: Mapping[str, str]) -> Generator[tuple[str, bytes], None, None]:
     """Yield (file name, content) for each version of the files under a path, newest first, with a single call of Git.
 
+    `env`: variables that name the repository if the folder is not in it.
     Raises FloeError if Git fails, for instance because the folder is in no repository, or does not end in time.
     """
     # With all lines as context, a patch contains the whole file, so that no further call is needed.
@@ -148,9 +148,7 @@ def history(folder: Path, path: str) -> Generator[tuple[str, bytes], None, None]
     command = ["git", "log", *options, "--", path]
     what = f"the history of {path} cannot be read"
     # `closing` ends Git when the caller stops iterating early.
-    with closing(
-        process.lines(command, seconds=_HISTORY_SECONDS, folder=folder, env=_ours(_named()), what=what)
-    ) as printed:
+    with closing(process.lines(command, seconds=_HISTORY_SECONDS, folder=folder, env=_ours(env), what=what)) as printed:
         yield from _written(printed)
 
 
@@ -170,29 +168,25 @@ def _written(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
         yield name, content
 
 
-def is_shallow(folder: Path) -> bool:
+def is_shallow(folder: Path, env: Mapping[str, str]) -> bool:
     """Whether the clone that contains a folder is shallow: it lacks the older part of the history.
 
+    `env`: variables that name the repository if the folder is not in it.
     Raises FloeError if Git fails.
     """
     done = process.run(
         ["git", "rev-parse", "--is-shallow-repository"],
         seconds=_HISTORY_SECONDS,
         folder=folder,
-        env=_ours(_named()),
+        env=_ours(env),
         what="cannot tell whether the clone is shallow",
     )
     return done.stdout.strip() == "true"
 
 
-def _named() -> dict[str, str]:
-    """The variables of this process that name a repository. A promotion sets them while it validates its export."""
-    return {name: os.environ[name] for name in ("GIT_DIR", "GIT_WORK_TREE") if name in os.environ}
-
-
-def _ours(env: dict[str, str]) -> process.Env:
+def _ours(env: Mapping[str, str]) -> process.Env:
     """The changes to the environment that every call of Git gets."""
-    return dict.fromkeys(_OURS_ALONE) | {"LC_ALL": "C"} | env
+    return dict.fromkeys(_OURS_ALONE) | {"LC_ALL": "C", **env}
 
 
 def _git(arguments: list[str], folder: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -14,13 +14,13 @@ from typing import Literal
 
 from rich.markup import escape
 
-from floe import console, process, repo
+from floe import console, process
 from floe.errors import FloeError
+from floe.repo import Checkout
 from floe.yaml import edit
 
 Engine = Literal["docker", "podman", "buildah"]
 ENGINES: tuple[Engine, ...] = ("docker", "podman", "buildah")
-REGISTRY = "ghcr.io/floe-runtime"
 _SECONDS = 3600
 _INFO_SECONDS = 60
 
@@ -112,20 +112,22 @@ class Builder:
             raise FloeError(f"{self.engine} {arguments[0]} failed: {lines[-1].strip()}", remedy)
         return done.stdout
 
-    def build(self, image: Image, tag: str, arguments: dict[str, str], reference: str = "") -> Built:
-        """Build an image of this repository, named `reference` or by default as overlays name it.
+    def build(
+        self, checkout: Checkout, image: Image, tag: str, arguments: dict[str, str], reference: str = ""
+    ) -> Built:
+        """Build an image of a checkout, named `reference` or by default as overlays name it.
 
         `arguments`: the build arguments. Raises FloeError if the build fails.
         """
-        reference = reference or f"{REGISTRY}/{image.name}:{tag}"
+        reference = reference or f"{checkout.settings.registry}/{image.name}:{tag}"
         started = time.monotonic()
-        options = ["--file", str(repo.root() / image.dockerfile), "--tag", reference]
+        options = ["--file", str(checkout.root / image.dockerfile), "--tag", reference]
         options += ["--target", image.target] if image.target else []
         if self.engine != "docker":
             options += ["--layers", "--format", "docker"]  # the OCI format has no health check
         for name, value in arguments.items():
             options += ["--build-arg", f"{name}={value}"]
-        self.call("build", *self.building, *options, str(repo.root()))
+        self.call("build", *self.building, *options, str(checkout.root))
         return Built(reference, time.monotonic() - started, *self.weigh(reference))
 
     def weigh(self, reference: str) -> tuple[int, list[tuple[int, str]]]:
@@ -218,7 +220,7 @@ def builder(engine: str | None = None) -> Builder:
     )
 
 
-def pin(environment: str, name: str, tag: str) -> Path:
+def pin(checkout: Checkout, environment: str, name: str, tag: str) -> Path:
     """Write an image's tag and digest into an overlay, without changing any other byte; returns the file.
 
     Raises FloeError if the tag has no digest, or the overlay has no value for it.
@@ -229,7 +231,7 @@ def pin(environment: str, name: str, tag: str) -> Path:
         )
     if name not in PLACES:
         raise FloeError(f"overlays pin no image {name!r}", f"Use one of these images: {', '.join(PLACES)}.")
-    file, place = repo.overlay(environment) / "values" / PLACES[name][0], ".".join(PLACES[name][1])
+    file, place = checkout.overlay(environment) / "values" / PLACES[name][0], ".".join(PLACES[name][1])
     console.write(file, edit.replace(file.read_text(), {place: tag}, str(file)))
     return file
 
@@ -245,14 +247,16 @@ def check(tag: str, adapters: str) -> None:
         )
 
 
-def report(builder: Builder, names: Sequence[str], tag: str, adapters: str, *, as_json: bool) -> None:
+def report(
+    checkout: Checkout, builder: Builder, names: Sequence[str], tag: str, adapters: str, *, as_json: bool
+) -> None:
     """Build the images one by one, and print time, size, layers and the five largest packages of each."""
     out, err = console.out(), console.err()
     built: dict[str, dict[str, object]] = {}
     for name in names:
         err.print(f"[dim]building {name} with {builder.engine}[/]")
         arguments = {"ADAPTERS": adapters} if name == "dagster" else {}
-        done = builder.build(IMAGES[name], tag, arguments)
+        done = builder.build(checkout, IMAGES[name], tag, arguments)
         largest = builder.packages(done.reference)[:5] if name == "dagster" else []
         built[name] = {
             "reference": done.reference,

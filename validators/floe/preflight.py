@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from floe import console, repo
+from floe import console
 from floe.contract.files import load
+from floe.repo import EMBEDDED, Checkout
 from floe_runtime.contract import artifacts
 from floe_runtime.contract.platform import Platform
 from floe_runtime.preflight import report
 
 
-def run(environment: str | None, *, mounted: bool = False, check_postgres: bool = False, as_json: bool = False) -> int:
-    """Check an environment and print the outcomes; returns the exit code: 0, or 1 where a check failed.
+def run(
+    checkout: Checkout | None, environment: str | None, *, check_postgres: bool = False, as_json: bool = False
+) -> int:
+    """Check an environment and print the outcomes; returns the exit code: 0, or 1 if a check failed.
 
-    `mounted`: the environment of the CompiledArtifacts that this process is given, as in a pod.
+    Without a checkout, it checks the environment of the CompiledArtifacts that FLOE_COMPILED_ARTIFACTS names, as in a
+    pod.
     """
-    if mounted:
+    if checkout is None:
         compiled = artifacts.mounted()
         name, platform = compiled.environment, compiled.platform
     else:
-        name = environment or repo.EMBEDDED
-        platform = load(Platform, repo.platform_file(name))
+        name = environment or EMBEDDED
+        platform = load(Platform, checkout.platform_file(name))
     return report.run(
         name,
         platform,

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from floe import charts, console, process, repo, tools
+from floe import charts, console, process, tools
 from floe.charts.chart import GENERATOR
 from floe.errors import FloeError
+from floe.repo import Checkout
 from floe.yaml import documents
 
 FORMS = {"manifests": "", "flux": "flux"}
@@ -23,14 +24,14 @@ FORMS = {"manifests": "", "flux": "flux"}
 """
 
 
-def command(environment: str, form: str = "manifests", root: Path | None = None) -> list[str]:
+def command(checkout: Checkout, environment: str, form: str = "manifests") -> list[str]:
     """The kustomize command that renders an overlay, with the paths of kustomize and helm.
 
     Raises FloeError if the overlay or the form does not exist, or a tool is missing.
     """
     if form not in FORMS:
         raise FloeError(f"there is no form {form!r}", f"Use one of these forms: {', '.join(FORMS)}.")
-    folder = repo.overlay(environment, root) / FORMS[form]
+    folder = checkout.overlay(environment) / FORMS[form]
     if not (folder / "kustomization.yaml").is_file():
         raise FloeError(
             f"overlays/{environment} has no form {form!r}: {FORMS[form]}/kustomization.yaml does not exist",
@@ -46,19 +47,19 @@ def _kustomize(folder: Path) -> list[str]:
 
 @contextmanager
 def started(
-    environment: str, form: str = "manifests", root: Path | None = None, around: Path | None = None
+    checkout: Checkout, environment: str, form: str = "manifests", around: Path | None = None
 ) -> Iterator[Callable[[], bytes]]:
     """Start rendering an overlay in the background, so that two can run at once.
 
-    The yielded function waits for kustomize and returns its output. `root`: a checkout other than `repo.root()`.
+    The yielded function waits for kustomize and returns its output.
     `around`: a kustomization that includes the overlay's and is built instead.
     Raises FloeError if a chart is not pulled yet; the yielded function raises it if kustomize fails. The process ends
     with the block.
     """
-    arguments = command(environment, form, root)
+    arguments = command(checkout, environment, form)
     if around is not None:
         arguments[-1] = str(around)
-    if absent := [str(chart) for chart in charts.pinned(environment, root=root) if not chart.is_pulled()]:
+    if absent := [str(chart) for chart in charts.pinned(checkout, environment) if not chart.is_pulled()]:
         raise FloeError(
             f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}",
             f"Run `floe charts pull {environment}`.",
@@ -95,32 +96,32 @@ _GO = {"GOGC": "off", "GOMEMLIMIT": "512MiB"}
 before they need the memory."""
 
 
-def render(environment: str, form: str = "manifests") -> bytes:
+def render(checkout: Checkout, environment: str, form: str = "manifests") -> bytes:
     """The rendered manifests as a YAML stream.
 
     Raises FloeError if a chart is not pulled yet or kustomize fails; it never returns a partial stream.
     """
-    with started(environment, form) as output, console.progress(f"rendering {environment}"):
+    with started(checkout, environment, form) as output, console.progress(f"rendering {environment}"):
         return output()
 
 
-def build(folder: Path) -> bytes:
-    """The output of `kustomize build` for a folder of the repository. Raises FloeError if kustomize fails."""
-    with _running(_kustomize(folder), str(folder.relative_to(repo.root()))) as output:
+def build(checkout: Checkout, folder: Path) -> bytes:
+    """The output of `kustomize build` for a folder of a checkout. Raises FloeError if kustomize fails."""
+    with _running(_kustomize(folder), checkout.relative(folder)) as output:
         return output()
 
 
-def print_manifests(environment: str, form: str = "manifests") -> None:
+def print_manifests(checkout: Checkout, environment: str, form: str = "manifests") -> None:
     """Write the rendered manifests to stdout, byte for byte."""
-    sys.stdout.buffer.write(render(environment, form))
+    sys.stdout.buffer.write(render(checkout, environment, form))
 
 
-def chart_generators(environment: str) -> list[dict[str, Any]]:
+def chart_generators(checkout: Checkout, environment: str) -> list[dict[str, Any]]:
     """The chart generators of an overlay with their final values, after all patches of its folder `values/`."""
     what = f"overlays/{environment}/values"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve()
-        values = os.path.relpath((repo.overlay(environment) / "values").resolve(), folder)
+        values = os.path.relpath((checkout.overlay(environment) / "values").resolve(), folder)
         # kustomize leaves out resources with the annotation local-config, so the patch removes it.
         (folder / "kustomization.yaml").write_text(
             f"resources: [{json.dumps(values)}]\npatches:\n- target: {{kind: {GENERATOR}}}\n  patch: |\n"

@@ -11,11 +11,12 @@ from pathlib import Path
 from pyrage import IdentityError
 from pyrage.x25519 import Identity
 
-from floe import console, repo
+from floe import console
 from floe.charts import packaged
 from floe.contract.files import load
 from floe.errors import FloeError
 from floe.kubernetes.objects import mappings, text
+from floe.repo import Checkout
 from floe.yaml import load_file
 from floe_runtime.contract.platform import Platform
 
@@ -31,6 +32,7 @@ _HEAD = f"""\
 class Prepared:
     """The result of `init`: what is needed to keep an environment's Secrets in Git."""
 
+    checkout: Checkout
     environment: str
     key: Path
     recipient: str
@@ -43,25 +45,25 @@ class Prepared:
     @property
     def folder(self) -> Path:
         """The overlay's folder of encrypted Secrets."""
-        return repo.overlay(self.environment) / "secrets"
+        return self.checkout.overlay(self.environment) / "secrets"
 
 
-def init(environment: str, key: Path | None = None) -> Prepared:
+def init(checkout: Checkout, environment: str, key: Path | None = None) -> Prepared:
     """Create an environment's age key, its SOPS rule and its folder of Secrets. Whatever exists is not changed.
 
     `key`: the file of the key. Raises FloeError if it is inside a Git repository, if it does not match the recipient
     in .sops.yaml, or if it is missing although .sops.yaml has a recipient.
     """
-    overlay = repo.overlay(environment)
+    overlay = checkout.overlay(environment)
     place = (key or _default_key(environment)).expanduser().absolute()
     if around := _git_around(place):
         raise FloeError(
             f"{place} is inside the Git repository {around}",
             "Choose a file outside of any Git repository: --key FILE.",
         )
-    known = _known(environment)
+    known = _known(checkout, environment)
     namespace = load_file(overlay / "objects" / "namespace.yaml")["metadata"]["name"]
-    wanted = _wanted(environment)
+    wanted = _wanted(checkout, environment)
     written = []
     if not place.is_file():
         if known:
@@ -77,7 +79,7 @@ def init(environment: str, key: Path | None = None) -> Prepared:
             f"the key at {place} is not the one that .sops.yaml names for {environment}",
             f"Name the file with the key of {known[0]}: --key FILE.",
         )
-    config = repo.root() / ".sops.yaml"
+    config = checkout.root / ".sops.yaml"
     for file, content in {
         config: None if known else _with_rule(config, environment, recipient),
         overlay / "secrets" / "kustomization.yaml": _KUSTOMIZATION.format(environment=environment),
@@ -86,19 +88,19 @@ def init(environment: str, key: Path | None = None) -> Prepared:
         if content is not None and (file == config or not file.exists()):
             console.write(file, content)
             written.append(file)
-    return Prepared(environment, place, recipient, namespace, wanted, tuple(written))
+    return Prepared(checkout, environment, place, recipient, namespace, wanted, tuple(written))
 
 
-def _wanted(environment: str) -> dict[str, list[str]]:
+def _wanted(checkout: Checkout, environment: str) -> dict[str, list[str]]:
     """The keys of each Secret that an environment needs, from its platform.yaml and the values of floe's charts."""
-    platform = load(Platform, repo.platform_file(environment))
+    platform = load(Platform, checkout.platform_file(environment))
     keys: dict[str, list[str]] = {name: [] for name in sorted(platform.secret_names())}
     for ref in platform.refs():
         if ref.secret:
             keys[ref.secret].append(ref.key or ref.env)
     for chart in packaged.UPSTREAM:
         for name in ("values.yaml", f"values-{environment}.yaml"):
-            file = packaged.folder(chart) / name
+            file = packaged.folder(checkout, chart) / name
             said = load_file(file)["floe"].get("secrets", {}) if file.is_file() else {}
             keys |= {secret: found for secret, found in said.items() if secret in keys}
     return keys
@@ -114,9 +116,9 @@ def _git_around(path: Path) -> Path | None:
     return next((folder for folder in path.resolve().parents if (folder / ".git").exists()), None)
 
 
-def _known(environment: str) -> list[str]:
+def _known(checkout: Checkout, environment: str) -> list[str]:
     """The recipients that .sops.yaml has for an environment."""
-    config = repo.root() / ".sops.yaml"
+    config = checkout.root / ".sops.yaml"
     if not config.is_file():
         return []
     rules = mappings(load_file(config).get("creation_rules"))
@@ -175,7 +177,7 @@ def _recipient(place: Path) -> str:
 
 def show(prepared: Prepared) -> None:
     """Print what was written, and the steps that the user has to do next."""
-    out, root = console.out(), repo.root()
+    out, root = console.out(), prepared.checkout.root
     for file in prepared.written:
         out.print(f"[green]✓[/] written: {file.relative_to(root) if file.is_relative_to(root) else file}")
     if not prepared.written:

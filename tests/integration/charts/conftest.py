@@ -26,7 +26,11 @@ from rendering import ROOT
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of archives that `helm package` created."""
     folder = tmp_path_factory.mktemp("packages")
-    generators = [one for environment in repo.environments() for one in render.chart_generators(environment)]
+    generators = [
+        one
+        for environment in repo.current().environments()
+        for one in render.chart_generators(repo.current(), environment)
+    ]
     for name in NAMES:
         chart = tmp_path_factory.mktemp("unpacked") / name
         shutil.copytree(ROOT / "tests" / "charts" / name, chart)

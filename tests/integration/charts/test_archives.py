@@ -99,7 +99,7 @@ def test_an_invalid_archive_is_refused_and_leaves_no_files(
     spoil(archive)
     for mirror in (None, str(upstream.folder)):
         with pytest.raises(FloeError) as error:
-            list(charts.pull(["dev"], mirror, stand_ins=True))
+            list(charts.pull(repo.current(), ["dev"], mirror, stand_ins=True))
         assert words in error.value.message
         assert error.value.hint
         assert leftovers(checkout) == []

@@ -23,8 +23,8 @@ from floe.charts.values import unknown_values
 @pytest.mark.usefixtures("upstream")
 def test_verify_reports_changed_and_missing_charts(checkout: Path) -> None:
     lock()
-    list(charts.pull(["dev"]))
-    cube, cubestore, dagster = charts.pinned("dev")
+    list(charts.pull(repo.current(), ["dev"]))
+    cube, cubestore, dagster = charts.pinned(repo.current(), "dev")
     (cube.path / "templates" / "extra.yaml").write_text("# by hand")
     shutil.rmtree(cubestore.path)
     (dagster.path.parent / ".pulled.json").write_text("{}")
@@ -46,11 +46,11 @@ def test_verify_reports_changed_and_missing_charts(checkout: Path) -> None:
 
 
 @pytest.mark.usefixtures("upstream")
-def test_list_shows_the_origin_of_each_chart(checkout: Path) -> None:
-    list(charts.pull(["dev"]))
+def test_list_says_where_each_chart_is(checkout: Path) -> None:
+    list(charts.pull(repo.current(), ["dev"]))
     table = json.loads(run(FLOE, "charts", "list", "--json", cwd=checkout).stdout)
     assert [row["name"] for row in table] == sorted(NAMES)
-    others = dict.fromkeys(repo.environments(), "missing")
+    others = dict.fromkeys(repo.current().environments(), "missing")
     assert {tuple(row["overlays"].items()) for row in table} == {tuple((others | {"dev": "repository"}).items())}
     text = run(FLOE, "charts", "list", cwd=checkout)
     assert (text.returncode, text.stdout.count("unlocked")) == (0, len(NAMES))
@@ -115,12 +115,12 @@ def test_values_that_the_chart_does_not_know_are_reported(checkout: Path, tmp_pa
     pin = checkout / "overlays" / "dev" / "values" / "cube.yaml"
     patch = yaml.safe_load(pin.read_text())
     pin.write_text(yaml.safe_dump({**patch, "valuesInline": {"image": {"tag": "2", "pullPolicy": "Never"}}}))
-    assert unknown_values("dev") == []  # no chart is pulled yet
-    list(charts.pull(["dev"], str(mirror)))
-    unknown = {value.removeprefix("cube: ") for value in unknown_values("dev")}
+    assert unknown_values(repo.current(), "dev") == []  # nothing is pulled
+    list(charts.pull(repo.current(), ["dev"], str(mirror)))
+    unknown = {value.removeprefix("cube: ") for value in unknown_values(repo.current(), "dev")}
     assert unknown >= {"config.fromTemplate.nmae", "config.prot", "image.tagg", "imgae", "sub.service.prot"}
     known = {"image.tag", "config.apiSecretFromSecret", "config.fromTemplate.name", "config.port", "free", "list"}
     known |= {"image.pullPolicy", "probe", "sub.service.port", "sub.replicas", "global", "with-dash"}
     assert not [value for value in unknown if f"{value}.".startswith(tuple(f"{key}." for key in known))]
-    messages = [finding.message for finding in verify("dev") if finding.chart == "cube 3.3.0"]
+    messages = [finding.message for finding in verify(repo.current(), "dev") if finding.chart == "cube 3.3.0"]
     assert "the chart does not know the value config.prot" in messages

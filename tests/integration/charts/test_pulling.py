@@ -22,18 +22,19 @@ from floe import charts, render, repo, tools
 from floe.charts import archives
 from floe.charts.audit import verify
 from floe.errors import FloeError
+from floe.repo import Checkout
 
 
 def test_an_overlay_is_rendered_with_charts_from_the_repository(checkout: Path, upstream: Upstream) -> None:
     done = run(FLOE, "charts", "pull", cwd=checkout)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("from its repository (unlocked: charts.lock has no sha256 for it)") == len(NAMES)
-    for chart in charts.pinned("dev"):
+    for chart in charts.pinned(repo.current(), "dev"):
         record = chart.record()
         assert record
         assert (record.origin, record.location) == ("repository", upstream.url)
         assert record.archive == archives.sha256(upstream.archive(chart.name))
-    assert b"kind: Deployment" in render.render("dev")  # kustomize ignores the record next to the chart
+    assert b"kind: Deployment" in render.render(repo.current(), "dev")  # the record beside the chart is no hindrance
     again = run(FLOE, "charts", "pull", cwd=checkout)
     assert (again.returncode, again.stderr) == (0, "")
 
@@ -45,14 +46,14 @@ def test_a_cached_archive_is_not_downloaded_again(checkout: Path, upstream: Upst
     assert sources() == {"cache"}
     with pytest.raises(FloeError, match="cannot pull the chart cube"):
         sources(force=True)
-    assert all(chart.is_pulled() for chart in charts.pinned("dev"))  # the pulled charts are kept
+    assert all(chart.is_pulled() for chart in charts.pinned(repo.current(), "dev"))  # what was there stays
 
 
 def test_a_damaged_archive_in_the_cache_is_replaced(checkout: Path, upstream: Upstream) -> None:
     lock()
     cached = next((repo.cache_dir() / "charts").glob("cube-3*.tgz"))
     cached.write_bytes(b"damaged")
-    assert {pulled.chart.split()[0]: pulled.source for pulled in charts.pull(["dev"])} == {
+    assert {pulled.chart.split()[0]: pulled.source for pulled in charts.pull(repo.current(), ["dev"])} == {
         "cube": "repository",
         "cubestore": "cache",
         "dagster": "cache",
@@ -65,38 +66,38 @@ def test_a_damaged_archive_in_the_cache_is_replaced(checkout: Path, upstream: Up
         sources()
 
 
-def test_a_mirror_takes_precedence_over_cache_and_checkout(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
-    list(charts.pull(repo.environments()))
+def test_a_mirror_wins_over_cache_and_checkout(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
+    list(charts.pull(repo.current(), repo.current().environments()))
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
     mirror = tmp_path / "mirror"
     shutil.copytree(upstream.folder, mirror)
-    assert sources(str(mirror)) == {"mirror"}
-    record = charts.pinned("dev")[0].record()
+    assert sources(mirror=str(mirror)) == {"mirror"}
+    record = charts.pinned(repo.current(), "dev")[0].record()
     assert record
     assert record.location.startswith(str(mirror))
     # An archive from a mirror is not verified, so it is not added to the cache, which pulls without a mirror use.
     shutil.rmtree(repo.cache_dir() / "charts")
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
-    sources(str(mirror))
+    sources(mirror=str(mirror))
     assert not (repo.cache_dir() / "charts").exists()
 
 
-def test_charts_are_copied_from_this_checkout_to_another(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
-    list(charts.pull(["dev"]))
+def test_another_checkout_is_filled_from_this_one(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
+    list(charts.pull(repo.current(), ["dev"]))
     shutil.rmtree(repo.cache_dir() / "charts")
     shutil.rmtree(upstream.folder)
     base = tmp_path / "base revision"
     shutil.copytree(checkout, base, ignore=shutil.ignore_patterns("charts"))
     shutil.copytree(checkout / "base" / "charts", base / "base" / "charts")
     shutil.rmtree(base / "tests")
-    assert sources(root=base) == {"checkout"}
-    pulled = charts.pinned("dev", root=base)
+    assert sources(Checkout(base), source=repo.current()) == {"checkout"}
+    pulled = charts.pinned(Checkout(base), "dev")
     assert {chart.path.is_relative_to(base) and chart.is_pulled() for chart in pulled} == {True}
-    assert [chart.record() for chart in pulled] == [chart.record() for chart in charts.pinned("dev")]
+    assert [chart.record() for chart in pulled] == [chart.record() for chart in charts.pinned(repo.current(), "dev")]
     shutil.rmtree(base / "overlays" / "dev" / "charts")
-    (charts.pinned("dev")[0].path / "values.yaml").write_text("changed: by hand")
+    (charts.pinned(repo.current(), "dev")[0].path / "values.yaml").write_text("changed: by hand")
     with pytest.raises(FloeError, match="cannot pull"):
-        sources(root=base)
+        sources(Checkout(base), source=repo.current())
 
 
 def test_stand_ins_are_copied_to_another_checkout(upstream: Upstream, checkout: Path, tmp_path: Path) -> None:
@@ -104,18 +105,18 @@ def test_stand_ins_are_copied_to_another_checkout(upstream: Upstream, checkout: 
     base = tmp_path / "base revision"
     shutil.copytree(checkout, base)
     shutil.rmtree(base / "tests")
-    assert sources(stand_ins=True, root=base) == {"stand-in"}
-    assert all(chart.is_stand_in() for chart in charts.pinned("dev", root=base))
+    assert sources(Checkout(base), source=repo.current(), stand_ins=True) == {"stand-in"}
+    assert all(chart.is_stand_in() for chart in charts.pinned(Checkout(base), "dev"))
 
 
-def test_a_mirror_contains_archives_or_folders(checkout: Path, packages: Path) -> None:
-    assert sources(str(packages)) == {"mirror"}
-    assert sources(str(packages)) == {"present"}
-    records = [chart.record() for chart in charts.pinned("dev")]
+def test_a_mirror_of_archives_and_one_of_folders(checkout: Path, packages: Path) -> None:
+    assert sources(mirror=str(packages)) == {"mirror"}
+    assert sources(mirror=str(packages)) == {"present"}
+    records = [chart.record() for chart in charts.pinned(repo.current(), "dev")]
     assert all(record and record.archive for record in records)
     done = run(FLOE, "charts", "pull", "--force", "--mirror", checkout / "tests" / "charts", "dev", cwd=checkout)
     assert done.stderr.count("from the mirror (an unpacked folder, not checked against charts.lock)") == len(NAMES)
-    records = [chart.record() for chart in charts.pinned("dev")]
+    records = [chart.record() for chart in charts.pinned(repo.current(), "dev")]
     assert {record and record.archive for record in records} == {None}
 
 
@@ -137,8 +138,8 @@ def test_credentials_in_the_url_of_a_mirror_are_not_shown(checkout: Path, upstre
 @BUILT
 def test_charts_are_pulled_from_a_mirror_that_is_a_registry(checkout: Path, packages: Path, registry: str) -> None:
     assert set(lock(mirror=registry).values()) == {"locked"}
-    assert sources(registry) == {"mirror"}
-    for chart in charts.pinned("dev"):
+    assert sources(mirror=registry) == {"mirror"}
+    for chart in charts.pinned(repo.current(), "dev"):
         (archive,) = packages.glob(f"{chart.name}-[0-9]*.tgz")
         record = chart.record()
         assert record
@@ -177,7 +178,7 @@ def test_an_unreadable_folder_in_a_mirror_is_reported(checkout: Path, tmp_path: 
     shutil.copytree(checkout / "tests" / "charts", mirror)
     (mirror / "cube" / "templates" / "broken.yaml").symlink_to("nowhere")
     with pytest.raises(FloeError, match=r"serves as cube 3\.3\.0 is not a chart: .*nowhere|broken\.yaml"):
-        sources(str(mirror))
+        sources(mirror=str(mirror))
     assert leftovers(checkout) == []
     assert lock(mirror=str(mirror))["cube"] == "failed"
 
@@ -206,7 +207,7 @@ def test_a_mirror_without_the_chart_is_reported(checkout: Path, tmp_path: Path, 
     meta = tmp_path / "older" / "cube" / "Chart.yaml"
     meta.write_text(meta.read_text().replace("version: 3.3.0", "version: 3.2.9"))
     with pytest.raises(FloeError) as error:
-        list(charts.pull(["dev"], mirror if "://" in mirror else str(tmp_path / mirror)))
+        list(charts.pull(repo.current(), ["dev"], mirror if "://" in mirror else str(tmp_path / mirror)))
     assert words in error.value.message
     assert leftovers(checkout) == []
 
@@ -220,7 +221,7 @@ def test_without_helm(checkout: Path, upstream: Upstream, monkeypatch: pytest.Mo
     assert "cannot pull the chart cube 3.3.0: helm 99 or newer is missing" in error.value.message
     assert "install Helm" in error.value.hint
     assert leftovers(checkout) == []
-    assert sources(str(upstream.folder)) == {"mirror"}  # a mirror that is a folder needs no Helm
+    assert sources(mirror=str(upstream.folder)) == {"mirror"}  # a folder needs no helm
     tools.resolve.cache_clear()
 
 
@@ -243,15 +244,15 @@ def test_real_charts_replace_stand_ins(checkout: Path, upstream: Upstream) -> No
     changed = checkout / "tests" / "charts" / "cube" / "values.yaml"
     changed.write_text(changed.read_text() + "# changed\n")
     assert sources(stand_ins=True) == {"present", "stand-in"}
-    assert {finding.message for finding in verify("prod")} == {
+    assert {finding.message for finding in verify(repo.current(), "prod")} == {
         "a stand-in, so values were not compared with the real chart's"
     }
     hidden.rename(upstream.folder)
     assert sources(stand_ins=True) == {"present"}
     assert sources() == {"repository"}
-    assert not any(chart.is_stand_in() for chart in charts.pinned("dev"))
-    assert all(chart.is_stand_in() for chart in charts.pinned("prod"))
+    assert not any(chart.is_stand_in() for chart in charts.pinned(repo.current(), "dev"))
+    assert all(chart.is_stand_in() for chart in charts.pinned(repo.current(), "prod"))
     upstream.folder.rename(hidden)
     with pytest.raises(FloeError, match="cannot pull"):
         sources(stand_ins=True, force=True)
-    assert not any(chart.is_stand_in() for chart in charts.pinned("dev"))
+    assert not any(chart.is_stand_in() for chart in charts.pinned(repo.current(), "dev"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from floe import repo
 from floe.charts import lockfile
 from floe.charts.chart import Chart, digest, pinned, places
 from floe.charts.values import unknown_values
+from floe.repo import Checkout
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Row:
     overlays: dict[str, str]  # by name of the overlay: repository, mirror, stand-in, unrecorded or missing
 
 
-def rows() -> list[Row]:
+def rows(checkout: Checkout) -> list[Row]:
     """All pinned chart versions of all overlays."""
-    locked = lockfile.digests(repo.root())
+    locked = lockfile.digests(checkout)
     return [
         Row(*key, locked.get(key), {pin.environment: _state(pin) for pin in pins})
-        for key, pins in sorted(places(repo.environments()).items())
+        for key, pins in sorted(places(checkout, checkout.environments()).items())
     ]
 
 
@@ -46,17 +46,17 @@ class Finding:
     remedy: str
 
 
-def verify(environment: str) -> list[Finding]:
+def verify(checkout: Checkout, environment: str) -> list[Finding]:
     """The problems of an overlay's charts and of the values that it gives them."""
-    locked = lockfile.digests(repo.root())
-    charts = pinned(environment)
+    locked = lockfile.digests(checkout)
+    charts = pinned(checkout, environment)
     found = [
         Finding(environment, str(chart), message, remedy)
         for chart in charts
         for message, remedy in _problems(chart, locked.get(chart.key))
     ]
     versions = {chart.name: str(chart) for chart in charts}
-    for value in unknown_values(environment):
+    for value in unknown_values(checkout, environment):
         name, _, path = value.partition(": ")
         remedy = f"Correct or remove the value in base/charts, overlays/{environment}/values or an app's deploy/."
         found.append(Finding(environment, versions[name], f"the chart does not know the value {path}", remedy))

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from floe import repo
 from floe.errors import FloeError
+from floe.repo import Checkout
 from floe.yaml import load_file
 
 Key = tuple[str, str, str]
@@ -54,7 +54,7 @@ class Chart:
     name: str
     version: str
     repository: str
-    root: Path  # of the checkout
+    checkout: Checkout
 
     @property
     def key(self) -> Key:
@@ -64,7 +64,7 @@ class Chart:
     @property
     def path(self) -> Path:
         """The folder where kustomize looks before it pulls: charts/<name>-<version>/<name> in the overlay."""
-        overlay = repo.overlay(self.environment, self.root)
+        overlay = self.checkout.overlay(self.environment)
         return overlay / "charts" / f"{self.name}-{self.version}" / self.name
 
     def is_pulled(self) -> bool:
@@ -88,39 +88,38 @@ class Chart:
         return f"{self.name} {self.version}"
 
 
-def pinned(environment: str, *, root: Path | None = None) -> list[Chart]:
+def pinned(checkout: Checkout, environment: str) -> list[Chart]:
     """The charts of an overlay: name and repository from base/charts, version from the overlay's values.
 
-    `root`: a checkout other than this one. Raises FloeError for a chart without name, repository or exact version.
+    Raises FloeError for a chart without name, repository or exact version.
     """
-    root = root or repo.root()
     charts = []
-    for file in sorted((root / "base" / "charts").glob("*.yaml")):
+    for file in sorted((checkout.root / "base" / "charts").glob("*.yaml")):
         base = load_file(file)
         if base.get("kind") != GENERATOR:
             continue
         name, repository = base.get("name"), base.get("repo")
         if not (isinstance(name, str) and _NAME.fullmatch(name) and isinstance(repository, str) and repository):
             raise FloeError(
-                f"{file.relative_to(root)} must name a chart and its repository", "Set `name:` and `repo:` there."
+                f"{checkout.relative(file)} must name a chart and its repository", "Set `name:` and `repo:` there."
             )
-        pin = repo.overlay(environment, root) / "values" / file.name
+        pin = checkout.overlay(environment) / "values" / file.name
         patch = load_file(pin) if pin.is_file() else {}
         version = patch.get("version")
         if not (isinstance(version, str) and _VERSION.fullmatch(version)):
             raise FloeError(
-                f"no exact version of the chart {name} in {pin.relative_to(root)}",
+                f"no exact version of the chart {name} in {checkout.relative(pin)}",
                 "Set `version:` there, for example to 1.2.3.",
             )
-        charts.append(Chart(environment, name, version, repository, root))
+        charts.append(Chart(environment, name, version, repository, checkout))
     return charts
 
 
-def places(environments: Sequence[str], root: Path | None = None) -> dict[Key, list[Chart]]:
+def places(checkout: Checkout, environments: Sequence[str]) -> dict[Key, list[Chart]]:
     """The chart versions that these overlays pin, each with its copies in the overlays."""
     found: dict[Key, list[Chart]] = {}
     for environment in environments:
-        for chart in pinned(environment, root=root):
+        for chart in pinned(checkout, environment):
             found.setdefault(chart.key, []).append(chart)
     return found
 

@@ -12,11 +12,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from floe import console, repo
+from floe import console
 from floe.charts import archives
 from floe.charts.chart import Chart, Key, places
 from floe.contract.files import load
 from floe.errors import FloeError
+from floe.repo import Checkout
 from floe_runtime.contract.model import Model
 
 _HEAD = """\
@@ -42,20 +43,20 @@ class Lock(Model):
     charts: list[Entry]
 
 
-def file(root: Path) -> Path:
+def file(checkout: Checkout) -> Path:
     """The path of charts.lock in a checkout."""
-    return root / "charts.lock"
+    return checkout.root / "charts.lock"
 
 
-def digests(root: Path) -> dict[Key, str | None]:
+def digests(checkout: Checkout) -> dict[Key, str | None]:
     """The sha256 of each chart in charts.lock, None for an entry without one; empty if the file does not exist.
 
     Raises FloeError for an invalid file.
     """
-    if not file(root).is_file():
+    if not file(checkout).is_file():
         return {}
     found: dict[Key, str | None] = {}
-    for entry in load(Lock, file(root)).charts:
+    for entry in load(Lock, file(checkout)).charts:
         key = (entry.name, entry.version, entry.repository)
         if key in found:
             raise FloeError(
@@ -83,7 +84,7 @@ def _scalar(value: str) -> str:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Locking:
     """The result of locking one chart."""
 
     chart: str
@@ -92,36 +93,35 @@ class Outcome:
     remedy: str = ""
 
 
-def lock(mirror: str | None = None, update: Collection[str] = (), *, root: Path | None = None) -> Iterator[Outcome]:
+def lock(checkout: Checkout, mirror: str | None = None, update: Collection[str] = ()) -> Iterator[Locking]:
     """Fetch the archive of every pinned chart and write the sha256 of each to charts.lock, after the last one.
 
     Charts are independent of each other: one that cannot be fetched, or whose archive differs from the locked one,
     keeps its entry. `update`: names of charts whose changed archive is accepted. Entries that no overlay pins any more
     are removed. Raises FloeError for a name in `update` that no overlay pins.
     """
-    root = root or repo.root()
-    pins = places(repo.environments(root), root)
+    pins = places(checkout, checkout.environments())
     names = {name for name, _, _ in pins}
     if strange := sorted(set(update) - names):
         raise FloeError(
             f"no overlay pins a chart {', '.join(strange)}", f"Use one of these charts: {', '.join(sorted(names))}."
         )
-    before = digests(root)
+    before = digests(checkout)
     after = {key: before.get(key) for key in pins}
     for key, (chart, *_) in pins.items():
         outcome, after[key] = _lock(chart, mirror, before.get(key), accept=chart.name in update)
         yield outcome
     new = text(after)
-    if not file(root).is_file() or file(root).read_text() != new:
+    if not file(checkout).is_file() or file(checkout).read_text() != new:
         try:
-            console.write(file(root), new)
+            console.write(file(checkout), new)
         except OSError as error:
             raise FloeError(
                 f"cannot write charts.lock: {error}", "Fix the permissions of the file and its folder."
             ) from error
 
 
-def _lock(chart: Chart, mirror: str | None, known: str | None, *, accept: bool) -> tuple[Outcome, str | None]:
+def _lock(chart: Chart, mirror: str | None, known: str | None, *, accept: bool) -> tuple[Locking, str | None]:
     """The outcome, and the sha256 to write to charts.lock."""
     name = str(chart)
     with tempfile.TemporaryDirectory() as folder:
@@ -129,18 +129,18 @@ def _lock(chart: Chart, mirror: str | None, known: str | None, *, accept: bool) 
             found = archives.fetch(chart, mirror, Path(folder))
             archives.unpack(chart, found, Path(folder) / "unpacked")
         except FloeError as error:
-            return Outcome(name, "failed", error.message, error.hint), known
+            return Locking(name, "failed", error.message, error.hint), known
         if found.sha256 is None:
             message = f"{found.location} is an unpacked folder, and only an archive has a sha256"
-            return Outcome(name, "failed", message, "Use a repository or a mirror of .tgz files."), known
+            return Locking(name, "failed", message, "Use a repository or a mirror of .tgz files."), known
         if known == found.sha256:
-            return Outcome(name, "unchanged"), known
+            return Locking(name, "unchanged"), known
         if known and not accept:
             message = f"{found.location} serves the sha256 {found.sha256}, but charts.lock says {known}"
             remedy = (
                 "Find out why the archive changed. To accept the new one, run "
                 f"`floe charts lock --update {chart.name}`."
             )
-            return Outcome(name, "differs", message, remedy), known
+            return Locking(name, "differs", message, remedy), known
         archives.keep(chart, found, found.sha256)
-        return Outcome(name, "updated" if known else "locked", found.sha256), found.sha256
+        return Locking(name, "updated" if known else "locked", found.sha256), found.sha256

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from floe import render, repo
+from floe import render
 from floe.charts.packaged import UPSTREAM
 from floe.kubernetes.objects import ENVIRONMENT, Object, objects
+from floe.repo import Checkout
 from floe.yaml import documents, load_file
 from floe.yaml.commented import Comment, Comments, comments
 from floe_runtime.contract import artifacts
@@ -72,15 +73,15 @@ class Environment:
     objects: dict[str, list[Object]] = field(default_factory=dict)
 
 
-def environment(name: str) -> Environment:
+def environment(checkout: Checkout, name: str) -> Environment:
     """Read an overlay. Raises FloeError if kustomize cannot build it."""
     found = Environment(name)
-    inline = {one["name"]: one["valuesInline"] for one in render.chart_generators(name)}
-    own = list(objects(documents(render.build(repo.overlay(name) / "objects"), name), name))
-    said = _said(name)
+    inline = {one["name"]: one["valuesInline"] for one in render.chart_generators(checkout, name)}
+    own = list(objects(documents(render.build(checkout, checkout.overlay(name) / "objects"), name), name))
+    said = _said(checkout, name)
     for chart, upstream in UPSTREAM.items():
-        values: Values = {"floe": _floe(chart, name, own, {one: inline[one] for one in upstream})}
-        about: dict[Step, Comment] = dict(_ports_said(name, chart))
+        values: Values = {"floe": _floe(checkout, chart, name, own, {one: inline[one] for one in upstream})}
+        about: dict[Step, Comment] = dict(_ports_said(checkout, name, chart))
         for one in upstream:
             values[one] = _OWN[one] | _without_hash(inline[one])
             about |= {(one, *path): comment for path, comment in said[one].items()}
@@ -109,12 +110,12 @@ def _without_hash(value: Any) -> Any:
     return ARTIFACTS if isinstance(value, str) and _ENDS_IN_HASH.match(value) else value
 
 
-def _floe(chart: str, environment: str, own: list[Object], upstream: dict[str, Values]) -> Values:
+def _floe(checkout: Checkout, chart: str, environment: str, own: list[Object], upstream: dict[str, Values]) -> Values:
     by_name = {_identity(one): one.value for one in own}
     policies = {"floe-dagster": ("dagster",), "floe-cube": ("cube", "cubestore")}[chart]
     values: Values = {
         "environment": environment,
-        "secrets": _secrets(environment, upstream),
+        "secrets": _secrets(checkout, environment, upstream),
         "namespace": {"quota": by_name["ResourceQuota", "floe"]["spec"]["hard"]},
         "egress": {
             name: [port["port"] for port in by_name["NetworkPolicy", name]["spec"]["egress"][-1]["ports"]]
@@ -122,7 +123,7 @@ def _floe(chart: str, environment: str, own: list[Object], upstream: dict[str, V
         },
     }
     if chart == "floe-dagster":
-        values["compiledArtifacts"] = {"value": repo.artifacts_file(environment).read_text()}
+        values["compiledArtifacts"] = {"value": checkout.artifacts_file(environment).read_text()}
         if ("Deployment", "auth-proxy") in by_name:
             values["authProxy"] = _auth_proxy(by_name)
             values["secrets"][values["authProxy"]["existingSecret"]] = [
@@ -149,9 +150,9 @@ def _auth_proxy(by_name: dict[Identity, Values]) -> Values:
     }
 
 
-def _secrets(environment: str, values: dict[str, Values]) -> dict[str, list[str]]:
+def _secrets(checkout: Checkout, environment: str, values: dict[str, Values]) -> dict[str, list[str]]:
     """The Secrets that values refer to, with their keys; platform.yaml has the keys of one that is read as a whole."""
-    platform = artifacts.read(repo.artifacts_file(environment)).platform
+    platform = artifacts.read(checkout.artifacts_file(environment)).platform
     keys: dict[str, set[str]] = {}
     named: dict[str, set[str]] = {}
     for ref in platform.refs():
@@ -187,25 +188,25 @@ def _mappings(node: Any) -> Iterator[Values]:
         yield from _mappings(part)
 
 
-def _ports_said(environment: str, chart: str) -> dict[Step, Comment]:
+def _ports_said(checkout: Checkout, environment: str, chart: str) -> dict[Step, Comment]:
     """The comments in base/platform and the overlay on the ports of network policies."""
-    patches = load_file(repo.overlay(environment) / "objects" / "kustomization.yaml").get("patches") or []
+    patches = load_file(checkout.overlay(environment) / "objects" / "kustomization.yaml").get("patches") or []
     about: dict[Step, Comment] = {}
     for name in ("dagster",) if chart == "floe-dagster" else ("cube", "cubestore"):
-        texts = [(repo.root() / "base" / "platform" / f"networkpolicy-{name}.yaml").read_text()]
+        texts = [(checkout.root / "base" / "platform" / f"networkpolicy-{name}.yaml").read_text()]
         texts += [one["patch"] for one in patches if one["target"] == {"kind": "NetworkPolicy", "name": name}]
         for port, text in (found for one in texts for found in _PORT.findall(one)):
             about["floe", "egress", name, int(port)] = Comment(beside=text)
     return about
 
 
-def _said(environment: str) -> dict[str, dict[Step, Comment]]:
+def _said(checkout: Checkout, environment: str) -> dict[str, dict[Step, Comment]]:
     """The comments on each upstream chart's values, from base/charts, components and the overlay; the last one wins."""
     names = [name for upstream in UPSTREAM.values() for name in upstream]
     said: dict[str, dict[Step, Comment]] = {name: {} for name in names}
     for name in names:
-        said[name] |= _inline(comments((repo.root() / "base" / "charts" / f"{name}.yaml").read_text()))
-    for target, text in _patches(repo.overlay(environment) / "values"):
+        said[name] |= _inline(comments((checkout.root / "base" / "charts" / f"{name}.yaml").read_text()))
+    for target, text in _patches(checkout.overlay(environment) / "values"):
         content = yaml.safe_load(text)
         if isinstance(content, dict):
             said[content["metadata"]["name"]] |= _inline(comments(text))

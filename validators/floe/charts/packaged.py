@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from floe import repo
 from floe.charts.chart import digest, pinned
+from floe.repo import Checkout
 from floe.yaml import load_file
 
 UPSTREAM = {"floe-dagster": ("dagster",), "floe-cube": ("cube", "cubestore")}
@@ -19,39 +19,38 @@ UMBRELLA = "floe-runtime"
 """The chart that contains all of UPSTREAM's charts."""
 
 
-def folder(name: str, root: Path | None = None) -> Path:
-    """The folder of one of floe's charts. `root`: a checkout other than this one."""
-    return (root or repo.root()) / "charts" / name
+def folder(checkout: Checkout, name: str) -> Path:
+    """The folder of one of floe's charts."""
+    return checkout.root / "charts" / name
 
 
-def dependencies(name: str, root: Path | None = None) -> dict[str, dict[str, Any]]:
+def dependencies(checkout: Checkout, name: str) -> dict[str, dict[str, Any]]:
     """The dependencies in a chart's Chart.yaml, by name."""
-    listed = load_file(folder(name, root) / "Chart.yaml").get("dependencies") or []
+    listed = load_file(folder(checkout, name) / "Chart.yaml").get("dependencies") or []
     return {str(one["name"]): one for one in listed}
 
 
-def fill(root: Path | None = None) -> Iterator[str]:
+def fill(checkout: Checkout) -> Iterator[str]:
     """Copy the dependencies of floe's charts from the overlays into charts/*/charts; yields a message for each change.
 
     A version that no overlay has pulled is skipped with a message. Helm then reports it as missing.
     """
-    root = root or repo.root()
-    if not (root / "charts").is_dir():
+    if not (checkout.root / "charts").is_dir():
         return
-    places = [place for environment in repo.environments(root) for place in pinned(environment, root=root)]
+    places = [place for environment in checkout.environments() for place in pinned(checkout, environment)]
     for name, needed in UPSTREAM.items():
         for upstream in needed:
-            version = str(dependencies(name, root)[upstream]["version"])
+            version = str(dependencies(checkout, name)[upstream]["version"])
             pulled = [one for one in places if (one.name, one.version) == (upstream, version) and one.is_pulled()]
             if not pulled:
                 yield (
                     f"charts/{name} needs {upstream} {version}, which no overlay has pulled. Run `floe charts sync`, "
                     "then `floe charts pull`."
                 )
-            elif _put(pulled[0].path, folder(name, root) / "charts" / upstream):
+            elif _put(pulled[0].path, folder(checkout, name) / "charts" / upstream):
                 yield f"copied {upstream} {version} into charts/{name}"
     for name in UPSTREAM:
-        if _put(folder(name, root), folder(UMBRELLA, root) / "charts" / name):
+        if _put(folder(checkout, name), folder(checkout, UMBRELLA) / "charts" / name):
             yield f"copied {name} into charts/{UMBRELLA}"
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from floe import console, repo
+from floe import console
 from floe.charts import overlay_values
 from floe.charts.chart import pinned
 from floe.charts.overlay_values import Environment, Values
 from floe.charts.packaged import UMBRELLA, UPSTREAM, folder
 from floe.errors import FloeError
+from floe.repo import Checkout
 from floe.yaml import documents, edit, load_file
 from floe.yaml.commented import Comment, Comments, dump
 
@@ -39,16 +40,22 @@ class Change:
         return "\n".join(difflib.unified_diff(old, new, name, f"{name} (floe charts sync)", lineterm=""))
 
 
-def changes() -> Iterator[Change]:
+def changes(checkout: Checkout) -> Iterator[Change]:
     """The files that `sync` would change, sorted by path. Raises FloeError if an overlay cannot be read."""
-    root = repo.root()
+    root = checkout.root
     if not (root / "charts").is_dir():
         raise FloeError(f"there is no folder charts/ in {root}", "Restore it from the repository that you forked.")
     with console.progress("charts: reading the overlays"):
-        wanted = _files()
-    there = {path.relative_to(root) for chart in UPSTREAM for path in (folder(chart) / "objects").rglob("*.yaml")}
+        wanted = _files(checkout)
+    there = {
+        path.relative_to(root) for chart in UPSTREAM for path in (folder(checkout, chart) / "objects").rglob("*.yaml")
+    }
     there |= {path.relative_to(root) for path in (root / "charts" / "post-renderer" / "hardening").glob("*.yaml")}
-    there |= {path.relative_to(root) for chart in (*UPSTREAM, UMBRELLA) for path in folder(chart).glob("values-*.yaml")}
+    there |= {
+        path.relative_to(root)
+        for chart in (*UPSTREAM, UMBRELLA)
+        for path in folder(checkout, chart).glob("values-*.yaml")
+    }
     for path in sorted(there | wanted.keys()):
         file = root / path
         old, new = file.read_text() if file.is_file() else None, wanted.get(path)
@@ -72,51 +79,47 @@ def _is_theirs(path: Path, text: str) -> bool:
     return True
 
 
-def write(found: list[Change]) -> None:
+def write(checkout: Checkout, found: list[Change]) -> None:
     """Write or remove the changed files."""
     for change in found:
-        file = repo.root() / change.path
+        file = checkout.root / change.path
         if change.new is None:
             file.unlink()
         else:
             console.write(file, change.new)
 
 
-def _files() -> dict[Path, str]:
+def _files(checkout: Checkout) -> dict[Path, str]:
     """The content of every file that sync generates, by path in the repository."""
-    root = repo.root()
+    root = checkout.root
     with ThreadPoolExecutor() as pool:  # each waits for kustomize
-        environments = list(pool.map(overlay_values.environment, _order()))
+        names = checkout.in_promotion_order()
+        environments = list(pool.map(lambda name: overlay_values.environment(checkout, name), names))
     files: dict[Path, str] = {}
     for chart in UPSTREAM:
-        files |= {Path("charts", chart, name): text for name, text in _chart(chart, environments).items()}
-    files |= {Path("charts", UMBRELLA, name): text for name, text in _umbrella(environments).items()}
+        files |= {Path("charts", chart, name): text for name, text in _chart(checkout, chart, environments).items()}
+    files |= {Path("charts", UMBRELLA, name): text for name, text in _umbrella(checkout, environments).items()}
     for patch in sorted((root / "base" / "hardening").glob("*.yaml")):
         files[Path("charts", "post-renderer", "hardening", patch.name)] = patch.read_text()
-    files[README] = _readme((root / README).read_text(), files)
+    files[README] = _readme(checkout, (root / README).read_text(), files)
     return files
 
 
-def _order() -> list[str]:
-    """The environments in the promotion order, followed by the others."""
-    return sorted(repo.environments(), key=lambda name: (*repo.PROMOTION, name).index(name))
-
-
-def _base(chart: str, environments: list[Environment]) -> Values:
+def _base(checkout: Checkout, chart: str, environments: list[Environment]) -> Values:
     """The values.yaml of a chart: the defaults of its schema, and the values that all overlays share."""
-    defaults = {"floe": _defaults(_schema(chart)["properties"]["floe"])}
+    defaults = {"floe": _defaults(_schema(checkout, chart)["properties"]["floe"])}
     return overlay_values.merged(defaults, overlay_values.shared([one.values[chart] for one in environments]))
 
 
-def _chart(chart: str, environments: list[Environment]) -> dict[str, str]:
-    base = _base(chart, environments)
+def _chart(checkout: Checkout, chart: str, environments: list[Environment]) -> dict[str, str]:
+    base = _base(checkout, chart, environments)
     said = [one.comments[chart] for one in environments]
     agreed = {path: text for path, text in said[0].items() if all(other.get(path) == text for other in said)}
-    documented = _documented(_schema(chart)["properties"]["floe"], ("floe",))
+    documented = _documented(_schema(checkout, chart)["properties"]["floe"], ("floe",))
     header = f"{_WRITTEN} base/ and the values that all overlays share; `floe` from values.schema.json. Edit there."
     files = {
-        "Chart.yaml": _with_versions(chart),
-        "templates/_floe.tpl": (repo.root() / "charts" / "_floe.tpl").read_text(),
+        "Chart.yaml": _with_versions(checkout, chart),
+        "templates/_floe.tpl": (checkout.root / "charts" / "_floe.tpl").read_text(),
         "values.yaml": dump(base, _placed(base, documented | agreed), header),
     }
     for one in environments:
@@ -131,7 +134,7 @@ def _chart(chart: str, environments: list[Environment]) -> dict[str, str]:
     return files
 
 
-def _umbrella(environments: list[Environment]) -> dict[str, str]:
+def _umbrella(checkout: Checkout, environments: list[Environment]) -> dict[str, str]:
     charts = {chart: {"enabled": True} for chart in UPSTREAM}
     about: dict[Any, Comment] = {
         (chart, "enabled"): Comment(
@@ -140,12 +143,12 @@ def _umbrella(environments: list[Environment]) -> dict[str, str]:
         for chart in UPSTREAM
     }
     files = {
-        "Chart.yaml": _with_versions(UMBRELLA),
+        "Chart.yaml": _with_versions(checkout, UMBRELLA),
         "values.yaml": dump(
             charts, about, "Written by `floe charts sync`. Set `enabled: false` to leave a chart out of the release."
         ),
     }
-    bases = {chart: _base(chart, environments) for chart in UPSTREAM}
+    bases = {chart: _base(checkout, chart, environments) for chart in UPSTREAM}
     for one in environments:
         values: Values = {}
         comments: dict[Any, Comment] = {}
@@ -157,23 +160,23 @@ def _umbrella(environments: list[Environment]) -> dict[str, str]:
     return files
 
 
-def _with_versions(chart: str) -> str:
+def _with_versions(checkout: Checkout, chart: str) -> str:
     """The text of Chart.yaml with current dependency versions: upstream charts as the first environment pins them."""
-    file = folder(chart) / "Chart.yaml"
+    file = folder(checkout, chart) / "Chart.yaml"
     if chart == UMBRELLA:
-        versions = {name: str(load_file(folder(name) / "Chart.yaml")["version"]) for name in UPSTREAM}
+        versions = {name: str(load_file(folder(checkout, name) / "Chart.yaml")["version"]) for name in UPSTREAM}
         places = {f"dependencies[{name}].version": version for name, version in versions.items()}
     else:
         places = {}
-        for one in pinned(_order()[0]):
+        for one in pinned(checkout, checkout.in_promotion_order()[0]):
             if one.name in UPSTREAM[chart]:
                 places[f"dependencies[{one.name}].version"] = one.version
                 places[f"dependencies[{one.name}].repository"] = one.repository
-    return edit.replace(file.read_text(), places, str(file.relative_to(repo.root())))
+    return edit.replace(file.read_text(), places, checkout.relative(file))
 
 
-def _schema(chart: str) -> Values:
-    schema: Values = json.loads((folder(chart) / "values.schema.json").read_text())
+def _schema(checkout: Checkout, chart: str) -> Values:
+    schema: Values = json.loads((folder(checkout, chart) / "values.schema.json").read_text())
     return schema
 
 
@@ -210,7 +213,7 @@ def _egress(values: Values, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
             yield from _egress(value, (*path, key))
 
 
-def _readme(text: str, files: dict[Path, str]) -> str:
+def _readme(checkout: Checkout, text: str, files: dict[Path, str]) -> str:
     """The README with updated tables of the values below `floe`."""
     before, start, rest = text.partition(_TABLE[0])
     _, end, after = rest.partition(_TABLE[1])
@@ -223,7 +226,8 @@ def _readme(text: str, files: dict[Path, str]) -> str:
         values = next(documents(files[Path("charts", chart, "values.yaml")], chart)).value
         lines += ["", f"**{chart}**", "", "| value | without values of an environment | what it is |", "|---|---|---|"]
         lines += [
-            f"| {' | '.join(row)} |" for row in _rows(_schema(chart)["properties"]["floe"], values["floe"], "floe")
+            f"| {' | '.join(row)} |"
+            for row in _rows(_schema(checkout, chart)["properties"]["floe"], values["floe"], "floe")
         ]
     return f"{before}{start}\n" + "\n".join(lines).strip("\n") + f"\n\n{end}{after}"
 

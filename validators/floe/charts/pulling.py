@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from floe import repo
 from floe.charts.chart import Chart, Record, digest, places
 from floe.errors import FloeError
+from floe.repo import Checkout
 
 if TYPE_CHECKING:
     # `floe render` imports this module only to see which charts are pulled, so the code that fetches is imported late.
@@ -32,31 +32,32 @@ class Pulled:
 
 
 def pull(
+    checkout: Checkout,
     environments: Sequence[str],
     mirror: str | None = None,
     *,
     stand_ins: bool = False,
     force: bool = False,
-    root: Path | None = None,
+    source: Checkout | None = None,
 ) -> Iterator[Pulled]:
     """Pull the charts of these overlays, each chart once. Charts that are there already are kept.
 
-    Sources are tried in this order: another overlay of this checkout, the cache, the repository.
-    `mirror`: a folder (of unpacked charts or .tgz files) or the URL of a chart repository or OCI registry, used instead
-    of all of these. `stand_ins`: use the small chart of tests/charts if a chart cannot be fetched; it never replaces a
-    real chart, and a later pull without this option replaces it. `force`: also fetch charts that are there already.
-    `root`: pull into a checkout other than this one.
+    Charts are looked for in this order: in an overlay of `source` (a checkout; by default the same one), in the cache,
+    in the repository. `mirror`: a folder (of unpacked charts or .tgz files) or the URL of a chart repository or OCI
+    registry, used instead of all of these. `stand_ins`: use the small chart of tests/charts in `source` if a chart
+    cannot be fetched; it never replaces a real chart, and a later pull without this option replaces it. `force`: also
+    fetch charts that are there already.
     Raises FloeError if a chart cannot be fetched, does not match charts.lock, or cannot be written; the overlays then
     keep what they had of it.
     """
     from floe.charts import lockfile
 
-    root = root or repo.root()
-    locked = lockfile.digests(root)
-    for key, pins in places(environments, root).items():
+    source = source or checkout
+    locked = lockfile.digests(checkout)
+    for key, pins in places(checkout, environments).items():
         wanted = locked.get(key)
         lenient = stand_ins and not mirror
-        todo = [pin for pin in pins if force or not _is_filled(pin, wanted, stand_ins=lenient)]
+        todo = [pin for pin in pins if force or not _is_filled(pin, wanted, source if lenient else None)]
         names = tuple(pin.environment for pin in todo or pins)
         if not todo:
             strange = [f"overlays/{pin.environment}" for pin in pins if pin.record() is None]
@@ -66,7 +67,7 @@ def pull(
         lenient &= not any(pin.is_pulled() and not pin.is_stand_in() and pin.record() for pin in todo)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                got = _obtain(todo[0], mirror, wanted, Path(folder), stand_ins=lenient, force=force)
+                got = _obtain(todo[0], mirror, wanted, Path(folder), source, stand_ins=lenient, force=force)
                 for place in todo:
                     _put(place, got)
             except OSError as error:
@@ -76,12 +77,12 @@ def pull(
         yield Pulled(str(pins[0]), names, got.source, got.note)
 
 
-def _is_filled(place: Chart, wanted: str | None, *, stand_ins: bool) -> bool:
+def _is_filled(place: Chart, wanted: str | None, stand_ins: Checkout | None) -> bool:
     record = place.record()
     if record is None:
         return place.is_pulled()  # not pulled by floe, so not replaced
     if record.origin == "stand-in":
-        return stand_ins and record.content == digest(_stand_in(place))
+        return stand_ins is not None and record.content == digest(_stand_in(stand_ins, place))
     return not (wanted and record.archive and record.archive != wanted)
 
 
@@ -94,13 +95,20 @@ class _Got:
 
 
 def _obtain(
-    chart: Chart, mirror: str | None, wanted: str | None, folder: Path, *, stand_ins: bool, force: bool
+    chart: Chart,
+    mirror: str | None,
+    wanted: str | None,
+    folder: Path,
+    source: Checkout,
+    *,
+    stand_ins: bool,
+    force: bool,
 ) -> _Got:
     from floe.charts import archives
 
     rejected = ""
     if not (mirror or force):
-        if here := _in_this_checkout(chart, wanted, stand_ins=stand_ins):
+        if here := _in_checkout(source, chart, wanted, stand_ins=stand_ins):
             return here
         if found := archives.cached(chart):
             try:
@@ -110,24 +118,24 @@ def _obtain(
     try:
         found = archives.fetch(chart, mirror, folder)
     except archives.UnreachableError as error:
-        if stand_ins and _stand_in(chart).is_dir():
-            return _standing_in(chart, error.message)
+        if stand_ins and _stand_in(source, chart).is_dir():
+            return _standing_in(source, chart, error.message)
         raise FloeError(error.message + rejected, error.hint) from error
     got = _checked(chart, found, wanted, folder / "fetched", found.origin)
     archives.keep(chart, found, wanted)
     return got
 
 
-def _in_this_checkout(chart: Chart, wanted: str | None, *, stand_ins: bool) -> _Got | None:
-    """The chart from another overlay of this checkout, if its files are unchanged since the pull."""
-    for environment in repo.environments():
-        place = Chart(environment, chart.name, chart.version, chart.repository, repo.root())
+def _in_checkout(source: Checkout, chart: Chart, wanted: str | None, *, stand_ins: bool) -> _Got | None:
+    """The chart from an overlay of a checkout, if its files are unchanged since the pull."""
+    for environment in source.environments():
+        place = replace(chart, environment=environment, checkout=source)
         record = place.record()
         if record is None or record.repository != chart.repository:
             continue
         if record.origin == "stand-in":
             if stand_ins:
-                return _standing_in(chart, "another overlay has it too")
+                return _standing_in(source, chart, "another overlay has it too")
         elif (not wanted or record.archive in (wanted, None)) and record.content == digest(place.path):
             return _Got(place.path, record, "checkout", _note(record, wanted))
     return None
@@ -155,13 +163,13 @@ def _note(record: Record, wanted: str | None) -> str:
     return "sha256 matches charts.lock" if wanted else "unlocked: charts.lock has no sha256 for it"
 
 
-def _stand_in(chart: Chart) -> Path:
-    return repo.root() / "tests" / "charts" / chart.name
+def _stand_in(source: Checkout, chart: Chart) -> Path:
+    return source.root / "tests" / "charts" / chart.name
 
 
-def _standing_in(chart: Chart, why: str) -> _Got:
-    folder = _stand_in(chart)
-    location = folder.relative_to(repo.root()).as_posix()
+def _standing_in(source: Checkout, chart: Chart, why: str) -> _Got:
+    folder = _stand_in(source, chart)
+    location = source.relative(folder)
     return _Got(folder, Record(chart.repository, "stand-in", location, None, digest(folder)), "stand-in", why)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from floe import render
 from floe.charts.chart import pinned
+from floe.repo import Checkout
 from floe.yaml import documents, load_file
 
 Known = dict[str, Any]
@@ -21,15 +22,17 @@ _LIVE = re.compile(r"( *)([\w.-]+):")
 _COMMENTED = re.compile(r"( *)# ?([\w.-]+):(?!/)")
 
 
-def unknown_values(environment: str) -> list[str]:
+def unknown_values(checkout: Checkout, environment: str) -> list[str]:
     """Each value of an overlay that its pulled chart does not know, as `chart: path.of.the.key`.
 
     Stand-ins and charts that floe did not pull are skipped.
     """
-    charts = {chart.name: chart for chart in pinned(environment) if chart.record() and not chart.is_stand_in()}
+    charts = {
+        chart.name: chart for chart in pinned(checkout, environment) if chart.record() and not chart.is_stand_in()
+    }
     return [
         f"{name}: {path}"
-        for generator in (render.chart_generators(environment) if charts else ())
+        for generator in (render.chart_generators(checkout, environment) if charts else ())
         if (name := generator.get("name")) in charts
         for path in _unknown(generator.get("valuesInline") or {}, _known(charts[name].path))
     ]

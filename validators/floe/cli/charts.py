@@ -61,12 +61,14 @@ def pull(
     from floe import charts, repo
     from floe.charts import packaged
 
-    err = console.err()
-    for chart in charts.pull(environments or repo.environments(), mirror, stand_ins=stand_ins, force=force):
+    checkout, err = repo.current(), console.err()
+    for chart in charts.pull(
+        checkout, environments or checkout.environments(), mirror, stand_ins=stand_ins, force=force
+    ):
         if chart.source != "present" or chart.note:
             note = f" [dim]({escape(chart.note)})[/]" if chart.note else ""
             err.print(f"charts: {chart.chart} ({', '.join(chart.environments)}): {_SOURCES[chart.source]}{note}")
-    for put in packaged.fill():
+    for put in packaged.fill(checkout):
         err.print(f"charts: {put}")
 
 
@@ -101,11 +103,12 @@ def lock(
     """
     from rich.markup import escape
 
+    from floe import repo
     from floe.charts import lockfile
 
     out = console.out()
     statuses = set()
-    for outcome in lockfile.lock(mirror, update or ()):
+    for outcome in lockfile.lock(repo.current(), mirror, update or ()):
         statuses.add(outcome.status)
         colour = "red" if outcome.status in ("differs", "failed") else "green"
         message = f": {escape(outcome.message)}" if outcome.message else ""
@@ -124,9 +127,10 @@ def list_(as_json: AsJson = False) -> None:
       floe charts list
       floe charts list --json | jq -r '.[] | select(.locked == null) | .name'
     """
+    from floe import repo
     from floe.charts import audit
 
-    rows = audit.rows()
+    rows = audit.rows(repo.current())
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return
@@ -158,9 +162,10 @@ def verify(environments: Environments = None, as_json: AsJson = False) -> None:
     from floe import repo
     from floe.charts import audit
 
-    names = environments or repo.environments()
+    checkout = repo.current()
+    names = environments or checkout.environments()
     with console.progress("charts: verifying"):
-        findings = [finding for name in names for finding in audit.verify(name)]
+        findings = [finding for name in names for finding in audit.verify(checkout, name)]
     if as_json:
         print(json.dumps({"environments": names, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
@@ -192,9 +197,10 @@ def sync(
     from floe import charts, repo
     from floe.charts import packaging
 
-    for name in repo.environments():
-        charts.pinned(name)  # reports file and line of bad YAML; kustomize does not
-    found = list(packaging.changes())
+    checkout = repo.current()
+    for name in checkout.environments():
+        charts.pinned(checkout, name)  # reports file and line of bad YAML; kustomize does not
+    found = list(packaging.changes(checkout))
     err = console.err()
     if check:
         for change in found:
@@ -206,7 +212,7 @@ def sync(
             raise typer.Exit(1)
         err.print("charts/: [green]up to date with base/ and overlays/[/]")
         return
-    packaging.write(found)
+    packaging.write(checkout, found)
     for change in found:
         err.print(f"{change.path}: {'removed' if change.new is None else 'written'}")
     if not found:

@@ -38,13 +38,16 @@ def render(
       floe render prod --form flux
     """
     from floe import render as renderer
+    from floe import repo
+
+    checkout = repo.current()
 
     if output is None:
-        renderer.print_manifests(environment, form)
+        renderer.print_manifests(checkout, environment, form)
     else:
         from floe import manifest_files
 
-        count = manifest_files.write(renderer.render(environment, form), output)
+        count = manifest_files.write(renderer.render(checkout, environment, form), output)
         print(f"{output}: {count} object{'s' * (count != 1)}", file=sys.stderr)
 
 
@@ -75,9 +78,11 @@ def diff(
 
     if output not in formats.WRITERS:
         raise FloeError(f"there is no format {output!r}", f"Use one of these formats: {', '.join(formats.WRITERS)}.")
+    checkout = repo.current()
     if bool(environments) == every:
-        raise FloeError("give either environments or --all", f"These overlays exist: {', '.join(repo.environments())}.")
-    report = run.report(environments or [], base)
+        existing = ", ".join(checkout.environments())
+        raise FloeError("give either environments or --all", f"These overlays exist: {existing}.")
+    report = run.report(checkout, environments or [], base)
     formats.WRITERS[output](report)
     if exit_code and any(comparison.objects for comparison in report.environments):
         raise typer.Exit(1)
@@ -102,11 +107,11 @@ def compile_(
     from floe import repo
     from floe.contract.compiling import compile_environment
 
-    name = environment or repo.EMBEDDED
-    text = compile_environment(name).text()
-    path = repo.artifacts_file(name)
+    checkout, name = repo.current(), environment or repo.EMBEDDED
+    text = compile_environment(checkout, name).text()
+    path = checkout.artifacts_file(name)
     same = path.is_file() and path.read_text() == text
-    where = path.relative_to(repo.root())
+    where = checkout.relative(path)
     if stdout:
         print(text, end="")
     elif check:
@@ -148,11 +153,14 @@ def preflight(
       floe preflight prod --json
       FLOE_POSTGRES_HOST=db FLOE_POSTGRES_PASSWORD=… floe preflight --check-postgres
     """
+    from floe import repo
     from floe.preflight import run
 
     if environment and mounted:
         raise FloeError("give either an environment or --mounted", "Run `floe preflight --help` for examples.")
-    raise typer.Exit(run(environment, mounted=mounted, check_postgres=check_postgres, as_json=as_json))
+    raise typer.Exit(
+        run(None if mounted else repo.current(), environment, check_postgres=check_postgres, as_json=as_json)
+    )
 
 
 @app.command()
@@ -169,6 +177,7 @@ def demo(
       floe demo --once
       floe demo --dagster-port 3001 --cube-port 0
     """
+    from floe import repo
     from floe.demo.show import show
 
-    raise typer.Exit(show(once=once, dagster_port=dagster_port, cube_port=cube_port))
+    raise typer.Exit(show(repo.current(), once=once, dagster_port=dagster_port, cube_port=cube_port))

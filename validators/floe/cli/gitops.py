@@ -46,6 +46,7 @@ def promote(
       floe promote dev staging --app ecommerce
       floe promote dev prod --allow-unproven --reason "fixes the outage of 3 May, staging is down"
     """
+    from floe import repo
     from floe.promote import run
 
     said = None if reason is None else " ".join(reason.split())
@@ -55,7 +56,7 @@ def promote(
             'Give both: --allow-unproven --reason "what happened, and why it cannot wait".',
         )
     wish = run.Wish(source, target, run.names(apps), branch, dry_run, said)
-    promotion = run.promote(wish)
+    promotion = run.promote(repo.current(), wish)
     (run.as_json if as_json else run.show)(promotion)
 
 
@@ -78,16 +79,17 @@ def status(
       floe status --json | jq .prod.behind
       floe status --cluster --context prod
     """
-    from floe import console
+    from floe import console, repo
     from floe.promote import status as overlays
 
-    found = overlays.status()
+    checkout = repo.current()
+    found = overlays.status(checkout)
     live = None
     if cluster or context:
         from floe.promote.cluster import everywhere
 
         with console.progress("asking the cluster"):
-            live = everywhere(context, timeout)
+            live = everywhere(checkout, context, timeout)
     (overlays.as_json if as_json else overlays.show)(found, live)
     if live and not all(one.ok for one in live.values()):
         raise typer.Exit(1)
@@ -128,6 +130,7 @@ def secrets_init(
       floe secrets init
       floe secrets init prod --key /media/vault/prod.agekey
     """
+    from floe import repo
     from floe import secrets as sops
 
-    sops.show(sops.init(environment, key))
+    sops.show(sops.init(repo.current(), environment, key))

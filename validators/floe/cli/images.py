@@ -33,6 +33,7 @@ def images(
       floe images dagster --engine podman --tag 0.2.0 --adapters trino
     """
     from floe import images as production
+    from floe import repo
 
     unknown = sorted(set(names or ()) - set(production.IMAGES))
     if unknown:
@@ -40,7 +41,9 @@ def images(
             f"there is no image {unknown[0]!r}", f"Use one of these images: {', '.join(production.IMAGES)}."
         )
     production.check(tag, adapters)
-    production.report(production.builder(engine), names or [*production.IMAGES], tag, adapters, as_json=as_json)
+    production.report(
+        repo.current(), production.builder(engine), names or [*production.IMAGES], tag, adapters, as_json=as_json
+    )
 
 
 @app.command()
@@ -56,7 +59,8 @@ def pin(
       floe pin dev dagster 0.2.0@sha256:0f2c…
     """
     from floe import images as production
+    from floe import repo
 
-    file = production.pin(environment, name, tag)
+    file = production.pin(repo.current(), environment, name, tag)
     console.out().print(f"[green]✓[/] {file}: {tag}")
     console.err().print(SYNC)

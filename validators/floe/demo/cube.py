@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 from floe import process, repo
 from floe.console import err, out, run
 from floe.errors import FloeError
+from floe.repo import Checkout
 from floe.tools import resolve
 
 _INSTALL_SECONDS = 1200  # 400 MB of packages, on a slow line
@@ -43,12 +44,12 @@ class CubeInstall:
     native: Literal["real", "stand-in"]  # which Rust addon Cube uses
 
 
-def install() -> CubeInstall:
+def install(checkout: Checkout) -> CubeInstall:
     """Install Cube as locked in images/cube into the cache folder, unless it is there already.
 
     If its Rust addon cannot be downloaded, the stand-in in tests/cube-native is used. Raises FloeError if npm fails.
     """
-    recipe, standin = repo.root() / "images/cube", repo.root() / "tests/cube-native"
+    recipe, standin = checkout.root / "images/cube", checkout.root / "tests/cube-native"
     digest = hashlib.sha256()
     for file in (recipe / "package-lock.json", recipe / "install.sh", *sorted(standin.iterdir())):
         digest.update(file.read_bytes())
@@ -78,9 +79,9 @@ def _run_installer(script: Path, path: Path, standin: Path) -> None:
     )
 
 
-def version() -> str:
+def version(checkout: Checkout) -> str:
     """The version of Cube that images/cube locks."""
-    lock = json.loads((repo.root() / "images/cube/package-lock.json").read_bytes())
+    lock = json.loads((checkout.root / "images/cube/package-lock.json").read_bytes())
     return str(lock["packages"]["node_modules/@cubejs-backend/server"]["version"])
 
 
@@ -119,9 +120,9 @@ def environment(model: Path, marts: str, port: int, secret: str) -> dict[str, st
     }
 
 
-def command(install: CubeInstall) -> list[str]:
+def command(checkout: Checkout, install: CubeInstall) -> list[str]:
     """The command that serves Cube in the foreground; SIGTERM ends it within a few seconds."""
-    return [str(resolve("node")), str(repo.root() / "images/cube/start.js"), str(install.path)]
+    return [str(resolve("node")), str(checkout.root / "images/cube/start.js"), str(install.path)]
 
 
 def token(secret: str, minutes: int = 60) -> str:
@@ -172,8 +173,9 @@ def _get(address: str, token: str, seconds: float) -> dict[str, Any]:
 
 
 def _report() -> None:
-    found = install()
-    out().print(f"[green]✓[/] cube       {version():<10} {found.path} [dim](native addon: {found.native})[/]")
+    checkout = repo.current()
+    cube = install(checkout)
+    out().print(f"[green]✓[/] cube       {version(checkout):<10} {cube.path} [dim](native addon: {cube.native})[/]")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from floe import console, process, repo
+from floe import console, process
 from floe.demo import cube
 from floe.demo.dagster_api import Dagster
 from floe.demo.ports import HOST, claim
 from floe.demo.processes import Supervisor, answers
 from floe.errors import FloeError
+from floe.repo import EMBEDDED, Checkout
 from floe_runtime.connect import local
 from floe_runtime.contract.artifacts import VARIABLE, CompiledArtifacts
 from floe_runtime.contract.platform import Sqlite
@@ -32,7 +33,7 @@ class CubeApi:
     native: str
 
 
-def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> Dagster:
+def start_dagster(checkout: Checkout, supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> Dagster:
     """Start webserver, daemon and one code location per app; returns when all locations are loaded.
 
     Raises FloeError if one of them does not start.
@@ -44,33 +45,38 @@ def start_dagster(supervisor: Supervisor, artifacts: CompiledArtifacts, port: in
             "Set metadata.kind: sqlite in platform.yaml.",
         )
     home = local(metadata.path)
-    scratch = repo.state() / "scratch"
+    scratch = checkout.state / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)  # left over if an earlier demo was killed
     scratch.mkdir(parents=True)
     env = os.environ | {
         "DAGSTER_HOME": str(home),
-        "FLOE_ROOT": str(repo.root()),
-        "FLOE_DBT_TARGET": str(repo.state() / "dbt"),
-        VARIABLE: str(repo.artifacts_file(repo.EMBEDDED)),
+        "FLOE_ROOT": str(checkout.root),
+        "FLOE_DBT_TARGET": str(checkout.state / "dbt"),
+        VARIABLE: str(checkout.artifacts_file(EMBEDDED)),
         "FLOE_SCRATCH_FOLDER": str(scratch),
         "DO_NOT_TRACK": "1",
     }
     locations = {app: claim(0, f"the code location {app}", "") for app in artifacts.apps}
     console.write(home / "dagster.yaml", json.dumps(_instance(), indent=2) + "\n")
-    workspace = repo.state() / "workspace.yaml"
+    workspace = checkout.state / "workspace.yaml"
     servers = [{"grpc_server": {"host": HOST, "port": grpc, "location_name": app}} for app, grpc in locations.items()]
     console.write(workspace, json.dumps({"load_from": servers}, indent=2) + "\n")
     _create_databases(home, env)
     for app, grpc in locations.items():
-        module = ["--module-name", f"{app.replace('-', '_')}.definitions", "--working-directory", str(repo.app(app))]
+        module = [
+            "--module-name",
+            f"{app.replace('-', '_')}.definitions",
+            "--working-directory",
+            str(checkout.app(app)),
+        ]
         command = [sys.executable, "-m", "floe.demo.code_server", "--host", HOST, "--port", str(grpc), *module]
-        supervisor.start(f"dagster-{app}", command, env, repo.root())
+        supervisor.start(f"dagster-{app}", command, env, checkout.root)
     read = ["--workspace", str(workspace)]
     listen = ["--host", HOST, "--port", str(port)]
-    supervisor.start("dagster-webserver", [_script("dagster-webserver"), *listen, *read], env, repo.root())
+    supervisor.start("dagster-webserver", [_script("dagster-webserver"), *listen, *read], env, checkout.root)
     dagster = Dagster(f"http://{HOST}:{port}")
     supervisor.wait(lambda: answers(f"{dagster.url}/server_info"), "Dagster's webserver", _UP_SECONDS)
-    supervisor.start("dagster-daemon", [_script("dagster-daemon"), "run", *read], env, repo.root())
+    supervisor.start("dagster-daemon", [_script("dagster-daemon"), "run", *read], env, checkout.root)
     for app in artifacts.apps:
         supervisor.wait(lambda name=app: _loaded(dagster, name), f"the code location {app}", _UP_SECONDS)  # type: ignore[misc] # mypy knows no type of a default
     return dagster
@@ -121,14 +127,16 @@ def _instance() -> dict[str, object]:
     }
 
 
-def start_cube(supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> CubeApi:
+def start_cube(checkout: Checkout, supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> CubeApi:
     """Start Cube over the published marts of the first app; returns when it answers. Raises FloeError otherwise."""
     (name, specification) = next(iter(artifacts.apps.items()))
-    model = repo.app(name) / specification.app.semantic_layer.model
+    model = checkout.app(name) / specification.app.semantic_layer.model
     secret = secrets.token_hex(32)  # valid for this run only, so it is never stored
     marts = cube.parquet_marts(local(artifacts.platform.marts.path))
-    install = cube.install()
-    supervisor.start("cube", cube.command(install), cube.environment(model, marts, port, secret), repo.root())
+    install = cube.install(checkout)
+    supervisor.start(
+        "cube", cube.command(checkout, install), cube.environment(model, marts, port, secret), checkout.root
+    )
     url = f"http://{HOST}:{port}"
     supervisor.wait(lambda: answers(f"{url}/livez"), "Cube", _UP_SECONDS)
     return CubeApi(url, cube.token(secret, minutes=7 * 24 * 60), install.native)

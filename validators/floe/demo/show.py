@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from floe import charts, console, render, repo
+from floe import charts, console, render
 from floe.contract.compiling import compile_environment
 from floe.demo import cube
 from floe.demo.dagster_api import Dagster
@@ -15,6 +15,7 @@ from floe.demo.ports import claim
 from floe.demo.processes import Supervisor, supervisor
 from floe.demo.services import CubeApi, start_cube, start_dagster
 from floe.errors import FloeError
+from floe.repo import EMBEDDED, Checkout
 from floe_runtime.contract.artifacts import CompiledArtifacts
 
 OVERLAYS = ("dev", "prod")
@@ -49,7 +50,7 @@ class Story:
         self.out.print(f"[green]✓[/] {title}{': ' if said else ''}{', '.join(said)} [dim]({took:.1f} s)[/]")
 
 
-def show(*, once: bool, dagster_port: int, cube_port: int) -> int:
+def show(checkout: Checkout, *, once: bool, dagster_port: int, cube_port: int) -> int:
     """Run the demo; returns the exit code. Raises FloeError if a step fails.
 
     `once`: stop after the second run instead of waiting for Ctrl-C. A port of 0 picks a free one.
@@ -57,13 +58,13 @@ def show(*, once: bool, dagster_port: int, cube_port: int) -> int:
     story = Story()
     dagster_port = claim(dagster_port, "Dagster", "--dagster-port")
     cube_port = claim(cube_port, "Cube", "--cube-port")
-    if _overlays(story) or _preflight(story):
+    if _overlays(checkout, story) or _preflight(checkout, story):
         return 1
-    artifacts = compile_environment(repo.EMBEDDED)
-    console.write(repo.artifacts_file(repo.EMBEDDED), artifacts.text())
-    with supervisor(repo.state() / "logs") as processes:
+    artifacts = compile_environment(checkout, EMBEDDED)
+    console.write(checkout.artifacts_file(EMBEDDED), artifacts.text())
+    with supervisor(checkout.state / "logs") as processes:
         try:
-            dagster, api = _live(story, processes, artifacts, dagster_port, cube_port)
+            dagster, api = _live(checkout, story, processes, artifacts, dagster_port, cube_port)
             if not once:
                 _stay(story, processes, dagster, api, artifacts)
         except KeyboardInterrupt:
@@ -75,7 +76,7 @@ def show(*, once: bool, dagster_port: int, cube_port: int) -> int:
     return 0
 
 
-def _overlays(story: Story) -> bool:
+def _overlays(checkout: Checkout, story: Story) -> bool:
     """Render and validate the overlays; returns whether there are errors."""
     from floe.validate.output import text, verdict
     from floe.validate.run import validate
@@ -85,9 +86,9 @@ def _overlays(story: Story) -> bool:
     schemas, failed = Schemas(), False
     for name in OVERLAYS:
         with story.step(f"overlays/{name}") as said:
-            report = validate(render.render(name), f"overlays/{name}", schemas)
+            report = validate(render.render(checkout, name), f"overlays/{name}", schemas, checkout=checkout)
             said.append(verdict(report, console.markup))
-            if names := [str(chart) for chart in charts.pinned(name) if chart.is_stand_in()]:
+            if names := [str(chart) for chart in charts.pinned(checkout, name) if chart.is_stand_in()]:
                 said.append(f"[yellow]with stand-ins for the charts {', '.join(names)}[/]")
         if report.count("error"):
             text([report])
@@ -95,23 +96,28 @@ def _overlays(story: Story) -> bool:
     return failed
 
 
-def _preflight(story: Story) -> bool:
+def _preflight(checkout: Checkout, story: Story) -> bool:
     from floe.preflight import run
 
     story.chapter("2. Preflight of the embedded default")
-    return run(None) != 0
+    return run(checkout, None) != 0
 
 
 def _live(
-    story: Story, processes: Supervisor, artifacts: CompiledArtifacts, dagster_port: int, cube_port: int
+    checkout: Checkout,
+    story: Story,
+    processes: Supervisor,
+    artifacts: CompiledArtifacts,
+    dagster_port: int,
+    cube_port: int,
 ) -> tuple[Dagster, CubeApi]:
     story.chapter("3. Live data: generator → Iceberg → dbt → Cube")
     with story.step("Dagster is up") as said:
-        dagster = start_dagster(processes, artifacts, dagster_port)
+        dagster = start_dagster(checkout, processes, artifacts, dagster_port)
         said.append(dagster.url)
     _tick(story, processes, dagster, "first tick")
     with story.step("Cube is up") as said:
-        api = start_cube(processes, artifacts, cube_port)
+        api = start_cube(checkout, processes, artifacts, cube_port)
         said.append(api.url)
         if api.native == "stand-in":
             said.append("[yellow]with our stand-in for its native addon, which cannot be downloaded here[/]")

@@ -14,33 +14,34 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from floe import charts, console, repo
+from floe import charts, console
 from floe.diff.compare import compare
 from floe.diff.model import Comparison, Report
 from floe.errors import FloeError
 from floe.git import open_repository
 from floe.kubernetes.objects import Object, objects
 from floe.render import started
+from floe.repo import Checkout
 from floe.yaml import documents
 
 
-def report(environments: Sequence[str], base: str = "HEAD") -> Report:
+def report(checkout: Checkout, environments: Sequence[str], base: str = "HEAD") -> Report:
     """Compare the rendered objects of environments in the working tree with those of a revision.
 
     `environments`: if empty, all that exist on either side. If only one side has an environment, all its objects count
     as added or removed. Raises FloeError for a revision or environment that does not exist, and for a side that cannot
     be rendered.
     """
-    repository = open_repository(repo.root())
+    repository = open_repository(checkout.root)
     commit = repository.commit(base)
     with temporary_folder() as temporary, ThreadPoolExecutor(1) as aside:
         status = aside.submit(repository.uncommitted)
-        exported = cache(lambda: repository.export(commit, temporary / "base").folder)
-        names = list(dict.fromkeys(environments)) or sorted({*repo.environments(), *repo.environments(exported())})
+        exported = cache(lambda: Checkout(repository.export(commit, temporary / "base").folder))
+        names = list(dict.fromkeys(environments)) or sorted({*checkout.environments(), *exported().environments()})
         found = []
         for name in names:
             with console.progress(f"diff: rendering {name} in the working tree and in {base}"):
-                old, new = _render(name, exported, f"{base} ({commit[:7]})")
+                old, new = _render(checkout, name, exported, f"{base} ({commit[:7]})")
                 changes = compare(old, new)
             count = {kind: sum(change.change == kind for change in changes) for kind in ("changed", "added", "removed")}
             found.append(Comparison(environment=name, base=base, commit=commit, objects=tuple(changes), **count))
@@ -56,22 +57,24 @@ def report(environments: Sequence[str], base: str = "HEAD") -> Report:
     return Report(uncommitted=bool(uncommitted), environments=tuple(found))
 
 
-def _render(environment: str, exported: Callable[[], Path], base: str) -> tuple[list[Object], list[Object]]:
+def _render(
+    checkout: Checkout, environment: str, exported: Callable[[], Checkout], base: str
+) -> tuple[list[Object], list[Object]]:
     """The objects of the base and of the working tree; an empty list for a side without this environment."""
     head: Callable[[], bytes] | None = None
     old: list[Object] = []
     with ExitStack() as running:
-        if environment in repo.environments():  # first, so that it runs while the base is prepared
-            with _on("the working tree", repo.root()):
-                head = running.enter_context(started(environment))
+        if environment in checkout.environments():  # first, so that it runs while the base is prepared
+            with _on("the working tree", checkout):
+                head = running.enter_context(started(checkout, environment))
         before = exported()
-        if environment in repo.environments(before):
+        if environment in before.environments():
             with _on(f"the base {base}", before):
-                provide_charts(environment, before)
-                old = objects_of(running.enter_context(started(environment, root=before))())
+                provide_charts(checkout, environment, before)
+                old = objects_of(running.enter_context(started(before, environment))())
         elif head is None:
-            repo.overlay(environment)  # raises the error that lists the existing ones
-        with _on("the working tree", repo.root()):
+            checkout.overlay(environment)  # raises the error that lists the existing ones
+        with _on("the working tree", checkout):
             return old, objects_of(head()) if head else []
 
 
@@ -80,29 +83,28 @@ def objects_of(stream: bytes) -> list[Object]:
     return list(objects(documents(stream, "what kustomize rendered"), "kustomize"))
 
 
-def provide_charts(environment: str, before: Path) -> None:
-    """Provide the charts of an environment in another checkout: link those of this checkout, pull the others.
-
-    `before`: the other checkout.
-    """
+def provide_charts(checkout: Checkout, environment: str, target: Checkout) -> None:
+    """Provide the charts of an environment in the target: link those that a checkout has, pull the others."""
     missing = False
-    for chart in charts.pinned(environment, root=before):
-        if here := _pulled_here(chart):
+    for chart in charts.pinned(target, environment):
+        if here := _pulled_in(checkout, chart):
             _link(here.path, chart.path)
         else:
             missing = True
     if missing:
-        # If this checkout has a stand-in, a real chart on the other side would make all of its objects differ.
-        ours = charts.pinned(environment) if environment in repo.environments() else []
+        # If the checkout has a stand-in, a real chart on the other side would make all of its objects differ.
+        ours = charts.pinned(checkout, environment) if environment in checkout.environments() else []
         stand_ins = any(chart.is_stand_in() for chart in ours)
-        for _ in charts.pull([environment], os.environ.get(charts.MIRROR), stand_ins=stand_ins, root=before):
+        for _ in charts.pull(
+            target, [environment], os.environ.get(charts.MIRROR), stand_ins=stand_ins, source=checkout
+        ):
             pass
 
 
-def _pulled_here(chart: charts.Chart) -> charts.Chart | None:
-    """The chart as pulled in an overlay of the working tree, preferably the same overlay; None if none has it."""
-    names = sorted(repo.environments(), key=lambda name: name != chart.environment)
-    places = (replace(chart, environment=name, root=repo.root()) for name in names)
+def _pulled_in(checkout: Checkout, chart: charts.Chart) -> charts.Chart | None:
+    """The chart as pulled in an overlay of a checkout, preferably the same overlay; None if none has it."""
+    names = sorted(checkout.environments(), key=lambda name: name != chart.environment)
+    places = (replace(chart, environment=name, checkout=checkout) for name in names)
     return next((place for place in places if place.is_pulled()), None)
 
 
@@ -117,12 +119,12 @@ def _link(chart: Path, place: Path) -> None:
 
 
 @contextmanager
-def _on(side: str, root: Path) -> Iterator[None]:
+def _on(side: str, checkout: Checkout) -> Iterator[None]:
     """Add the side to errors of the block, and make paths relative to it, since the base's folder is temporary."""
     try:
         yield
     except FloeError as error:
-        raise FloeError(f"in {side}: {error.message.replace(f'{root}/', '')}", error.hint) from error
+        raise FloeError(f"in {side}: {error.message.replace(f'{checkout.root}/', '')}", error.hint) from error
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from floe import repo
 from floe.errors import FloeError
 from floe.kubernetes.objects import mapping, mappings, text
+from floe.repo import Checkout
 from floe.validate import pins
 from floe.validate.waivers import PREFIX
 from floe.yaml import documents, edit, load_file
@@ -46,10 +46,10 @@ def shortened(value: str) -> str:
     return f"{tag}{at}{digest[:12]}" if at else value[:12] if len(value) == 64 else value
 
 
-def held(environment: str) -> Held:
+def held(checkout: Checkout, environment: str) -> Held:
     """The chart versions, images and app specifications of an overlay. Raises FloeError if it is missing or invalid."""
-    overlay = repo.overlay(environment)
-    found: Held = {f"values/{name}": places for name, places in pins.current(environment).items()}
+    overlay = checkout.overlay(environment)
+    found: Held = {f"values/{name}": places for name, places in pins.current(checkout, environment).items()}
     objects = overlay / _OBJECTS
     if objects.is_file():
         images = mappings(load_file(objects).get("images"))
@@ -59,7 +59,7 @@ def held(environment: str) -> Held:
             for field in _IMAGE_FIELDS
             if field in image
         }
-    compiled = artifacts.read(repo.artifacts_file(environment))
+    compiled = artifacts.read(checkout.artifacts_file(environment))
     found[ARTIFACTS] = {f"apps.{name}": one.sha256 for name, one in compiled.apps.items()}
     return found
 
@@ -72,13 +72,13 @@ class Plan:
     absent: tuple[str, ...] = ()
 
 
-def plan(source: str, target: str, apps: Collection[str] = ()) -> Plan:
+def plan(checkout: Checkout, source: str, target: str, apps: Collection[str] = ()) -> Plan:
     """The changes to the target overlay that make it run what the source does.
 
     `apps`: promote only the specifications of these apps, by default everything. Raises FloeError for an app that one
     of the two does not run, and for a value that the target's files do not have.
     """
-    theirs, ours = held(source), held(target)
+    theirs, ours = held(checkout, source), held(checkout, target)
     running, here = theirs[ARTIFACTS], ours[ARTIFACTS]
     for app in sorted(set(apps)):
         if f"apps.{app}" not in running:
@@ -112,15 +112,15 @@ def _add(target: str, app: str) -> str:
     )
 
 
-def edited(source: str, target: str, changes: Sequence[Change]) -> dict[Path, str]:
+def edited(checkout: Checkout, source: str, target: str, changes: Sequence[Change]) -> dict[Path, str]:
     """The new content of each changed file; nothing is written. Raises FloeError if a path is not in its file."""
-    overlay = repo.overlay(target)
+    overlay = checkout.overlay(target)
     result = {}
     for file in dict.fromkeys(change.file for change in changes):
         here = {change.place: change.new for change in changes if change.file == file}
         path = overlay / file
         if file == ARTIFACTS:
-            theirs, ours = (artifacts.read(repo.artifacts_file(one)) for one in (source, target))
+            theirs, ours = (artifacts.read(checkout.artifacts_file(one)) for one in (source, target))
             carried = {name: theirs.apps[name] for name in ours.apps if f"apps.{name}" in here}
             result[path] = ours.model_copy(update={"apps": ours.apps | carried}).text()
         else:
@@ -128,9 +128,9 @@ def edited(source: str, target: str, changes: Sequence[Change]) -> dict[Path, st
     return result
 
 
-def namespace_file(environment: str) -> Path:
+def namespace_file(checkout: Checkout, environment: str) -> Path:
     """The file of an overlay's Namespace. Waivers for a whole environment are annotations there."""
-    return repo.overlay(environment) / "objects" / "namespace.yaml"
+    return checkout.overlay(environment) / "objects" / "namespace.yaml"
 
 
 def waived(content: str, waivers: dict[str, str], source: str) -> str:

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from floe import images, process, repo, tools
+from floe import images, process, tools
 from floe.errors import FloeError
 from floe.kubernetes.objects import ENVIRONMENT, mapping, mappings, text
 from floe.promote import carried
+from floe.repo import Checkout
 from floe.yaml import load_file
 
 if TYPE_CHECKING:
@@ -75,10 +76,10 @@ class Cluster:
     context: str | None = None
     timeout: float = 10
 
-    def look(self, environments: Sequence[str]) -> dict[str, Live]:
+    def look(self, checkout: Checkout, environments: Sequence[str]) -> dict[str, Live]:
         """The state of each environment. Raises FloeError if the cluster does not answer in time or refuses."""
         self._list("/version")  # so that an unreachable cluster is reported once, before the parallel requests
-        namespaces = {name: _namespace(name) for name in environments}
+        namespaces = {name: _namespace(checkout, name) for name in environments}
         paths = {**_FLUX, **_ARGO}
         inside = {
             (namespace, kind): path.format(namespace=namespace)
@@ -92,7 +93,7 @@ class Cluster:
             name: Live(
                 (
                     *_managed(name, namespace, managed),
-                    *_workloads(name, found[namespace, "Deployment"] + found[namespace, "StatefulSet"]),
+                    *_workloads(checkout, name, found[namespace, "Deployment"] + found[namespace, "StatefulSet"]),
                     *_pods(found[namespace, "Pod"]),
                 )
             )
@@ -127,8 +128,8 @@ def _ask(context: str | None) -> str:
     return f"kubectl --context={context}" if context else "kubectl"
 
 
-def _namespace(environment: str) -> str:
-    return str(load_file(carried.namespace_file(environment))["metadata"]["name"])
+def _namespace(checkout: Checkout, environment: str) -> str:
+    return str(load_file(carried.namespace_file(checkout, environment))["metadata"]["name"])
 
 
 def _managed(environment: str, namespace: str, found: dict[str, list[Values]]) -> Iterator[Line]:
@@ -174,9 +175,9 @@ def _argo(name: str, item: Values) -> Line:
     return Line(name, ok, _short("  ".join(filter(None, [*words, text(operation.get("message")) if failed else ""]))))
 
 
-def _workloads(environment: str, items: list[Values]) -> Iterator[Line]:
+def _workloads(checkout: Checkout, environment: str, items: list[Values]) -> Iterator[Line]:
     """The number of ready replicas of each workload, and the images of floe that differ from the overlay's."""
-    runs = carried.held(environment)
+    runs = carried.held(checkout, environment)
     tags = {
         images.IMAGES[name].name: runs.get(f"values/{file}", {}).get(".".join(steps), "")
         for name, (file, steps) in images.PLACES.items()
@@ -233,6 +234,6 @@ def _short(words: str) -> str:
     return f"{words[: _LONGEST // 3]} … {words[-2 * _LONGEST // 3 :]}"  # the cause is usually at the end
 
 
-def everywhere(context: str | None, timeout: float) -> dict[str, Live]:
+def everywhere(checkout: Checkout, context: str | None, timeout: float) -> dict[str, Live]:
     """The state in a cluster of every environment of the repository. `timeout`: seconds to wait for an answer."""
-    return Cluster(context, timeout).look(repo.environments())
+    return Cluster(context, timeout).look(checkout, checkout.environments())

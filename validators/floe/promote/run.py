@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from floe import console, repo
+from floe import console
 from floe.charts import packaging
 from floe.diff import formats
 from floe.diff.compare import compare
@@ -19,10 +19,11 @@ from floe.diff.model import Comparison
 from floe.diff.model import Report as Diff
 from floe.diff.run import objects_of, provide_charts, temporary_folder
 from floe.errors import FloeError
-from floe.git import Exported, Repository, open_repository
+from floe.git import Repository, open_repository
 from floe.kubernetes.objects import Object
 from floe.promote import carried
 from floe.render import started
+from floe.repo import Checkout
 from floe.validate import output
 from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
@@ -63,50 +64,51 @@ class Promotion:
     commit: str | None = None
 
 
-def promote(wish: Wish) -> Promotion:
+def promote(checkout: Checkout, wish: Wish) -> Promotion:
     """Promote what `source` runs to `target`. Raises Refused because of findings, FloeError if it cannot run."""
-    _check_order(wish)
-    repository = open_repository(repo.root())
+    _check_order(checkout, wish)
+    repository = open_repository(checkout.root)
     head = repository.commit("HEAD")
     _check_tree(repository)
-    plan = carried.plan(wish.source, wish.target, wish.apps)
+    plan = carried.plan(checkout, wish.source, wish.target, wish.apps)
     if not plan.changes:
         return Promotion(wish, plan)
     branch = wish.branch or f"promote/{wish.source}-to-{wish.target}-{head[:7]}"
     repository.refuse_branch(branch)
-    files = carried.edited(wish.source, wish.target, plan.changes)
+    files = carried.edited(checkout, wish.source, wish.target, plan.changes)
     schemas = Schemas()
     with temporary_folder() as temporary, ExitStack() as running:
         name = f"promoting {wish.source} to {wish.target}"
         say = running.enter_context(console.progress(name))
-        proof = running.enter_context(started(wish.source))
-        before = running.enter_context(started(wish.target))
+        proof = running.enter_context(started(checkout, wish.source))
+        before = running.enter_context(started(checkout, wish.target))
         exported = repository.export(head, temporary / "target")
-        written = {path.relative_to(repo.root()): content for path, content in files.items()}
-        namespace = carried.namespace_file(wish.target).relative_to(repo.root())
+        changed = Checkout(exported.folder, {name: exported.env[name] for name in ("GIT_DIR", "GIT_WORK_TREE")})
+        written = {path.relative_to(checkout.root): content for path, content in files.items()}
+        namespace = carried.namespace_file(checkout, wish.target).relative_to(checkout.root)
         content = (exported.folder / namespace).read_text()
         if (clean := carried.waived(content, {}, str(namespace))) != content:
             written[namespace] = clean
         _write(exported.folder, written)
-        provide_charts(wish.target, exported.folder)  # the charts in the versions that the target will have
-        after = running.enter_context(started(wish.target, root=exported.folder))
+        provide_charts(checkout, wish.target, changed)  # the charts in the versions that the target will have
+        after = running.enter_context(started(changed, wish.target))
         say(f"{name}: validating {wish.source}")
-        _refuse(validate(proof(), f"overlays/{wish.source}", schemas), wish, "cannot be promoted")
+        _refuse(validate(proof(), f"overlays/{wish.source}", schemas, checkout=checkout), wish, "cannot be promoted")
         say(f"{name}: validating {wish.target} after the change")
         old, stream = objects_of(before()), after()
         waived: tuple[str, ...] = ()
-        report = _validated(stream, wish, exported, schemas)
+        report = validate(stream, f"overlays/{wish.target}", schemas, checkout=changed)
         found = {finding.code for finding in report.findings if finding.severity == "error" and not finding.waived}
         if wish.reason and found and found <= set(carried.UNPROVEN):
             waived = tuple(sorted(found))
             written[namespace] = carried.waived(clean, dict.fromkeys(waived, _waiver(wish.reason)), str(namespace))
             _write(exported.folder, written)
-            stream = running.enter_context(started(wish.target, root=exported.folder))()
-            report = _validated(stream, wish, exported, schemas)
+            stream = running.enter_context(started(changed, wish.target))()
+            report = validate(stream, f"overlays/{wish.target}", schemas, checkout=changed)
         _refuse(report, wish, "would not be valid")
         diff = _diff(wish.target, old, stream, head, repository)
         say(f"{name}: updating charts/")
-        files_of_charts = tuple(map(str, _synchronised(exported)))
+        files_of_charts = tuple(map(str, _synchronised(changed)))
         commit = None
         if not wish.dry_run:
             message = _message(wish, plan, head)
@@ -114,27 +116,28 @@ def promote(wish: Wish) -> Promotion:
     return Promotion(wish, plan, diff, waived, files_of_charts, branch, commit)
 
 
-def _check_order(wish: Wish) -> None:
-    source, target, order = wish.source, wish.target, " → ".join(repo.PROMOTION)
+def _check_order(checkout: Checkout, wish: Wish) -> None:
+    source, target, promotion = wish.source, wish.target, checkout.settings.promotion
+    order = " → ".join(promotion)
     for name in (source, target):
-        repo.overlay(name)
+        checkout.overlay(name)
     if source == target:
         raise FloeError(f"{source} cannot be promoted to itself", f"Promote in this order: {order}.")
     for name in (source, target):
-        if name not in repo.PROMOTION:
+        if name not in promotion:
             raise FloeError(
                 f"{name} is not part of the promotion order, so nothing is promoted from or to it",
                 f"Promote in this order: {order}.",
             )
-    first, last = repo.PROMOTION.index(source), repo.PROMOTION.index(target)
+    first, last = promotion.index(source), promotion.index(target)
     if first > last:
         raise FloeError(
             f"{source} comes after {target}: the order is {order}",
             f"To roll a version back, revert its commit: `git log overlays/{source}` shows it.",
         )
-    skipped = repo.PROMOTION[first + 1 : last]
+    skipped = promotion[first + 1 : last]
     if skipped and not wish.reason:
-        steps = repo.PROMOTION[first : last + 1]
+        steps = promotion[first : last + 1]
         way = ", then ".join(f"`floe promote {a} {b}`" for a, b in pairwise(steps))
         raise FloeError(
             f"promoting {source} to {target} would skip {', '.join(skipped)}, so the version is unproven there",
@@ -166,21 +169,13 @@ def _write(folder: Path, files: dict[Path, str]) -> None:
         (folder / path).write_text(content)
 
 
-def _synchronised(exported: Exported) -> list[Path]:
+def _synchronised(checkout: Checkout) -> list[Path]:
     """Update floe's own charts as `floe charts sync` does; returns the changed files, none without charts/."""
-    if not (exported.folder / "charts").is_dir():
+    if not (checkout.root / "charts").is_dir():
         return []
-    env = {name: value for name, value in exported.env.items() if name != "GIT_INDEX_FILE"}
-    with repo.working_in(exported.folder, **env):
-        changes = list(packaging.changes())
-        packaging.write(changes)
+    changes = list(packaging.changes(checkout))
+    packaging.write(checkout, changes)
     return [change.path for change in changes]
-
-
-def _validated(stream: bytes, wish: Wish, exported: Exported, schemas: Schemas) -> Report:
-    env = {name: value for name, value in exported.env.items() if name != "GIT_INDEX_FILE"}
-    with repo.working_in(exported.folder, **env):
-        return validate(stream, f"overlays/{wish.target}", schemas)
 
 
 def _refuse(report: Report, wish: Wish, words: str) -> None:

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 
 from rich.markup import escape
 
-from floe import console, repo
+from floe import console
 from floe.promote import carried
 from floe.promote.cluster import Live
+from floe.repo import Checkout
 from floe.validate import pins
 from floe.validate.stream import LeftOut
 
@@ -36,41 +37,41 @@ class Status:
     """One environment. `follows`: the environment before it in the promotion order, if any."""
 
     environment: str
+    in_order: bool  # whether it is part of the promotion order
     follows: str | None
     runs: carried.Held
     behind: tuple[Behind, ...]
 
 
-def status() -> list[Status]:
+def status(checkout: Checkout) -> list[Status]:
     """Every environment, in the promotion order; those outside the order come last."""
-    there = repo.environments()
-    order = [name for name in repo.PROMOTION if name in there]
-    held = {name: carried.held(name) for name in [*order, *(name for name in there if name not in order)]}
-    found = []
+    held = {name: carried.held(checkout, name) for name in checkout.in_promotion_order()}
+    statuses = []
     for name, runs in held.items():
-        before = repo.predecessor(name)
+        before = checkout.predecessor(name)
         follows = before if before in held else None
-        found.append(Status(name, follows, runs, _behind(follows, held[follows], runs) if follows else ()))
-    return found
+        behind = _behind(checkout, follows, held[follows], runs) if follows else ()
+        statuses.append(Status(name, name in checkout.settings.promotion, follows, runs, behind))
+    return statuses
 
 
-def _behind(before: str, theirs: carried.Held, ours: carried.Held) -> tuple[Behind, ...]:
+def _behind(checkout: Checkout, before: str, theirs: carried.Held, ours: carried.Held) -> tuple[Behind, ...]:
     differs = [
         (file, place, ours[file][place], there)
         for file, places in theirs.items()
         for place, there in places.items()
         if place in ours.get(file, {}) and ours[file][place] != there
     ]
-    counts = _versions(before, [(file, place, here) for file, place, here, _ in differs]) if differs else {}
+    counts = _versions(checkout, before, [(file, place, here) for file, place, here, _ in differs]) if differs else {}
     return tuple(Behind(file, place, here, there, counts.get((file, place))) for file, place, here, there in differs)
 
 
-def _versions(before: str, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str], int]:
+def _versions(checkout: Checkout, before: str, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str], int]:
     """How many newer values a place in an overlay has had since the wanted one; nothing for one it never had."""
     newer: dict[tuple[str, str], set[str]] = {(file, place): set() for file, place, _ in wanted}
     found: dict[tuple[str, str], int] = {}
     try:
-        for name, old in pins.history(before):
+        for name, old in pins.history(checkout, before):
             for file, place, here in wanted:
                 key = (file, place)
                 if file != f"values/{name}" or key in found or place not in old:
@@ -109,7 +110,7 @@ def _age(versions: int | None) -> str:
 
 def _table(found: Sequence[Status]) -> Iterator[str]:
     """The lines of a table: one row per value, one column per environment. Values that are behind are yellow."""
-    ordered = [one for one in found if one.environment in repo.PROMOTION]
+    ordered = [one for one in found if one.in_order]
     rows = dict.fromkeys((file, place) for one in ordered for file, places in one.runs.items() for place in places)
     cells = [["", *(one.environment for one in found)]]
     cells += [
@@ -127,8 +128,7 @@ def _table(found: Sequence[Status]) -> Iterator[str]:
 
 def _line(one: Status) -> str:
     if one.follows is None:
-        first = one.environment in repo.PROMOTION
-        return f"[green]✓[/] {one.environment}: {'first' if first else 'not'} in the promotion order"
+        return f"[green]✓[/] {one.environment}: {'first' if one.in_order else 'not'} in the promotion order"
     if not one.behind:
         return f"[green]✓[/] {one.environment}: runs the same as {one.follows}"
     count = len(one.behind)

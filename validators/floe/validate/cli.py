@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from floe import console
+from floe import console, repo
 from floe.errors import FloeError
 from floe.kubernetes.releases import RELEASE
 from floe.validate import output
@@ -77,7 +77,13 @@ def app() -> None:
     if options.format not in FORMATS:
         raise FloeError(f"unknown format {options.format!r}", f"use one of: {', '.join(FORMATS)}")
     schemas = Schemas(options.kubernetes, options.crds, strict_kinds=options.strict_kinds)
-    reports = [validate(content, name, schemas, options.env) for name, content in _read(options.sources)]
+    try:
+        checkout = repo.current()
+    except FloeError:
+        checkout = None  # the stream of another repository is checked without one
+    reports = [
+        validate(content, name, schemas, options.env, checkout=checkout) for name, content in _read(options.sources)
+    ]
     output.WRITERS[options.format](reports)
     if any(report.count("error") for report in reports):
         sys.exit(1)
@@ -100,7 +106,7 @@ def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
             from floe.validate import origins
 
             environment = source.removeprefix("overlays/").rstrip("/")
-            yield f"overlays/{environment}", origins.rendered(environment)
+            yield f"overlays/{environment}", origins.rendered(repo.current(), environment)
 
 
 def _stdin() -> bytes:

@@ -36,7 +36,7 @@ def _row(policy: Policy) -> str:
 
 def main() -> None:
     """Generate the page and write it to its file."""
-    file = repo.root() / PAGE
+    file = repo.current().root / PAGE
     file.write_text(page(file.read_text()))
 
 

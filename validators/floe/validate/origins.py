@@ -8,8 +8,9 @@ import re
 import tempfile
 from pathlib import Path
 
-from floe import console, render, repo
+from floe import console, render
 from floe.errors import FloeError
+from floe.repo import Checkout
 
 _BUILD = {
     "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -19,22 +20,27 @@ _BUILD = {
 _ORIGIN = re.compile(rb"(?<=\n)( +(?:path|configuredIn): )(\.\./\S+)")
 
 
-def rendered(environment: str) -> bytes:
+def rendered(checkout: Checkout, environment: str) -> bytes:
     """The output of `floe render`, with kustomize's origin annotation on each object.
 
     The paths in these annotations are relative to the overlay. Raises FloeError as `floe render` does.
     """
-    overlay = repo.overlay(environment).resolve()
+    overlay = checkout.overlay(environment).resolve()
     with tempfile.TemporaryDirectory() as temporary:
         # buildMetadata is a field of a kustomization, so a temporary one that includes the overlay sets it.
         folder = Path(temporary).resolve()
         wrapper = {**_BUILD, "resources": [os.path.relpath(overlay, folder)]}
         (folder / "kustomization.yaml").write_text(json.dumps(wrapper))
         try:
-            with render.started(environment, around=folder) as output, console.progress(f"rendering {environment}"):
+            with (
+                render.started(checkout, environment, around=folder) as output,
+                console.progress(f"rendering {environment}"),
+            ):
                 content = output()
         except FloeError:
-            return render.render(environment)  # fails too, with a message that names the overlay and not the wrapper
+            return render.render(
+                checkout, environment
+            )  # fails too, with a message that names the overlay and not the wrapper
 
     def from_overlay(match: re.Match[bytes]) -> bytes:
         return match[1] + os.path.relpath(folder / os.fsdecode(match[2]), overlay).encode()

@@ -105,7 +105,7 @@ def _place(report: Report, finding: Finding) -> tuple[str, int | None]:
 
 def _overlays() -> list[str]:
     try:
-        return repo.environments()
+        return repo.current().environments()
     except FloeError:
         return []
 

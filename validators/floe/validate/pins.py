@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
 
-from floe import git, repo
+from floe import git
 from floe.errors import FloeError
 from floe.kubernetes.objects import mapping
+from floe.repo import Checkout
 from floe.validate.stream import LeftOut
 from floe.yaml import documents
 
@@ -18,12 +19,12 @@ Pins = dict[str, str]
 _IMAGE_KEYS = frozenset({"repository", "tag", "digest"})
 
 
-def current(environment: str) -> dict[str, Pins]:
+def current(checkout: Checkout, environment: str) -> dict[str, Pins]:
     """The pins of each values file of an overlay, by file name. Raises FloeError if a file is not valid YAML."""
     return {
         file.name: pins
-        for file in sorted((repo.overlay(environment) / "values").glob("*.yaml"))
-        if (pins := _of_text(file.read_bytes(), str(file.relative_to(repo.root()))))
+        for file in sorted((checkout.overlay(environment) / "values").glob("*.yaml"))
+        if (pins := _of_text(file.read_bytes(), checkout.relative(file)))
     }
 
 
@@ -48,13 +49,13 @@ def _images(node: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _images(value, f"{path}[{mapping(value).get('name', number)}]")
 
 
-def history(environment: str) -> Iterator[tuple[str, Pins]]:
+def history(checkout: Checkout, environment: str) -> Iterator[tuple[str, Pins]]:
     """Yield the file name and the pins of each committed version of an overlay's values files, the newest first.
 
     Raises LeftOut outside of a Git repository, and if git fails or does not end in time.
     """
     try:
-        with closing(git.history(repo.root(), f"overlays/{environment}/values")) as found:
+        with closing(git.history(checkout.root, f"overlays/{environment}/values", checkout.git)) as found:
             for name, content in found:
                 with suppress(FloeError):  # a version that is not valid YAML pinned nothing
                     yield name, _of_text(content, name)

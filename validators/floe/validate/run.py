@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from floe import repo
 from floe.errors import FloeError
 from floe.kubernetes.objects import Object, environment_of, objects
+from floe.repo import Checkout
 from floe.validate import forked, policies
 from floe.validate.findings import Finding, Omission
 from floe.validate.schema import Schemas
@@ -16,6 +16,7 @@ from floe.yaml import documents
 
 FILES = (".yaml", ".yml", ".json")
 """Suffixes by which a file is told from an overlay."""
+_NO_CHECKOUT = "there is no floe repository here to look the environment up in"
 _MANY_BYTES = 1 << 20  # a stream of this size or more is worth a second process
 
 
@@ -39,18 +40,21 @@ class Report:
         return sum(finding.severity == severity and not finding.waived for finding in self.findings)
 
 
-def validate(content: bytes, source: str, schemas: Schemas, environment: str | None = None) -> Report:
+def validate(
+    content: bytes, source: str, schemas: Schemas, environment: str | None = None, *, checkout: Checkout | None = None
+) -> Report:
     """Check one stream of manifests.
 
     `source` is the name of the stream in findings and messages. `environment` overrides the annotation of the objects.
+    `checkout` is where the environment is looked up; without it, policies about the repository are left out.
     Raises YamlError if a document cannot be parsed, and FloeError for a stream without objects or an environment that
     does not exist.
     """
     if len(content) < _MANY_BYTES or not forked.available():
-        return _validate(content, source, schemas, environment)
+        return _validate(content, source, schemas, environment, checkout)
     # The child parses the stream itself. If it used the parent's objects, counting references would copy their memory.
     with forked.beside(lambda: policies.first(_objects(content, source), schemas)) as apart:
-        return _validate(content, source, schemas, environment, apart)
+        return _validate(content, source, schemas, environment, checkout, apart)
 
 
 def _objects(content: bytes, source: str) -> list[Object]:
@@ -62,6 +66,7 @@ def _validate(
     source: str,
     schemas: Schemas,
     environment: str | None,
+    checkout: Checkout | None,
     apart: Callable[[], list[policies.Ran]] | None = None,
 ) -> Report:
     found = _objects(content, source)
@@ -73,18 +78,22 @@ def _validate(
             else "check that kustomize succeeds (it prints nothing when it fails, and it needs --enable-helm for "
             "charts): kustomize build --enable-helm overlays/ENV | floe-validate",
         )
-    stream = _stream(found, environment)
+    stream = _stream(found, environment, checkout)
     outcome = policies.check(stream, schemas, apart=apart)
     return Report(source, stream.environment, len(found), outcome.findings, outcome.left_out)
 
 
-def _stream(found: list[Object], named: str | None) -> Stream:
+def _stream(found: list[Object], named: str | None, checkout: Checkout | None) -> Stream:
     """The objects together with the platform.yaml of their environment, if this repository has that environment."""
     environment = named or environment_of(found)
     if environment is None:
         return Stream(found)
+    if checkout is None:
+        if named:
+            raise FloeError(_NO_CHECKOUT, "Change into your fork, or set FLOE_ROOT=/path/to/it.")
+        return Stream(found, environment, no_repository=_NO_CHECKOUT)
     try:
-        file = repo.platform_file(environment)
+        file = checkout.platform_file(environment)
     except FloeError as error:
         if named:
             raise
@@ -93,4 +102,4 @@ def _stream(found: list[Object], named: str | None) -> Stream:
     from floe_runtime.contract.platform import Platform
 
     platform = load(Platform, file)
-    return Stream(found, environment, platform, platform.brought())
+    return Stream(found, environment, checkout, platform, platform.brought())

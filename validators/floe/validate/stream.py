@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from floe.kubernetes.labels import Pods
 from floe.kubernetes.objects import Object, mapping, text
@@ -16,11 +16,20 @@ from floe.validate import helm
 from floe.validate.providers import Providers
 
 if TYPE_CHECKING:
+    from floe.repo import Checkout
     from floe_runtime.contract.platform import Platform
 
 
 class LeftOut(Exception):
     """Raised by a policy that cannot run on a stream; the message is the reason."""
+
+
+class Overlay(NamedTuple):
+    """The overlay of a stream: the name of the environment, the checkout and the content of platform.yaml."""
+
+    environment: str
+    checkout: Checkout
+    platform: Platform
 
 
 @dataclass(frozen=True)
@@ -29,8 +38,10 @@ class Stream:
 
     objects: list[Object]
     environment: str | None = None
+    checkout: Checkout | None = None
+    """The checkout that has the environment; None if there is none."""
     platform: Platform | None = None
-    """The environment's platform.yaml; None if the repository does not have the environment."""
+    """The environment's platform.yaml, if there is a checkout."""
     brought: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Names of the objects that platform.yaml declares as part of the cluster, by kind."""
     no_repository: str = (
@@ -123,8 +134,8 @@ class Stream:
         if self.unrendered is not None:
             raise LeftOut(f"the objects of the chart of {self.unrendered.label} are not in the stream")
 
-    def overlay(self) -> tuple[str, Platform]:
-        """The name and the platform.yaml of the environment. Raises LeftOut if there is no platform.yaml for it."""
-        if self.environment is None or self.platform is None:
+    def overlay(self) -> Overlay:
+        """The overlay that the objects were rendered from. Raises LeftOut if the environment is in no checkout."""
+        if self.environment is None or self.checkout is None or self.platform is None:
             raise LeftOut(self.no_repository)
-        return self.environment, self.platform
+        return Overlay(self.environment, self.checkout, self.platform)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from floe import repo
 from floe.errors import FloeError
 from floe.kubernetes import pods
 from floe.kubernetes.objects import Object, mapping, mappings, text
@@ -57,19 +56,20 @@ def artifacts_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
 
     Raises LeftOut if there is no platform.yaml for the environment.
     """
-    environment, _platform = stream.overlay()
+    overlay = stream.overlay()
+    environment, checkout = overlay.environment, overlay.checkout
     from floe.contract.compiling import compile_environment
     from floe_runtime.contract.artifacts import VARIABLE
 
-    file = repo.artifacts_file(environment)
-    path = str(file.relative_to(repo.root()))
+    file = checkout.artifacts_file(environment)
+    path = checkout.relative(file)
     rendered = [item for item in stream.of("ConfigMap") if file.name in mapping(item.value.get("data"))]
     try:
         committed = file.read_text()
     except OSError:
         committed = ""
     try:
-        compiled = compile_environment(environment).text()
+        compiled = compile_environment(checkout, environment).text()
     except FloeError as error:
         first = error.message.replace("\n ", "")
         yield Hit(stream.objects[0], f"floe compile {environment} cannot write {path}: {first}", file=path)
@@ -93,7 +93,7 @@ def _variables(container: dict[str, Any]) -> set[str]:
 
 def _unset(stream: Stream, pod: pods.Pod, container: pods.Container, variables: set[str]) -> Iterator[Hit]:
     """Report variables that platform.yaml names and a container that reads the artifacts does not set."""
-    _, platform = stream.overlay()
+    platform = stream.overlay().platform
     filled = {text(mapping(source.get("secretRef")).get("name")) for source in mappings(container.value.get("envFrom"))}
     parts = (platform.compute, platform.storage, platform.catalog)
     for ref in dict.fromkeys(ref for part in parts for ref in platform.refs(part)):
@@ -157,8 +157,8 @@ def platform_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
     Only values that are written in platform.yaml are compared, not those that come from a variable. Raises LeftOut if
     there is no platform.yaml for the environment.
     """
-    environment, platform = stream.overlay()
-    path = f"overlays/{environment}/platform.yaml"
+    overlay = stream.overlay()
+    platform, path = overlay.platform, f"overlays/{overlay.environment}/platform.yaml"
     said = {
         name: (f"{part}.{field}", value)
         for part, field, names in _IN_VARIABLES

@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterator
 from typing import Any
 
-from floe import credentials, repo
+from floe import credentials
 from floe.errors import FloeError
 from floe.kubernetes.objects import SOPS, Object, mapping, mappings, objects, text
 from floe.kubernetes.pods import Pod
@@ -85,12 +85,12 @@ def _beside(stream: Stream) -> Iterator[Hit]:
 
     The stream does not contain the files of this folder, whether the overlay lists them or not.
     """
-    if stream.environment is None or stream.platform is None:
+    if stream.environment is None or stream.checkout is None:
         return
-    folder = repo.overlay(stream.environment) / "secrets"
+    folder = stream.checkout.overlay(stream.environment) / "secrets"
     holder = next(iter(stream.of("Namespace")), stream.objects[0])
     for file in sorted(folder.glob("*.y*ml")):
-        path = str(file.relative_to(repo.root()))
+        path = stream.checkout.relative(file)
         try:
             found = list(objects(documents(file.read_bytes(), path), path))
         except FloeError as error:

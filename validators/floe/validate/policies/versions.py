@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from floe import git, repo
+from floe import git
 from floe.errors import FloeError
 from floe.kubernetes.objects import Object, mapping, text
+from floe.repo import Checkout
 from floe.validate import pins
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
@@ -57,13 +58,14 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
     The lock is used if platform.yaml says `specification: follow`. Raises LeftOut if there is no platform.yaml for the
     environment, if the lock names no version of dagster, and if the history is not complete.
     """
-    environment, platform = stream.overlay()
-    pinned = pins.current(environment).get(_DAGSTER, {})
+    overlay = stream.overlay()
+    environment, checkout = overlay.environment, overlay.checkout
+    pinned = pins.current(checkout, environment).get(_DAGSTER, {})
     chart, path = pinned.get("version"), f"overlays/{environment}/values/{_DAGSTER}"
     if chart is None:
         return
-    if platform.specification == "follow":
-        lock = repo.root() / "requirements.lock"
+    if overlay.platform.specification == "follow":
+        lock = checkout.root / "requirements.lock"
         locked = _LOCKED.search(lock.read_text()) if lock.is_file() else None
         if locked is None:
             raise LeftOut("requirements.lock does not pin a version of dagster")
@@ -74,11 +76,11 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
             )
             yield Hit(_of_chart(stream, _DAGSTER), words, file=path)
         return
-    before = repo.predecessor(environment)
+    before = checkout.predecessor(environment)
     if before is None:
         return
-    if not any(name == _DAGSTER and pinned.items() <= old.items() for name, old in pins.history(before)):
-        _refuse_shallow()
+    if not any(name == _DAGSTER and pinned.items() <= old.items() for name, old in pins.history(checkout, before)):
+        _refuse_shallow(checkout)
         images = ", ".join(sorted({value for place, value in pinned.items() if place != "version"}))
         words = f"Dagster's chart {chart} and images {images} were never together in overlays/{before}"
         yield Hit(_of_environment(stream), words, file=path)
@@ -119,27 +121,30 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
 
     Raises LeftOut if there is no platform.yaml for the environment, and if the history is not complete.
     """
-    environment, _platform = stream.overlay()
-    before = repo.predecessor(environment)
+    overlay = stream.overlay()
+    environment, checkout = overlay.environment, overlay.checkout
+    before = checkout.predecessor(environment)
     if before is None:
         return
     missing = {
-        (name, place, value) for name, found in pins.current(environment).items() for place, value in found.items()
+        (name, place, value)
+        for name, found in pins.current(checkout, environment).items()
+        for place, value in found.items()
     }
-    for name, old in pins.history(before):
+    for name, old in pins.history(checkout, before):
         missing -= {(name, place, value) for place, value in old.items()}
         if not missing:
             return
-    _refuse_shallow()
+    _refuse_shallow(checkout)
     for name, place, value in sorted(missing):
         path = f"overlays/{environment}/values/{name}"
         words = f"{path}: {place} {value} was never in overlays/{before}"
         yield Hit(_of_environment(stream), words, file=path)
 
 
-def _refuse_shallow() -> None:
+def _refuse_shallow(checkout: Checkout) -> None:
     try:
-        shallow = git.is_shallow(repo.root())
+        shallow = git.is_shallow(checkout.root, checkout.git)
     except FloeError as error:
         raise LeftOut(error.message) from None
     if shallow:
