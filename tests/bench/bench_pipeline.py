@@ -64,7 +64,7 @@ def _measure() -> dict[str, float]:
 
 
 def _dbt_command() -> float:
-    """Seconds that `dbt build` of the same project on the same tables takes from a shell."""
+    """Seconds of the command `dbt build` for the same project and tables."""
     project = repo.current().app("ecommerce") / "dbt"
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | {

@@ -190,7 +190,7 @@ def run() -> dict[str, float]:
     """Medians in seconds, and the ratio of floe-validate to kubeconform; below 1, floe-validate is faster."""
     figures: dict[str, float] = {}
     overlay = render.render(repo.current(), OVERLAY)
-    # An overlay of another repository, of which nothing but the stream is known.
+    # An overlay of another repository, so that policies that need the repository are left out.
     elsewhere = overlay.replace(ENVIRONMENT.encode(), b"example.com/environment")
     streams = {
         "": stream(DOCUMENTS).encode(),

@@ -55,11 +55,11 @@ def ours(body: bytes) -> list[str]:
 def seeds(defined: ApiServer) -> list[dict[str, Any]]:
     """Objects that both the server and floe-validate accept."""
     assert defined.version().startswith(f"v{RELEASE}.")
-    found = [load_file(file) for file in sorted((Path(__file__).parent / "samples").glob("*.yaml"))]
+    samples = [load_file(file) for file in sorted((Path(__file__).parent / "samples").glob("*.yaml"))]
     for environment in repo.current().environments():
         stream = objects(documents(render.render(repo.current(), environment), environment), environment)
-        found += [one.value for one in stream if one.kind != "Namespace"]
-    for one, verdict in zip(found, defined.dry_run(found), strict=True):
+        samples += [one.value for one in stream if one.kind != "Namespace"]
+    for one, verdict in zip(samples, defined.dry_run(samples), strict=True):
         assert verdict.accepted, (one["kind"], one["metadata"], verdict)
         assert not ours(dump(one).encode()), (one["kind"], one["metadata"])
     return samples

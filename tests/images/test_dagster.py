@@ -73,7 +73,7 @@ def test_a_program_that_a_shell_starts_is_checked_too(dagster: Podman, command: 
     assert "cannot read /opt/dagster/dagster_home/dagster.yaml" in done.stdout
 
 
-def test_artifacts_of_another_version_are_named(dagster: Podman, env: dict[str, str], tmp_path: Path) -> None:
+def test_artifacts_of_an_unknown_version_are_reported(dagster: Podman, env: dict[str, str], tmp_path: Path) -> None:
     other = json.loads(repo.current().artifacts_file("dev").read_bytes()) | {"version": 2}
     file = tmp_path / "CompiledArtifacts.json"
     file.write_text(json.dumps(other))

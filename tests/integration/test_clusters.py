@@ -55,17 +55,17 @@ def seconds(duration: str) -> int:
     return sum(int(count) * SECONDS[unit] for count, unit in re.findall(r"(\d+)([smh])", duration))
 
 
-def test_each_environment_has_both_ways() -> None:
+def test_each_environment_has_bootstraps_for_flux_and_argocd() -> None:
     assert [one.parent.name for one in FLUX] == repo.current().environments()
     assert [one.parent.name for one in ARGO] == sorted(["all", *repo.current().environments()])
 
 
 @in_each
-def test_floe_validate_takes_it(folder: Path) -> None:
-    found = kustomize(folder)
-    assert not [text for one in found for text in texts(one.value) if re.search(r"\bENV\b", text)]
-    report = validate(dump(found), str(folder), Schemas(strict_kinds=True), checkout=repo.current())
-    assert (report.objects, report.findings) == (len(found), [])
+def test_floe_validate_accepts_the_bootstrap(folder: Path) -> None:
+    objects = kustomize(folder)
+    assert not [text for one in objects for text in texts(one.value) if re.search(r"\bENV\b", text)]
+    report = validate(dump(objects), str(folder), Schemas(strict_kinds=True), checkout=repo.current())
+    assert (report.objects, report.findings) == (len(objects), [])
     if folder.parent.name != "all":
         assert {one.annotations.get(ENVIRONMENT) for one in objects} == {folder.parent.name}
 
@@ -100,9 +100,11 @@ def test_the_paths_and_projects_of_argocd_exist(folder: Path) -> None:
     (pattern,) = (one["path"] for one in generator["directories"])
     names = {path.name for path in ROOT.glob(pattern) if path.is_dir()}
     assert names == ({*repo.current().environments()} if folder.parent.name == "all" else {folder.parent.name})
-    projects = of(found, "AppProject")
-    assert {application["project"], of(found, "ApplicationSet")["floe"]["template"]["spec"]["project"]} == set(projects)
-    settings = {one.name: one.value["data"] for one in found if one.kind == "ConfigMap"}
+    projects = of(objects, "AppProject")
+    assert {application["project"], of(objects, "ApplicationSet")["floe"]["template"]["spec"]["project"]} == set(
+        projects
+    )
+    settings = {one.name: one.value["data"] for one in objects if one.kind == "ConfigMap"}
     assert settings["argocd-cm"]["kustomize.buildOptions"] == "--enable-helm"
 
 
@@ -141,7 +143,7 @@ def test_the_addresses_are_in_one_file() -> None:
 
 
 @pytest.mark.parametrize("environment", repo.current().environments())
-def test_releases_give_way_to_runs_and_to_reverts(environment: str) -> None:
+def test_timeouts_of_releases_allow_for_runs_and_reverts(environment: str) -> None:
     releases = of(kustomize(repo.current().overlay(environment) / "flux"), "HelmRelease")
     launcher = releases["dagster"]["values"]["runLauncher"]["config"]["k8sRunLauncher"]
     grace = launcher["runK8sConfig"]["podSpecConfig"]["terminationGracePeriodSeconds"]
@@ -155,11 +157,11 @@ def test_releases_give_way_to_runs_and_to_reverts(environment: str) -> None:
     assert (flux["wait"], flux["prune"]) == (True, True)
 
 
-def test_notifications_are_named_as_what_they_watch() -> None:
-    found = kustomize(CLUSTERS / "base" / "notifications")
-    stream = dump(found).replace(b"${environment}", b"dev")
+def test_the_receiver_names_the_git_repositories() -> None:
+    objects = kustomize(CLUSTERS / "base" / "notifications")
+    stream = dump(objects).replace(b"${environment}", b"dev")
     report = validate(stream, "notifications", Schemas(), checkout=repo.current())
-    # notification-controller's definitions cannot be had, so that is all that is checked of them.
+    # The definitions of notification-controller are not available, so its objects have no schema.
     assert {finding.code for finding in report.findings} == {"FLOE003"}
     receiver = next(one.value["spec"] for one in objects if one.kind == "Receiver")
     sources = {one["name"].replace("${environment}", "dev") for one in receiver["resources"]}

@@ -70,11 +70,11 @@ def instance(objects: list[Object]) -> dict[str, Any]:
 # All overlays in one cluster.
 
 
-def test_overlays_share_nothing(tree: Tree) -> None:
-    found = [one for environment in repo.current().environments() for one in tree.render(environment)]
-    assert len(by_identity(found)) == len(found)
-    assert {one.kind for one in found if not one.namespace} == {"Namespace"}
-    assert len({one.name for one in found if one.kind == "Namespace"}) == len(repo.current().environments())
+def test_overlays_share_no_objects(tree: Tree) -> None:
+    rendered = [one for environment in repo.current().environments() for one in tree.render(environment)]
+    assert len(by_identity(rendered)) == len(rendered)
+    assert {one.kind for one in rendered if not one.namespace} == {"Namespace"}
+    assert len({one.name for one in rendered if one.kind == "Namespace"}) == len(repo.current().environments())
 
 
 def test_no_two_overlays_use_the_same_host(tree: Tree) -> None:
@@ -91,22 +91,22 @@ def test_no_two_overlays_use_the_same_host(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("environment", repo.current().environments())
-def test_a_copy_of_an_overlay_collides_with_nothing(checkout: Path, environment: str) -> None:
-    """As docs/02-environments.md says to make a new environment."""
+def test_a_copy_of_an_overlay_shares_no_objects_with_the_others(checkout: Path, environment: str) -> None:
+    """The copy is made as docs/02-environments.md describes for a new environment."""
     folder, copied = checkout / "overlays" / environment, checkout / "overlays" / f"{environment}2"
     shutil.copytree(folder, copied)
     for file in (path for path in copied.rglob("*") if path.is_file()):
         text = re.sub(rf"floe([-_]){environment}\b", rf"floe\g<1>{environment}2", file.read_text())
         file.write_text(text.replace(f"environment: {environment}", f"environment: {environment}2"))
     list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
-    theirs = [
+    others = [
         one
         for other in repo.current().environments()
         if other != copied.name
         for one in parse(render.render(repo.current(), other))
     ]
     ours = parse(render.render(repo.current(), copied.name))
-    assert not {identity(one) for one in ours} & {identity(one) for one in theirs}
+    assert not {identity(one) for one in ours} & {identity(one) for one in others}
     left = re.compile(rf"\bfloe[-_]{environment}\b")
     assert not [one.label for one in ours if left.search(str(one.value))]
 
@@ -277,7 +277,7 @@ def test_changed_artifacts_restart_the_code_locations() -> None:
     with repo.current().artifacts_file("dev").open("a") as file:
         file.write("\n")
     after = parse(render.render(repo.current(), "dev"))
-    pods = [[pod(one) for one in code_locations(found)] for found in (before, after)]
+    pods = [[pod(one) for one in code_locations(rendered)] for rendered in (before, after)]
     assert pods[0] != pods[1]
     volumes = [instance(rendered)["run_launcher"]["config"]["volumes"] for rendered in (before, after)]
     assert volumes[0] != volumes[1]

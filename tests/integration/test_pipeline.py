@@ -142,4 +142,4 @@ def test_object_store_and_rest_catalog(
     assert {row["batch_id"] for row in published} == {"first", "second"}
     assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "orders"))
     assert not (repo.current().state / "marts").exists()
-    assert "AWS_SECRET_ACCESS_KEY" in os.environ  # what a run left of the environment is the next one's
+    assert "AWS_SECRET_ACCESS_KEY" in os.environ  # the next run in this process needs the variable too

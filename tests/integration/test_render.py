@@ -21,7 +21,7 @@ MOVING = "FLOE010"
 
 @pytest.fixture
 def pulled(checkout: Path) -> Path:
-    """A checkout with the stand-in charts in place."""
+    """A checkout with the stand-in charts."""
     list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
     return checkout
 
@@ -171,7 +171,7 @@ def test_unknown_overlay_lists_those_that_exist(checkout: Path) -> None:
     assert b"dev, prod" in done.stderr
 
 
-def test_committed_artifacts_are_what_their_sources_compile_to() -> None:
+def test_committed_artifacts_equal_the_output_of_compile() -> None:
     for environment in repo.current().environments():
         assert (
             repo.current().artifacts_file(environment).read_text()

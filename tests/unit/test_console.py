@@ -65,11 +65,11 @@ def test_an_unexpected_error_is_reported_where_floe_toml_says(
         raise KeyError("Sum")
 
     monkeypatch.setattr("floe.render.print_manifests", fail)
-    text = said(capsys, monkeypatch, "floe", "render", "dev")
+    text = error_output(capsys, monkeypatch, "floe", "render", "dev")
     assert "report the traceback at https://git.example.com/data/platform/issues." in text
 
 
-def test_with_a_traceback_where_it_is_asked_for(
+def test_an_unexpected_error_is_reported_with_a_traceback_on_request(
     failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(console.TRACEBACK, "1")

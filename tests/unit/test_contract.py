@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of what is compiled, as the repository of this test."""
+    """A copy of the files that are compiled, which floe uses as the repository."""
     ignored = shutil.ignore_patterns("charts", "target", "logs")
     for folder in ("overlays", "apps"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
@@ -158,7 +158,7 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(tree: Path, path: 
 @pytest.mark.parametrize("environment", ["embedded", "dev", "prod"])
 def test_compiling_is_repeatable(tree: Path, environment: str) -> None:
     first = compile_environment(repo.current(), environment).text()
-    for file in tree.glob("**/platform.yaml"):  # the order of keys in a file says nothing
+    for file in tree.glob("**/platform.yaml"):  # the order of keys does not matter
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))
     for file in tree.glob("apps/*/floe.yaml"):
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))

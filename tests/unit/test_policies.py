@@ -104,9 +104,9 @@ def of_an_example(text: str, policy: Policy, request: pytest.FixtureRequest) -> 
     """The codes of the findings that are not waived."""
     if policy.stage is Stage.REPOSITORY:
         written.write(text, request.getfixturevalue("checkout"))
-    found = validate(written.stream(text), "an example", SCHEMAS, checkout=repo.current())
-    assert policy.code not in {omission.code for omission in found.left_out}
-    return {finding.code for finding in found.findings if not finding.waived}
+    result = validate(written.stream(text), "an example", SCHEMAS, checkout=repo.current())
+    assert policy.code not in {omission.code for omission in result.left_out}
+    return {finding.code for finding in result.findings if not finding.waived}
 
 
 @policy
@@ -194,9 +194,9 @@ def test_findings_have_a_position() -> None:
     text = (
         b"# comment\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\n---\n---\n\nkind: Pod\n"
     )
-    found = validate(text, "some.yaml", SCHEMAS, checkout=repo.current())
-    assert found.objects == 2
-    (finding,) = found.findings
+    result = validate(text, "some.yaml", SCHEMAS, checkout=repo.current())
+    assert result.objects == 2
+    (finding,) = result.findings
     assert (finding.source, finding.document, finding.line, finding.object) == ("some.yaml", 3, 9, "Pod (no name)")
 
 
@@ -255,10 +255,10 @@ def test_policies_on_the_history_are_left_out_in_a_shallow_clone(
     git(tmp_path, "clone", "--depth=1", f"file://{checkout}", "shallow")
     assert not left_out(report(named("ConfigMap", "c"), environment="prod"))
     monkeypatch.setenv("FLOE_ROOT", str(tmp_path / "shallow"))
-    found = report(named("ConfigMap", "c"), environment="prod")
-    assert not found.findings
-    assert left_out(found).keys() == {"FLOE023", "FLOE024"}
-    assert all("git fetch --unshallow" in reason for reason in left_out(found).values())
+    result = report(named("ConfigMap", "c"), environment="prod")
+    assert not result.findings
+    assert left_out(result).keys() == {"FLOE023", "FLOE024"}
+    assert all("git fetch --unshallow" in reason for reason in left_out(result).values())
 
 
 def test_policies_on_the_repository_are_left_out_for_another_one() -> None:

@@ -186,8 +186,8 @@ def test_git_ends_when_the_history_is_closed(repository: Path, script: Script, m
     patch.write_text(f"diff --git a/cube.yaml b/cube.yaml\n@@ -0,0 +1 @@\n{added}diff --git a/b.yaml b/b.yaml\n")
     script("git", f"cat '{patch}'; exec sleep 60")
     monkeypatch.setattr(git, "_HISTORY_SECONDS", 30)
-    with closing(pins.history(repo.current(), "dev")) as found:  # type: ignore[type-var] # a generator, which has a close
-        assert next(found)[0] == "cube.yaml"
+    with closing(pins.history(repo.current(), "dev")) as changes:  # type: ignore[type-var] # a generator, which has close()
+        assert next(changes)[0] == "cube.yaml"
 
 
 def test_a_docker_that_hangs_is_not_used(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

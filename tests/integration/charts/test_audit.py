@@ -46,7 +46,7 @@ def test_verify_reports_changed_and_missing_charts(checkout: Path) -> None:
 
 
 @pytest.mark.usefixtures("upstream")
-def test_list_says_where_each_chart_is(checkout: Path) -> None:
+def test_list_shows_the_origin_of_each_chart(checkout: Path) -> None:
     list(charts.pull(repo.current(), ["dev"]))
     table = json.loads(run(FLOE, "charts", "list", "--json", cwd=checkout).stdout)
     assert [row["name"] for row in table] == sorted(NAMES)
@@ -115,7 +115,7 @@ def test_values_that_the_chart_does_not_know_are_reported(checkout: Path, tmp_pa
     pin = checkout / "overlays" / "dev" / "values" / "cube.yaml"
     patch = yaml.safe_load(pin.read_text())
     pin.write_text(yaml.safe_dump({**patch, "valuesInline": {"image": {"tag": "2", "pullPolicy": "Never"}}}))
-    assert unknown_values(repo.current(), "dev") == []  # nothing is pulled
+    assert unknown_values(repo.current(), "dev") == []  # no chart is pulled yet
     list(charts.pull(repo.current(), ["dev"], str(mirror)))
     unknown = {value.removeprefix("cube: ") for value in unknown_values(repo.current(), "dev")}
     assert unknown >= {"config.fromTemplate.nmae", "config.prot", "image.tagg", "imgae", "sub.service.prot"}

@@ -41,7 +41,7 @@ def test_locked_archives_are_pulled_and_verified(checkout: Path) -> None:
     }
 
 
-def test_the_committed_lock_has_what_overlays_pin() -> None:
+def test_the_committed_lock_matches_the_pins_of_overlays() -> None:
     pins = charts.chart.places(repo.current(), repo.current().environments())
     locked = lockfile.digests(Checkout(ROOT))
     assert lockfile.file(Checkout(ROOT)).read_text() == lockfile.text({key: locked.get(key) for key in pins})
@@ -116,7 +116,7 @@ def test_a_chart_that_cannot_be_locked_keeps_its_entry(checkout: Path, upstream:
 
 
 @pytest.mark.usefixtures("checkout")
-def test_entries_that_nothing_pins_go(upstream: Upstream) -> None:
+def test_lock_removes_entries_that_no_overlay_pins(upstream: Upstream) -> None:
     stale = ("old", "1.0.0", upstream.url)
     lockfile.file(repo.current()).write_text(lockfile.text({stale: "0" * 64}))
     lock()
@@ -131,7 +131,7 @@ def test_entries_that_nothing_pins_go(upstream: Upstream) -> None:
         ("<<<<<<< ours", "charts.lock"),
     ],
 )
-def test_a_broken_lock_is_a_sentence(checkout: Path, content: str, words: str) -> None:
+def test_an_invalid_lock_is_reported_without_a_traceback(checkout: Path, content: str, words: str) -> None:
     lockfile.file(repo.current()).write_text(content)
     done = run(FLOE, "charts", "pull", cwd=checkout)
     assert done.returncode == 2

@@ -34,7 +34,7 @@ def test_an_overlay_is_rendered_with_charts_from_the_repository(checkout: Path, 
         assert record
         assert (record.origin, record.location) == ("repository", upstream.url)
         assert record.archive == archives.sha256(upstream.archive(chart.name))
-    assert b"kind: Deployment" in render.render(repo.current(), "dev")  # the record beside the chart is no hindrance
+    assert b"kind: Deployment" in render.render(repo.current(), "dev")  # kustomize ignores the record next to the chart
     again = run(FLOE, "charts", "pull", cwd=checkout)
     assert (again.returncode, again.stderr) == (0, "")
 
@@ -46,7 +46,7 @@ def test_a_cached_archive_is_not_downloaded_again(checkout: Path, upstream: Upst
     assert sources() == {"cache"}
     with pytest.raises(FloeError, match="cannot pull the chart cube"):
         sources(force=True)
-    assert all(chart.is_pulled() for chart in charts.pinned(repo.current(), "dev"))  # what was there stays
+    assert all(chart.is_pulled() for chart in charts.pinned(repo.current(), "dev"))  # the pulled charts are kept
 
 
 def test_a_damaged_archive_in_the_cache_is_replaced(checkout: Path, upstream: Upstream) -> None:
@@ -66,7 +66,7 @@ def test_a_damaged_archive_in_the_cache_is_replaced(checkout: Path, upstream: Up
         sources()
 
 
-def test_a_mirror_wins_over_cache_and_checkout(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
+def test_a_mirror_takes_precedence_over_cache_and_checkout(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
     list(charts.pull(repo.current(), repo.current().environments()))
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
     mirror = tmp_path / "mirror"
@@ -82,7 +82,7 @@ def test_a_mirror_wins_over_cache_and_checkout(checkout: Path, upstream: Upstrea
     assert not (repo.cache_dir() / "charts").exists()
 
 
-def test_another_checkout_is_filled_from_this_one(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
+def test_charts_are_copied_from_this_checkout_to_another(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
     list(charts.pull(repo.current(), ["dev"]))
     shutil.rmtree(repo.cache_dir() / "charts")
     shutil.rmtree(upstream.folder)
@@ -109,7 +109,7 @@ def test_stand_ins_are_copied_to_another_checkout(upstream: Upstream, checkout: 
     assert all(chart.is_stand_in() for chart in charts.pinned(Checkout(base), "dev"))
 
 
-def test_a_mirror_of_archives_and_one_of_folders(checkout: Path, packages: Path) -> None:
+def test_a_mirror_contains_archives_or_folders(checkout: Path, packages: Path) -> None:
     assert sources(mirror=str(packages)) == {"mirror"}
     assert sources(mirror=str(packages)) == {"present"}
     records = [chart.record() for chart in charts.pinned(repo.current(), "dev")]
@@ -221,7 +221,7 @@ def test_without_helm(checkout: Path, upstream: Upstream, monkeypatch: pytest.Mo
     assert "cannot pull the chart cube 3.3.0: helm 99 or newer is missing" in error.value.message
     assert "install Helm" in error.value.hint
     assert leftovers(checkout) == []
-    assert sources(mirror=str(upstream.folder)) == {"mirror"}  # a folder needs no helm
+    assert sources(mirror=str(upstream.folder)) == {"mirror"}  # a mirror that is a folder needs no Helm
     tools.resolve.cache_clear()
 
 
