@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # uv lists every package that it installs. Show the list on a terminal, but not in a log.
 QUIET := $(shell [ -t 2 ] || echo --quiet)
 
-.PHONY: help setup demo test servers test-built test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz truth schemas findings lint types format bench lock clean
+.PHONY: help setup demo test servers test-built test-apiserver test-cluster test-gitops cluster-up cluster-status cluster-down test-engines test-images images fuzz truth schemas findings lint types format bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,7 +44,11 @@ servers: setup ## compile with Go all servers for the suites below: takes minute
 	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubelet coredns oauth2-proxy source-controller argocd helm3
 
 # Build the servers here rather than in the first test that needs them, so that their progress is visible.
-test-cluster: setup ## test the overlays on a real Kubernetes API server and, as root, as running pods (ARGS as for test)
+test-apiserver: setup ## test the overlays, charts and floe-validate against a real Kubernetes API server (ARGS as for test)
+	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubectl etcd kube-apiserver
+	@$(BIN)/python -m pytest -o testpaths=tests/apiserver $(ARGS)
+
+test-cluster: setup ## test the overlays and charts as running pods on a Kubernetes node, as root (ARGS as for test)
 	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubectl etcd kube-apiserver kubelet coredns
 	@$(BIN)/python -m pytest -o testpaths=tests/cluster $(ARGS)
 
@@ -73,7 +77,7 @@ fuzz: setup ## run the property tests with 30 times as many random inputs, diffe
 
 truth: setup ## compare floe-validate with a real API server on 20,000 random objects (needs Go)
 	@! command -v go >/dev/null || PYTHONPATH=tests $(BIN)/python -m toolbox --get kubectl etcd kube-apiserver
-	@FLOE_TRUTH=20000 $(BIN)/python -m pytest tests/cluster/test_schema_truth.py $(ARGS)
+	@FLOE_TRUTH=20000 $(BIN)/python -m pytest tests/apiserver/test_schema_truth.py $(ARGS)
 
 schemas: $(STAMP) ## derive the schemas of floe-validate again from what upstream publishes (needs Go)
 	@$(BIN)/python -m floe.kubernetes.schemas.derive

@@ -40,6 +40,17 @@ PARTS = (
 """The parts of the repository that rendering and validation read."""
 
 
+def pytest_report_header() -> str:
+    """A line for the output of pytest: which charts are pulled, because tests with stand-ins prove less."""
+    origins = {
+        f"{chart} ({'stand-in' if chart.is_stand_in() else 'upstream'})"
+        for environment in repo.current().environments()
+        for chart in charts.pinned(repo.current(), environment)
+        if chart.is_pulled()
+    }
+    return f"charts: {', '.join(sorted(origins))}"
+
+
 def copy_repository(folder: Path) -> None:
     """Copy the parts that rendering and validation read to a folder, without pulled charts."""
     made = ["target", "logs", "__pycache__"]

@@ -22,7 +22,7 @@ from floe_runtime.contract.platform import S3Storage
 from toolbox import resolve
 
 HOST = "127.0.0.1"
-_UP_SECONDS = 60
+_UP_SECONDS = 180  # Trino needs 15 on a machine that does nothing else
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,9 +1,8 @@
-"""One API server and one cluster for all tests in this folder, and a line that says which charts are rendered."""
+"""One cluster for all tests in this folder."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,49 +11,15 @@ import pytest
 
 import debian
 import timings
-import toolbox
-from cluster import apiserver, node
-from cluster.client import ApiServer
+from cluster import node
 from cluster.deployed import Deployed, environment, proxied
 from cluster.kubectl import Kubectl
-from floe import charts, repo
-from floe.kubernetes import crds
 from images.build import archives
+from rendering import pytest_report_header as pytest_report_header
 from timings import took
 
-_SERVERS = ("kube-apiserver", "etcd")
 _CONTEXT = "FLOE_TEST_CLUSTER"
 """The context of a kubeconfig whose cluster the tests use; if it is not set, the tests start a node."""
-
-
-def pytest_report_header() -> str:
-    """Print which charts are pulled, because tests with stand-ins prove less."""
-    origins = {
-        f"{chart} ({'stand-in' if chart.is_stand_in() else 'upstream'})"
-        for environment in repo.current().environments()
-        for chart in charts.pinned(repo.current(), environment)
-        if chart.is_pulled()
-    }
-    return f"charts: {', '.join(sorted(origins))}"
-
-
-@pytest.fixture(scope="session")
-def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """An API server for this session, which contains only what tests leave in it."""
-    absent = [name for name in _SERVERS if toolbox.find(name) is None]
-    if absent and shutil.which("go") is None:
-        pytest.skip(f"no API server: {' and '.join(absent)} not on PATH, and no Go to build with")
-    with apiserver.api_server(tmp_path_factory.mktemp("api-server")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def defined(api_server: ApiServer) -> ApiServer:
-    """The server with the CustomResourceDefinitions of every controller that overlays may use."""
-    files = {one.module: one.files() for controller in crds.CONTROLLERS.values() for one in controller}
-    assert all(files.values()), files
-    api_server.define(file for paths in files.values() for file in paths)
-    return api_server
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,8 @@ from typing import Any
 
 import yaml
 
-from cluster import apiserver
-from cluster.client import ApiServer
+from apiserver import server as apiserver
+from apiserver.client import ApiServer
 from cluster.pause import PAUSE, archive
 from debian import CNI_PLUGINS
 from floe.demo.processes import answers

@@ -94,7 +94,7 @@ def test_a_run_on_the_compute_target(release: Release, note: Note) -> None:
     """The run uses DuckDB, as the values say, and Cube returns its rows."""
     one, started = release.one, time.monotonic()
     run = one.launch("by-helm")
-    assert one.dagster.follow(run, 180) == "SUCCESS", one.why()
+    assert one.follow(run) == "SUCCESS", one.why()
     one.wait_for_orders("by-helm", seconds=90)
     note("helm: s from launch to the rows in Cube's answer", time.monotonic() - started)
 
@@ -126,7 +126,7 @@ def test_an_upgrade_during_a_run_loses_nothing(release: Release, note: Note) -> 
     assert replaced >= {"dagster-webserver", "dagster-daemon", "user-deployments"}
     assert one.worker(run) == worker
     wait_for(lambda: one.loaded(), 60, one.why)
-    assert one.dagster.follow(run, 180) == "SUCCESS", one.why()
+    assert one.follow(run) == "SUCCESS", one.why()
     assert len(one.dagster.runs({"floe/batch-id": "upgraded"})) == 1
     one.wait_for_orders("upgraded", "by-helm", seconds=90)
 

@@ -117,7 +117,7 @@ def test_a_run_is_a_job_and_cube_shows_its_rows(live: Deployed, note: Note) -> N
     name = live.worker(run)
     wait_for(lambda: live.kubectl.run("logs", name).stdout, 60, live.why)
     note(f"{live.environment}: s from launch to the Job's first log line", time.monotonic() - started)
-    assert live.dagster.follow(run, 180) == "SUCCESS", live.kubectl("logs", name, "--tail=30")
+    assert live.follow(run) == "SUCCESS", live.kubectl("logs", name, "--tail=30")
     note(f"{live.environment}: s from launch to SUCCESS", time.monotonic() - started)
     (job,) = live.kubectl.get("jobs", f"--selector=dagster/run-id={run}")
     wait_for(lambda: live.kubectl.get("job", job["metadata"]["name"])["status"].get("succeeded") == 1, 30)

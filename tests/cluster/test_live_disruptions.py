@@ -68,7 +68,7 @@ def test_a_drain_waits_for_a_run(live: Deployed) -> None:
     drain = live.kubectl.command("drain", node, f"--pod-selector={RUN}", "--delete-emptydir-data", "--timeout=150s")
     try:
         with subprocess.Popen(drain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as draining:
-            assert live.dagster.follow(run, 120) == "SUCCESS"
+            assert live.follow(run) == "SUCCESS"
             output, _ = draining.communicate(timeout=160)
         assert draining.returncode == 0, output
         assert "disruption budget" in output
@@ -83,10 +83,10 @@ def test_a_killed_run_is_retried_once_and_no_row_is_lost_or_doubled(live: Deploy
     # The run is killed when the batch is in the raw tables and not yet in the marts.
     wait_for(lambda: b"rows of batch killed" in live.kubectl.run("logs", name).stdout, 90, live.why)
     live.kubectl("delete", "pod", name, "--grace-period=0", "--force")
-    assert live.dagster.follow(run, 120) == "FAILURE"
+    assert live.follow(run) == "FAILURE"
     wait_for(lambda: len(live.dagster.runs({BATCH_ID: "killed"})) == 2, 60)
     (retried,) = {one.run_id for one in live.dagster.runs({BATCH_ID: "killed"})} - {run}
-    assert live.dagster.follow(retried, 120) == "SUCCESS"
+    assert live.follow(retried) == "SUCCESS"
     live.wait_for_orders("killed")
     assert len(live.dagster.runs({BATCH_ID: "killed"})) == 2
 
@@ -111,7 +111,7 @@ def test_pods_recover_from_an_outage_of_postgresql(live: Deployed) -> None:
     assert len(logs.splitlines()) < 5000  # the daemon waits between attempts, so that its log does not fill the disk
     live.kubectl("scale", "statefulset/postgresql", "--replicas=1")
     live.wait_ready(180)
-    assert live.dagster.follow(_launched(live, "after-postgresql"), 180) == "SUCCESS"
+    assert live.follow(_launched(live, "after-postgresql")) == "SUCCESS"
     live.wait_for_orders("after-postgresql")
 
 
@@ -145,7 +145,7 @@ def test_a_tick_is_completed_after_the_daemon_was_deleted(live: Deployed) -> Non
         wait_for(lambda: live.dagster.runs({BATCH_ID: batch}), 120, live.why)
         # The schedule stays until then, since an interrupted tick is resumed only if the schedule still has it.
         for run in live.dagster.runs({BATCH_ID: batch}):
-            assert live.dagster.follow(run.run_id, 180) == "SUCCESS"
+            assert live.follow(run.run_id) == "SUCCESS"
     _replaced(live, "component=user-deployments")
     assert len(live.dagster.runs({BATCH_ID: batch})) == 1
     live.wait_for_orders(batch, at="")

@@ -173,7 +173,7 @@ def test_a_run_in_progress_survives_an_upgrade(flux: Following) -> None:
     assert worker["status"]["phase"] == "Running"
     flux.wait(lambda: flux.runs(NEXT, DAGSTER), 180)
     assert not before & flux.ready_pods(DAGSTER)
-    assert flux.dev.dagster.follow(run, 120) == "SUCCESS"
+    assert flux.dev.follow(run) == "SUCCESS"
     flux.wait(lambda: applied(flux, commit), 120)
 
 

@@ -86,7 +86,7 @@ class Dagster:
                     f"the run {run_id} is still {status} after {seconds:.0f} s", f"Open {self.url}/runs/{run_id}"
                 )
             tick()
-            time.sleep(0.2)
+            time.sleep(0.5)
         return status
 
     def loaded(self, location: str) -> bool:

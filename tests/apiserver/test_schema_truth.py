@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from cluster.client import ApiServer, Verdict
-from cluster.mutations import dump, mutated, request
+from apiserver.client import ApiServer, Verdict
+from apiserver.mutations import dump, mutated, request
 from floe import render, repo
 from floe.errors import FloeError
 from floe.kubernetes.objects import objects

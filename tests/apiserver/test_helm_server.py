@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cluster.client import ApiServer
-from cluster.test_overlays import all_clear
+from apiserver.client import ApiServer
+from apiserver.test_overlays import all_clear
 from floe import repo
 from floe.charts.packaged import UPSTREAM
 from floe.kubernetes.objects import Object as Manifest

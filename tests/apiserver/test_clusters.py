@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from cluster.client import ApiServer
-from cluster.test_overlays import all_clear, unexplained
+from apiserver.client import ApiServer
+from apiserver.test_overlays import all_clear, unexplained
 from floe import repo, tools
 from floe.kubernetes.objects import objects
 from floe.promote.cluster import Cluster, Live

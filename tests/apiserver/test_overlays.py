@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cluster.client import ApiServer, Verdict
+from apiserver.client import ApiServer, Verdict
 from floe import render, repo, tools
 from floe.kubernetes.objects import Object as Manifest
 from floe.kubernetes.objects import mapping, objects

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster.client import ApiServer, default_service_account
+from apiserver.client import ApiServer, default_service_account
 from floe.demo.processes import answers
 from servers import HOST, free_ports, running
 from toolbox import resolve

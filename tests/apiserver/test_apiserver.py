@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 import toolbox
-from cluster.client import ApiServer, Raw
+from apiserver.client import ApiServer, Raw
 
 Object = dict[str, Any]
 
@@ -157,7 +157,7 @@ def test_custom_resources_are_checked_by_their_definitions(defined: ApiServer) -
 _HOLD = """
 import sys, time
 from pathlib import Path
-from cluster.apiserver import api_server
+from apiserver.server import api_server
 with api_server(Path(sys.argv[1])):
     print("up", flush=True)
     time.sleep(600)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from cluster.client import Raw
+from apiserver.client import Raw
 from floe.kubernetes.objects import mapping, text
 from floe.yaml import documents
 
