@@ -69,8 +69,8 @@ class Upstream:
 
     def archive(self, name: str) -> Path:
         """The archive of a chart."""
-        (found,) = self.folder.glob(f"{name}-[0-9]*.tgz")
-        return found
+        (archive,) = self.folder.glob(f"{name}-[0-9]*.tgz")
+        return archive
 
     def change(self, name: str) -> None:
         """Serve another archive of the same version."""

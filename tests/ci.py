@@ -85,12 +85,12 @@ class Run:
         ]
         for thread in lanes:
             thread.start()
-        said = time.monotonic()
+        printed_at = time.monotonic()
         try:
             while any(thread.is_alive() for thread in lanes):
                 time.sleep(0.2)
-                if time.monotonic() - said > _BUSY_SECONDS:
-                    said = time.monotonic()
+                if time.monotonic() - printed_at > _BUSY_SECONDS:
+                    printed_at = time.monotonic()
                     print(f"   … {', '.join(self._running)}", flush=True)
         except KeyboardInterrupt:
             self.stop()

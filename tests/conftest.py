@@ -26,7 +26,7 @@ CANNOT_BE_HAD = ("no chart mirror", "no API server", "no node", "no images", "no
 Some machines cannot reach a chart repository. kube-apiserver, Helm 3 and an OCI registry must be on PATH or built with
 Go. A node needs root on Linux. Images need the programs of a builder if none can be pulled."""
 REQUIRED = ("no API server", "no node", "no images")
-"""Those of them that are not accepted if FLOE_REQUIRED is true, because the charts of a release must have run once."""
+"""The reasons among these that a release (FLOE_REQUIRED is true) does not accept, because its charts must have run."""
 
 # A shell starts background commands with SIGINT ignored. Commands that a test interrupts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -98,10 +98,10 @@ def helm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name = "helm" if wanted == 4 else "helm3"
     if wanted == 3:
         built.need(name, "no Helm 3")
-    found = toolbox.get(name)
-    if int(found.version.split(".")[0]) != wanted:
-        pytest.skip(f"no Helm {wanted}: {found.path} is {found.version}")
-    return Helm(found.path, wanted, tmp_path_factory.mktemp(f"helm{wanted}"))
+    tool = toolbox.get(name)
+    if int(tool.version.split(".")[0]) != wanted:
+        pytest.skip(f"no Helm {wanted}: {tool.path} is {tool.version}")
+    return Helm(tool.path, wanted, tmp_path_factory.mktemp(f"helm{wanted}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -138,5 +138,5 @@ def _unexcused(skips: list[tuple[str, str]]) -> list[tuple[str, str]]:
     if os.environ.get("CI") != "true":
         return []
     required = REQUIRED if os.environ.get("FLOE_REQUIRED") == "true" else ()
-    excuses = tuple(one for one in CANNOT_BE_HAD if one not in required)
-    return [(name, reason) for name, reason in skips if not reason.startswith(excuses)]
+    accepted = tuple(reason for reason in CANNOT_BE_HAD if reason not in required)
+    return [(name, reason) for name, reason in skips if not reason.startswith(accepted)]

@@ -30,7 +30,7 @@ class Podman:
         """Run a command of Podman; the result has both outputs in `stdout`. Raises FloeError without Podman."""
         program = shutil.which("podman")
         if program is None:
-            raise FloeError("running the images needs podman", debian.remedy(debian.RUNNER))
+            raise FloeError("running the images needs podman", f"Run `{debian.remedy(debian.RUNNER)}`.")
         command = [program, *builder().globally, *_ENGINE, *arguments]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300

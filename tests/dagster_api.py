@@ -49,7 +49,7 @@ class Dagster(dagster_api.Dagster):
         listed = [{"key": key, "value": value} for key, value in tags.items()]
         answer = self.ask(_RUNS, {"tags": listed})["runsOrError"]
         if answer["__typename"] != "Runs":
-            raise FloeError(f"Dagster cannot list its runs: {reason(answer)}", "read the log of the webserver")
+            raise FloeError(f"Dagster cannot list its runs: {reason(answer)}", "Read the log of the webserver.")
         return [
             Run(one["runId"], one["status"], {tag["key"]: tag["value"] for tag in one["tags"]})
             for one in answer["results"]
@@ -64,7 +64,7 @@ class Dagster(dagster_api.Dagster):
         answer = self.ask(_SCHEDULES, {"selector": selector})["schedulesOrError"]
         if answer["__typename"] != "Schedules":
             raise FloeError(
-                f"Dagster cannot list the schedules of {location}: {reason(answer)}", "check that it has been loaded"
+                f"Dagster cannot list the schedules of {location}: {reason(answer)}", "Check that it has been loaded."
             )
         return {schedule["name"]: schedule["scheduleState"]["status"] for schedule in answer["results"]}
 

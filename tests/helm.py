@@ -127,9 +127,9 @@ LABELS = ("app.kubernetes.io/instance",)
 """Labels with the name of the release, which is the same for all objects with Helm."""
 
 
-def comparable(found: list[Object], namespace: str) -> dict[Identity, Values]:
+def comparable(objects: list[Object], namespace: str) -> dict[Identity, Values]:
     """Objects without what depends on the form: DIFFERENCES, the annotation of the environment, the release's name."""
-    kept = [copy.deepcopy(one.value) for one in found if not any(differs(one) for differs in DIFFERENCES.values())]
+    kept = [copy.deepcopy(one.value) for one in objects if not any(differs(one) for differs in DIFFERENCES.values())]
     for value in kept:
         if value["kind"] == "ConfigMap":  # Helm 3 strips trailing white space before it calls a post-renderer
             value["data"] = {key: text.rstrip() for key, text in (value.get("data") or {}).items()}

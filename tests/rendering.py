@@ -42,13 +42,13 @@ PARTS = (
 
 def pytest_report_header() -> str:
     """A line for the output of pytest: which charts are pulled, because tests with stand-ins prove less."""
-    found = {
+    origins = {
         f"{chart} ({'stand-in' if chart.is_stand_in() else 'upstream'})"
         for environment in repo.current().environments()
         for chart in charts.pinned(repo.current(), environment)
         if chart.is_pulled()
     }
-    return f"charts: {', '.join(sorted(found))}"
+    return f"charts: {', '.join(sorted(origins))}"
 
 
 def copy_repository(folder: Path) -> None:
@@ -112,10 +112,10 @@ def identity(one: Object) -> Identity:
     return (group if slash else "", one.kind, one.namespace, one.name)
 
 
-def by_identity(found: Iterable[Object]) -> dict[Identity, Values]:
+def by_identity(objects: Iterable[Object]) -> dict[Identity, Values]:
     """Objects by their identity. Raises AssertionError if two objects have the same identity."""
     result: dict[Identity, Values] = {}
-    for one in found:
+    for one in objects:
         assert identity(one) not in result, f"rendered twice: {one.label}"
         result[identity(one)] = one.value
     return result
@@ -189,19 +189,19 @@ class Release:
                 kustomization = {"resources": ["rendered.yaml"], **renderer["kustomize"]}
                 (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
                 rendered = _run(tools.resolve("kustomize"), "build", folder)
-        found = parse(rendered)
-        for one in found:
+        objects = parse(rendered)
+        for one in objects:
             metadata = one.value["metadata"]
             # A chart leaves the namespace to Helm.
             metadata.setdefault("namespace", self.namespace)
             metadata.setdefault("annotations", {}).update(self.annotations)
-        return parse(yaml.safe_dump_all(one.value for one in found))
+        return parse(yaml.safe_dump_all(one.value for one in objects))
 
 
 class Flux:
     """The objects in `overlays/ENV/flux`: releases, the sources of their charts, and objects that are applied as is."""
 
-    def __init__(self, found: list[Object]) -> None:
-        self.releases = [Release.of(one) for one in found if one.kind == "HelmRelease"]
-        self.sources = [one for one in found if one.kind == "HelmRepository"]
-        self.objects = [one for one in found if one.kind not in {"HelmRelease", "HelmRepository"}]
+    def __init__(self, objects: list[Object]) -> None:
+        self.releases = [Release.of(one) for one in objects if one.kind == "HelmRelease"]
+        self.sources = [one for one in objects if one.kind == "HelmRepository"]
+        self.objects = [one for one in objects if one.kind not in {"HelmRelease", "HelmRepository"}]

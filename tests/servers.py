@@ -27,14 +27,14 @@ _UP_SECONDS = 180  # Trino needs 15 on a machine that does nothing else
 
 def free_ports(count: int) -> list[int]:
     """Different free ports, below the range from which the kernel takes ports for outgoing connections."""
-    found: list[int] = []
+    ports: list[int] = []
     port = 20000 + os.getpid() % 5000
-    while len(found) < count:
+    while len(ports) < count:
         port += 1
         with socket.socket() as probe, suppress(OSError):
             probe.bind((HOST, port))
-            found.append(port)
-    return found
+            ports.append(port)
+    return ports
 
 
 @dataclass(frozen=True)

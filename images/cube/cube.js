@@ -10,7 +10,7 @@ const duckdb = require('./duckdb.js');
 
 const { env } = process;
 
-// Defaults for Cube's own settings, where Cube's default does not fit. A variable that is set already is kept.
+// Defaults for Cube's own settings, where Cube's default does not fit. A variable that is already set keeps its value.
 env.CUBEJS_TELEMETRY ??= 'false';
 // The tests use this planner on every machine, so production uses it too.
 env.CUBEJS_TESSERACT_SQL_PLANNER ??= 'false';

@@ -34,7 +34,7 @@ if [ -f "$dest/$mark" ]; then
   echo "native: $kind"
   exit 0
 fi
-[ ! -d "$dest" ] || rmdir -- "$dest" 2>/dev/null || fail "$dest is there already and was not made by this script."
+[ ! -d "$dest" ] || rmdir -- "$dest" 2>/dev/null || fail "$dest exists already, and this script did not create it."
 
 part=$dest.tmp
 rm -rf -- "$part"

@@ -1,5 +1,6 @@
-"""What a data platform runs in production: the contract, its services, and what every code location shares.
+"""The package that runs in production: the platform contract, clients of its services, and code for code locations.
 
-A code location has dbt in the run's own process, Iceberg as its source and publication of the marts. Nothing here
-imports the commands of a checkout (`floe`), which import the contract from here.
+A code location runs dbt in the process of the Dagster run, reads Iceberg tables and publishes marts. This package does
+not import the commands of a checkout (the package `floe`), because the production image does not contain them. They
+import the contract from here.
 """

@@ -1,4 +1,4 @@
-"""Dagster's view of an app's dbt project."""
+"""Turns an app's dbt project into Dagster assets and asset checks."""
 
 import json
 import os
@@ -16,18 +16,18 @@ from floe_runtime.contract.platform import Platform
 from floe_runtime.scratch import scratch
 
 TARGET = "FLOE_DBT_TARGET"
-"""Names the folder for what dbt makes of the projects; each project's own target folder where it is not set."""
+"""The variable with the folder for dbt's output. If it is not set, each project's own target folder is used."""
 
 
 def project(app: App, folder: Path, platform: Platform) -> dbt.Project:
-    """The dbt project of an app whose files lie in `folder`."""
+    """The dbt project of an app whose files are in `folder`."""
     source = folder / app.pipeline.dbt
-    named = os.environ.get(TARGET)
-    return dbt.Project(source, Path(named) / app.name if named else source / dbt.MADE, platform, app)
+    output = os.environ.get(TARGET)
+    return dbt.Project(source, Path(output) / app.name if output else source / dbt.OUTPUT, platform, app)
 
 
 def retry_policy(retries: Retries) -> dg.RetryPolicy:
-    """How a step is tried again: exponential backoff with jitter, so that retries of many steps spread out."""
+    """Dagster's retry policy: exponential backoff with jitter, so that not all steps retry at the same time."""
     return dg.RetryPolicy(
         max_retries=retries.max,
         delay=retries.delay_seconds,
@@ -36,41 +36,41 @@ def retry_policy(retries: Retries) -> dg.RetryPolicy:
     )
 
 
-def dbt_project_assets(made: dbt.Project) -> dg.AssetsDefinition:
-    """One asset a model, one check a test.
+def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
+    """One asset for each dbt model, one asset check for each dbt test.
 
-    A mart counts as materialized only when all tests passed and it is published. The whole project is built even
-    where a run selects a part of it: its scratch place starts empty, and a build takes seconds.
+    A mart is reported as materialized only after all tests passed and the mart was published. A run builds the whole
+    project even if it selects only a part, because its scratch database starts empty. A build takes seconds.
     """
-    manifest = json.loads(dbt.manifest(made).read_bytes())
+    manifest = json.loads(dbt.manifest(dbt_project).read_bytes())
     published = [node["name"] for node in manifest["nodes"].values() if _is_mart(node)]
     translator = DagsterDbtTranslator()
 
     @dbt_assets(
         manifest=manifest,
-        name=f"{made.app.name}_dbt",
+        name=f"{dbt_project.app.name}_dbt",
         dagster_dbt_translator=translator,
-        retry_policy=retry_policy(made.app.pipeline.retries),
+        retry_policy=retry_policy(dbt_project.app.pipeline.retries),
     )
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        held: dict[str, Any] = {}
-        with scratch(made.platform) as place:
-            for raw_event in dbt.build(made, place):
+        unpublished: dict[str, Any] = {}  # materializations by mart, reported once the mart is published
+        with scratch(dbt_project.platform) as place:
+            for raw_event in dbt.build(dbt_project, place):
                 event = DbtCoreCliEventMessage(raw_event=raw_event, event_history_metadata={})
                 if event.is_result_event:
                     context.log.info(str(event))
-                for result in event.to_default_asset_events(manifest, translator, context, made.target):
+                for result in event.to_default_asset_events(manifest, translator, context, dbt_project.target):
                     if not _selected(context, result):
                         continue
                     mart = _mart_of(context, result)
                     if mart is None:
                         yield result
                     else:
-                        held[mart] = result
-            for done in marts.publish(place, published, made.app.pipeline.marts_namespace, made.platform):
+                        unpublished[mart] = result
+            for done in marts.publish(place, published, dbt_project.app.pipeline.marts_namespace, dbt_project.platform):
                 context.log.info(f"published {done.mart}: {done.rows} rows, snapshot {done.snapshot_id}")
-                if done.mart in held:
-                    yield _with_metadata(held[done.mart], done)
+                if done.mart in unpublished:
+                    yield _with_metadata(unpublished[done.mart], done)
 
     return models
 
@@ -91,7 +91,7 @@ def _selected(context: dg.AssetExecutionContext, result: Any) -> bool:
 
 
 def _mart_of(context: dg.AssetExecutionContext, result: Any) -> str | None:
-    """The mart whose materialization a result is."""
+    """The name of the mart that a result materializes; None for any other result."""
     if not isinstance(result, dg.Output):
         return None
     path = context.asset_key_for_output(result.output_name).path

@@ -1,4 +1,4 @@
-"""Where a process of the embedded default finds the repository; in a cluster every path is absolute."""
+"""Finds the repository, for the embedded environment. In a cluster, every path is absolute and needs no repository."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from floe_runtime.errors import FloeError
 
 
 def root() -> Path:
-    """The repository: the closest folder above the working directory that has `overlays/` and `base/`.
+    """The root folder of the floe repository, which has the folders `overlays/` and `base/`.
 
-    `FLOE_ROOT` names it outright. Without either, the checkout this package is installed from.
-    Raises FloeError where none of them is a floe repository.
+    It is the folder that the variable FLOE_ROOT names. If that is not set, it is the working directory or the closest
+    such folder above it, or else the checkout that this package is installed from. Raises FloeError if there is none.
     """
-    named = os.environ.get("FLOE_ROOT")
-    candidates = [Path(named).resolve()] if named else [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[2]]
+    configured = os.environ.get("FLOE_ROOT")
+    installed = Path(__file__).parents[2]
+    candidates = [Path(configured).resolve()] if configured else [Path.cwd(), *Path.cwd().parents, installed]
     for folder in candidates:
         if (folder / "overlays").is_dir() and (folder / "base").is_dir():
             return folder
     raise FloeError(
-        f"{candidates[0]} is not inside a floe repository (no overlays/ and base/ there or above)",
-        "change into your fork, or name it with FLOE_ROOT=/path/to/it",
+        f"{candidates[0]} is not the root of a floe repository: it has no overlays/ and base/"
+        if configured
+        else f"{candidates[0]} is not inside a floe repository: neither it nor a folder above has overlays/ and base/",
+        "Change into your fork, or set FLOE_ROOT=/path/to/it.",
     )

@@ -1,4 +1,4 @@
-"""Opening what a platform names: one place, so that preflight checks with the very client that the pipeline uses."""
+"""Clients of the services that a platform names. Preflight uses the same clients as the pipeline."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
 Env = Mapping[str, str]
-_SECONDS = 10  # to wait for an answer before a service counts as unreachable
+_SECONDS = 10  # how long to wait for an answer before a service counts as unreachable
 
 
 def local(path: str) -> Path:
-    """A path of platform.yaml; a relative one lies in the repository, as the embedded default has them."""
+    """A path of platform.yaml. A relative path, as in the embedded environment, starts at the repository's root."""
     return Path(path) if Path(path).is_absolute() else checkout.root() / path
 
 
@@ -42,13 +42,13 @@ def duckdb_connection(compute: DuckDB) -> duckdb.DuckDBPyConnection:
 
 
 def trino_connection(compute: Trino, env: Env = os.environ) -> trino.dbapi.Connection:
-    """A connection to the cluster, which is asked nothing yet. Raises Missing where a variable is not set."""
+    """A connection to Trino; sends no request yet. Raises Missing if a variable is not set."""
     import trino.auth
     import trino.dbapi
 
     user = value(compute.user, env)
     password = secret(compute.password, env).get_secret_value() if compute.password else None
-    connection: trino.dbapi.Connection = trino.dbapi.connect(  # type: ignore[no-untyped-call] # trino types it not
+    connection: trino.dbapi.Connection = trino.dbapi.connect(  # type: ignore[no-untyped-call] # not typed by trino
         host=value(compute.host, env),
         port=number(compute.port, env),
         http_scheme=compute.http_scheme,
@@ -61,7 +61,7 @@ def trino_connection(compute: Trino, env: Env = os.environ) -> trino.dbapi.Conne
 
 
 def s3_client(storage: S3Storage, env: Env = os.environ) -> Any:
-    """boto3's client for the bucket. Raises Missing where a variable is not set."""
+    """A boto3 client for the bucket. Raises Missing if a variable is not set."""
     import boto3
     from botocore.config import Config
 
@@ -76,16 +76,16 @@ def s3_client(storage: S3Storage, env: Env = os.environ) -> Any:
 
 
 def warehouse(storage: FileStorage | S3Storage) -> str:
-    """URI under which an embedded catalog puts its tables."""
+    """The URI below which a SQL catalog stores its tables."""
     if isinstance(storage, FileStorage):
         return f"file://{local(storage.path)}"
     return "/".join(part for part in (f"s3://{storage.bucket}", storage.prefix) if part)
 
 
 def catalog_properties(platform: Platform, env: Env = os.environ) -> dict[str, str]:
-    """Pyiceberg's properties for the platform's catalog and storage; some are secrets, so nobody prints them.
+    """PyIceberg's properties for the platform's catalog and storage. Do not print them: some are secrets.
 
-    Raises Missing where a variable is not set.
+    Raises Missing if a variable is not set.
     """
     properties: dict[str, str] = {}
     storage, catalog = platform.storage, platform.catalog
@@ -113,14 +113,14 @@ def catalog_properties(platform: Platform, env: Env = os.environ) -> dict[str, s
 
 
 def token_uri(catalog: RestCatalog, env: Env = os.environ) -> str:
-    """Where the catalog hands out OAuth2 tokens."""
+    """The URI at which the catalog issues OAuth2 tokens."""
     if catalog.token_uri:
         return value(catalog.token_uri, env)
     return f"{value(catalog.uri, env).rstrip('/')}/v1/oauth/tokens"
 
 
 def open_catalog(platform: Platform, env: Env = os.environ) -> Catalog:
-    """The platform's Iceberg catalog. Raises what pyiceberg raises, and Missing where a variable is not set."""
+    """The platform's Iceberg catalog. Raises Missing if a variable is not set, and PyIceberg's own exceptions."""
     from pyiceberg.catalog import load_catalog
 
     if isinstance(platform.catalog, SqlCatalog):
@@ -129,7 +129,7 @@ def open_catalog(platform: Platform, env: Env = os.environ) -> Catalog:
 
 
 def postgres_driver() -> Any:
-    """Psycopg or, in the production image, the psycopg2 that Dagster brings: what is asked of either is DB-API 2."""
+    """Psycopg or, in the production image, psycopg2, which Dagster depends on. Callers use only DB-API 2."""
     try:
         import psycopg
     except ImportError:
@@ -140,14 +140,14 @@ def postgres_driver() -> Any:
 
 
 def postgres_connection(postgres: Postgres, env: Env = os.environ) -> Any:
-    """A connection to Dagster's database. Raises the driver's Error, and Missing where a variable is not set."""
-    known = postgres.password.secret or env.get(postgres.password.env)
+    """A connection to Dagster's database. Raises Missing if a variable is not set, and the driver's Error."""
+    has_password = postgres.password.secret or env.get(postgres.password.env)
     return postgres_driver().connect(
         host=value(postgres.host, env),
         port=number(postgres.port, env),
         dbname=value(postgres.database, env),
         user=value(postgres.user, env),
-        password=secret(postgres.password, env).get_secret_value() if known else None,
+        password=secret(postgres.password, env).get_secret_value() if has_password else None,
         sslmode=postgres.sslmode,
         connect_timeout=_SECONDS,
         application_name="floe",

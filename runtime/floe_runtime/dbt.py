@@ -1,4 +1,4 @@
-"""dbt inside the run's own process: starting its command line costs more than a whole build of this project."""
+"""Runs dbt in this process, because starting its command line takes longer than a whole build."""
 
 from __future__ import annotations
 
@@ -20,53 +20,54 @@ from floe_runtime.contract.platform import DuckDB, Platform
 from floe_runtime.errors import FloeError, in_words
 from floe_runtime.profile import variables
 
-MADE = "target"
-"""Name of the folder in a project for what dbt makes of it."""
+OUTPUT = "target"
+"""Name of the folder in a project for dbt's output."""
 
 
 class DbtFailed(FloeError):
-    """dbt could not build what it was asked to: which nodes failed, and why."""
+    """A dbt command failed. The message names the nodes that failed, and why."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
 class Project:
-    """A dbt project, and the folder for what dbt makes of it, which has a folder of its own for each compute target."""
+    """A dbt project. `output`: the folder for dbt's output, which has a subfolder for each compute target."""
 
     folder: Path
-    made: Path
+    output: Path
     platform: Platform
     app: App
 
     @property
     def target(self) -> Path:
-        """The target folder of dbt for the platform's engine: manifests of two engines differ."""
-        return self.made / self.platform.compute.target
+        """The target folder of dbt for the platform's engine. Each engine has its own, because manifests differ."""
+        return self.output / self.platform.compute.target
 
     def arguments(self, command: str) -> list[str]:
-        """The command line of dbt, without `dbt`, for a command such as `build`."""
+        """The arguments of dbt for a command such as `build`."""
         return _arguments(command, self.folder, self.target, self.app.pipeline)
 
 
-def _arguments(command: str, folder: Path, made: Path, pipeline: Pipeline) -> list[str]:
-    """What dbt is called with; the last part of `made` names the output of profiles.yml."""
+def _arguments(command: str, folder: Path, output: Path, pipeline: Pipeline) -> list[str]:
+    """The arguments of dbt. The last part of `output` is the name of an output in profiles.yml."""
     names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
     folders = ["--project-dir", str(folder), "--profiles-dir", str(folder)]
-    results = ["--target-path", str(made), "--log-path", str(made / "logs")]
-    rest = ["--target", made.name, "--vars", json.dumps(names), "--quiet", "--no-use-colors"]
+    results = ["--target-path", str(output), "--log-path", str(output / "logs")]
+    rest = ["--target", output.name, "--vars", json.dumps(names), "--quiet", "--no-use-colors"]
     return [command, *folders, *results, *rest]
 
 
 def manifest(project: Project) -> Path:
-    """The project's manifest: the one an image brings along, or one made here, parsed anew where a file is newer.
+    """The path of the project's manifest.
 
-    Raises DbtFailed where the project does not parse.
+    Uses a manifest that exists already, such as the one in the image. If there is none, or a file of the project is
+    newer, dbt parses the project. Raises DbtFailed if that fails.
     """
-    made = project.folder / MADE
-    sources = (file for file in project.folder.rglob("*") if file.is_file() and made not in file.parents)
+    output = project.folder / OUTPUT
+    sources = (file for file in project.folder.rglob("*") if file.is_file() and output not in file.parents)
     newest = max(file.stat().st_mtime for file in sources)
-    for folder in (project.target, made / project.platform.compute.target):
+    for folder in (project.target, output / project.platform.compute.target):
         path = folder / "manifest.json"
         if path.is_file() and path.stat().st_mtime >= newest:
             return path
@@ -76,9 +77,9 @@ def manifest(project: Project) -> Path:
 
 
 def build(project: Project, scratch: str) -> Iterator[dict[str, Any]]:
-    """Run and test every node in the scratch place; yields dbt's events as they come, as in its JSON log.
+    """Build and test all nodes in the scratch database or schema; yields dbt's events as they occur.
 
-    Raises DbtFailed at the end where a node failed.
+    Each event is a dictionary as in dbt's JSON log. Raises DbtFailed after the last event if a node failed.
     """
     try:
         yield from _invoke(project.arguments("build"), variables(project.platform, scratch))
@@ -88,19 +89,19 @@ def build(project: Project, scratch: str) -> Iterator[dict[str, Any]]:
 
 
 def _close_scratch() -> None:
-    """dbt-duckdb keeps its database open for the life of a process, which locks the file."""
+    """Close the database, which dbt-duckdb would keep open, and so locked, until the process ends."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     if DuckDBConnectionManager._ENV is not None:
         DuckDBConnectionManager.env().close()
-    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call] # dbt-duckdb types it not
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call] # not typed by dbt-duckdb
 
 
 def _invoke(arguments: list[str], env: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     from dbt.cli.main import dbtRunner
     from dbt_common.events.functions import msg_to_dict
 
-    # dbt calls back from its own threads, and a generator hands on in this one.
+    # dbt calls the callback in its own threads, but a generator can only yield in this one. The queue connects them.
     events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     outcome: list[Any] = []
 
@@ -118,11 +119,12 @@ def _invoke(arguments: list[str], env: Mapping[str, str]) -> Iterator[dict[str, 
         yield event
     thread.join()
     if not outcome or not outcome[0].success:
-        raise DbtFailed(f"dbt {arguments[0]} failed{_reasons(outcome[0]) if outcome else ''}", "see the run's log")
+        reasons = _reasons(outcome[0]) if outcome else ""
+        raise DbtFailed(f"dbt {arguments[0]} failed{reasons}", "Read the log of the run.")
 
 
 def _reasons(result: Any) -> str:
-    """The nodes that failed, a line each; dbt's own exception where it did not get that far."""
+    """The nodes that failed, one line for each, or dbt's exception if it failed before it built nodes."""
     if result.exception is not None:
         return f": {result.exception}"
     failed = [node for node in getattr(result.result, "results", ()) if node.status in ("error", "fail")]
@@ -130,15 +132,15 @@ def _reasons(result: Any) -> str:
 
 
 def _prepare(apps: Path, targets: list[str]) -> None:
-    """Make the manifest of every app for every compute target, as an image brings them along."""
+    """Write the manifests of all apps for the given compute targets. The build of the image calls this."""
     for file in sorted(apps.glob("*/floe.yaml")):
-        # As PyYAML reads it: whether others would read it otherwise, floe-validate has asked before.
+        # PyYAML is good enough: floe-validate has already refused files that YAML parsers read differently.
         pipeline = parse(App, yaml.safe_load(file.read_text()), file).pipeline
         folder = file.parent / pipeline.dbt
         for target in targets:
-            for _ in _invoke(_arguments("parse", folder, folder / MADE / target, pipeline), {}):
+            for _ in _invoke(_arguments("parse", folder, folder / OUTPUT / target, pipeline), {}):
                 pass
-            (folder / MADE / target / "partial_parse.msgpack").unlink(missing_ok=True)
+            (folder / OUTPUT / target / "partial_parse.msgpack").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

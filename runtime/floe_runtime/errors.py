@@ -1,4 +1,4 @@
-"""The one exception a person may see, and how a program without a console of its own says it."""
+"""FloeError, the base class of all errors that are reported to the user, and how the image's programs report it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class FloeError(Exception):
-    """Something that keeps a command from running: what is wrong, and what to do next.
+    """A command cannot run. The error holds what is wrong and what to do next.
 
     Entry points print it without a traceback and exit with `exit_code` (2: cannot run).
     """
@@ -27,10 +27,11 @@ class FloeError(Exception):
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """End the process where the block raises an exception, and say on stderr what happened.
+    """Run the block. If it raises an exception, print an error to stderr and end the process.
 
-    A FloeError is shown with its hint. Of any other exception only type and place are shown, since its
-    message may hold a secret; FLOE_TRACEBACK=1 shows all of it. The exit code is 2 then as well.
+    For a FloeError it prints message and hint, and exits with the error's `exit_code`. For any other exception it exits
+    with 2 and prints only type and place, because the message may hold a secret. With FLOE_TRACEBACK=1 it does not
+    catch such an exception, so that Python prints the traceback.
     """
     try:
         yield
@@ -43,5 +44,5 @@ def in_words() -> Iterator[None]:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}, line {place.lineno}"
         sys.stderr.write(f"floe: unexpected {type(error).__name__} in {where}\n")
-        sys.stderr.write("  next: set FLOE_TRACEBACK=1 to see the traceback, and report it\n")
+        sys.stderr.write("  next: Run it again with FLOE_TRACEBACK=1 and report the traceback.\n")
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""The image's health check: asks what runs in the container the question that fits it."""
+"""The image's health check. The main process of the container determines what is checked."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from floe_runtime.start import PROGRAMS
 
 _SECONDS = 10
-_DAEMON_SECONDS = 25  # to start Python and ask; the image gives the whole check 30
+_DAEMON_SECONDS = 25  # includes the start of Python; the image's limit for the whole check is 30
 
 
 def main() -> None:
-    """Exit 0 where the container's main process is healthy, 1 where it is not."""
+    """Exit with 0 if the container's main process is healthy, otherwise with 1."""
     words = [word for word in Path("/proc/1/cmdline").read_bytes().decode().split("\0") if word]
     sys.exit(0 if healthy(words) else 1)
 
 
 def healthy(words: Sequence[str]) -> bool:
-    """Whether the process with this command line is healthy; one that has no question to answer is while it runs."""
+    """Whether the process with this command line is healthy. One that has no health check is healthy while it runs."""
     names = [Path(word).name for word in words]
     if "dagster-webserver" in names:
         return _answers(int(_option(words, "-p", "--port") or 3000))
@@ -58,7 +58,7 @@ def _answers(port: int) -> bool:
     from urllib.request import urlopen
 
     try:
-        with urlopen(f"http://127.0.0.1:{port}/server_info", timeout=_SECONDS) as reply:  # itself
+        with urlopen(f"http://127.0.0.1:{port}/server_info", timeout=_SECONDS) as reply:
             return bool(reply.status == 200)
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""dbt-duckdb plugin: a dbt source is the current snapshot of an Iceberg table in the platform's catalog."""
+"""A plugin of dbt-duckdb: it reads a dbt source from the current snapshot of an Iceberg table."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from floe_runtime.contract.artifacts import mounted
 
 
 class Plugin(BasePlugin):
-    """Named by profiles.yml as `floe_runtime.iceberg_plugin`."""
+    """The plugin that profiles.yml refers to as `floe_runtime.iceberg_plugin`."""
 
     @cached_property
     def _catalog(self) -> Catalog:
-        # Opened at the first source, since parsing needs none.
+        # Open the catalog when the first source is read, because parsing a project needs no catalog.
         return open_catalog(mounted().platform)
 
     def load(self, source_config: SourceConfig) -> Any:
-        """The source's rows as Arrow batches, read while DuckDB takes them in."""
+        """The rows of the source as a stream of Arrow batches."""
         table = self._catalog.load_table((source_config.schema, source_config.identifier))
         return table.scan().to_arrow_batch_reader()

@@ -1,4 +1,4 @@
-"""Publication: marts that passed their tests become Iceberg snapshots, and Parquet files that Cube reads."""
+"""Publishes marts that passed their tests: as snapshots of Iceberg tables, and as Parquet files that Cube reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from floe_runtime.contract.platform import Platform, S3Storage, Trino
 
 @dataclass(frozen=True)
 class Published:
-    """One mart as published: `rows` in the snapshot that is now current."""
+    """A published mart. `rows`: the number of rows in the table's current snapshot."""
 
     mart: str
     rows: int
@@ -29,9 +29,10 @@ class Published:
 
 
 def publish(scratch: str, marts: Sequence[str], namespace: str, platform: Platform) -> list[Published]:
-    """Replace each mart's Iceberg table by what the run's scratch place holds, then the files that Cube reads.
+    """Replace the content of each mart's Iceberg table by that in the run's scratch, then the files that Cube reads.
 
-    A table's replacement is one commit, a file's one rename: a reader sees one or the other.
+    `scratch`: the scratch database or schema. A table is replaced by one commit, a file by one rename, so a reader sees
+    either the old or the new content.
     """
     if isinstance(platform.compute, Trino):
         return _publish_in_trino(platform.compute, scratch, marts, namespace)
@@ -39,7 +40,7 @@ def publish(scratch: str, marts: Sequence[str], namespace: str, platform: Platfo
 
 
 def _publish_in_trino(compute: Trino, scratch: str, marts: Sequence[str], namespace: str) -> list[Published]:
-    """The cluster copies its own tables: nothing of them comes through this process."""
+    """Let Trino copy the tables, so that no rows pass through this process."""
     published = []
     with closing(trino_connection(compute)) as connection:
         cursor = connection.cursor()
@@ -47,17 +48,17 @@ def _publish_in_trino(compute: Trino, scratch: str, marts: Sequence[str], namesp
         for mart in marts:
             table = f'{compute.catalog}.{namespace}."{mart}"'
             source = f'{compute.catalog}.{scratch}."{mart}"'
-            cursor.execute(f"create or replace table {table} as select * from {source}")  # noqa: S608 # our own names
+            cursor.execute(f"create or replace table {table} as select * from {source}")  # noqa: S608 # names from the contract
             ((rows,),) = cursor.fetchall()
             refs = f'{compute.catalog}.{namespace}."{mart}$refs"'
-            cursor.execute(f"select snapshot_id from {refs} where name = 'main'")  # noqa: S608 # our own names
+            cursor.execute(f"select snapshot_id from {refs} where name = 'main'")  # noqa: S608 # names from the contract
             ((snapshot_id,),) = cursor.fetchall()
             published.append(Published(mart, rows, snapshot_id))
     return published
 
 
 def _publish_from_file(scratch: str, marts: Sequence[str], namespace: str, platform: Platform) -> list[Published]:
-    # All tables are read before any is written, so that a missing mart stops the publication before it begins.
+    # Read all tables before writing any, so that a missing mart stops the publication before it begins.
     with duckdb.connect(scratch, read_only=True) as connection:
         content = {mart: connection.table(f"marts.{mart}").to_arrow_table() for mart in marts}
     catalog = open_catalog(platform)
@@ -87,9 +88,9 @@ def _replace(catalog: Catalog, identifier: tuple[str, str], rows: pa.Table) -> P
 
 
 def _export(platform: Platform, mart: str, rows: pa.Table) -> None:
-    """Put the whole file in the old one's place at once: a reader sees one or the other."""
+    """Replace the mart's Parquet file in one step, so that a reader sees either the old or the new file."""
     if platform.marts.path.startswith("s3://"):
-        assert isinstance(platform.storage, S3Storage)  # the contract's own validator sees to it
+        assert isinstance(platform.storage, S3Storage)  # the contract's validator ensures it
         bucket, _, prefix = platform.marts.path.removeprefix("s3://").partition("/")
         content = pa.BufferOutputStream()
         pq.write_table(rows, content)

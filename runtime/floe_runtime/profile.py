@@ -1,4 +1,4 @@
-"""What an app's profiles.yml reads, by compute target; the names are the same for every engine that has the setting."""
+"""The environment variables that an app's profiles.yml reads. Engines share the names of settings that they share."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from floe_runtime.contract.platform import BigQuery, DuckDB, Platform, Snowflake
 from floe_runtime.contract.settings import secret, value
 
 Env = Mapping[str, str]
-PASSWORD = "DBT_ENV_SECRET_PASSWORD"  # noqa: S105 # the name of a variable; dbt keeps those that begin so out of its logs
+PASSWORD = "DBT_ENV_SECRET_PASSWORD"  # noqa: S105 # a name; dbt masks variables with this prefix in its logs
 
 
 def variables(platform: Platform, scratch: str, env: Env = os.environ) -> dict[str, str]:
-    """Variables for a build in `scratch`: DuckDB's file, elsewhere a schema. Raises Missing where one is not set."""
+    """The variables for a build in `scratch`, a file (DuckDB) or a schema. Raises Missing if a setting is not set."""
     compute = platform.compute
-    found = {"FLOE_SCRATCH": scratch} | _BY_TARGET[compute.target](compute, env)
-    return {name: text for name, text in found.items() if text is not None}
+    settings = {"FLOE_SCRATCH": scratch} | _BY_TARGET[compute.target](compute, env)
+    return {name: text for name, text in settings.items() if text is not None}
 
 
 def _duckdb(compute: DuckDB, _env: Env) -> dict[str, str | None]:

@@ -1,7 +1,7 @@
-"""Where a run builds its models: a place of its own that lives as long as the run.
+"""The scratch database or schema in which a run builds its models, and which is deleted at the end of the run.
 
-Only what passed its tests leaves it (floe_runtime.marts), and two runs at a time do not meet in it. With DuckDB it is a
-database file, with Trino a schema of the catalog.
+With DuckDB it is a database file, with Trino a schema of the catalog. Each run has its own, so that runs at the same
+time do not disturb each other. Only marts that passed their tests are copied out of it (floe_runtime.marts).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from floe_runtime.contract.platform import DuckDB, Platform, Trino
 from floe_runtime.errors import FloeError
 
 SCRATCH = "FLOE_SCRATCH_FOLDER"
-"""Names the folder for the runs' scratch databases; the system's temporary one where it is not set."""
+"""The variable with the folder for scratch databases. If it is not set, the system's temporary folder is used."""
 
 _FORM = "scratch_%Y%m%d%H%M%S"
-_ABANDONED = timedelta(days=1)  # no run lasts as long
+_ABANDONED = timedelta(days=1)  # an older schema is left over: no run takes as long
 
 
 @contextmanager
 def scratch(platform: Platform) -> Iterator[str]:
-    """The path of a database or the name of a schema; neither is there any more after the block.
+    """Yield the path of a database file or the name of a schema, and delete it after the block.
 
-    Raises FloeError for a compute target that the pipeline has no publication for.
+    Raises FloeError for a compute target from which the pipeline cannot publish.
     """
     compute = platform.compute
     if isinstance(compute, DuckDB):
@@ -45,13 +45,13 @@ def scratch(platform: Platform) -> Iterator[str]:
             _drop(compute, name)
     else:
         raise FloeError(
-            f"the pipeline does not publish from {compute.target} yet",
-            "set compute.target to duckdb or trino in platform.yaml",
+            f"the pipeline cannot publish marts from {compute.target} yet",
+            "Set compute.target to duckdb or trino in platform.yaml.",
         )
 
 
 def _drop_abandoned(compute: Trino) -> None:
-    """Drop what a run that was killed could not."""
+    """Drop the schemas of runs that were killed before they could drop them."""
     with closing(trino_connection(compute)) as connection:
         rows = connection.cursor().execute(f"show schemas from {compute.catalog} like 'scratch%'").fetchall()
     oldest = f"{datetime.now(UTC) - _ABANDONED:{_FORM}}"

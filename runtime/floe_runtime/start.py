@@ -1,7 +1,8 @@
-"""How every process of the production image starts: only with all the variables it needs.
+"""Starts the programs of the production image, after a check that the variables they need are set.
 
-`images/dagster` puts this in front of `dagster`, `dagster-webserver` and `dagster-daemon`, under their own names, since
-a chart calls them by name and past an image's entry point. A process that would be the container's first gets an init.
+`images/dagster` installs this as `dagster`, `dagster-webserver` and `dagster-daemon`, because Dagster's chart calls
+these programs by name and does not use the entry point of the image. If it is the container's first process, it starts
+the program under an init process (tini).
 """
 
 from __future__ import annotations
@@ -21,19 +22,20 @@ import yaml
 from floe_runtime.errors import FloeError, in_words
 
 PROGRAMS = Path("/opt/venv/bin")
-"""Where the image has the real programs."""
+"""The folder of the real programs in the image."""
 
 _INIT = "/usr/bin/tini"
-_CODE_LOCATION_SECONDS = 30  # of the 120 that the startup probe of the webserver allows
+_CODE_LOCATION_SECONDS = 30  # the startup probe of the webserver allows 120
 _NEEDS_INSTANCE = {"dagster-webserver": ("",), "dagster-daemon": ("run",)}
-"""Which programs, with which word among their arguments, end up in files of their own without a dagster.yaml.
+"""Programs that need a dagster.yaml, each with the arguments that need it ("" for any).
 
-A run's pod has none: who launches it hands the instance over, as an argument.
+Without dagster.yaml they would store their data in files of the container. The pod of a run needs none: the instance is
+passed as an argument.
 """
 
 
 def main() -> None:
-    """Check, then become the program after which this one is called."""
+    """Check, then replace this process by the program of the same name."""
     program, arguments = Path(sys.argv[0]).name, sys.argv[1:]
     with in_words():
         check(program, arguments, os.environ)
@@ -42,18 +44,19 @@ def main() -> None:
     command = [str(PROGRAMS / program), *arguments]
     if os.getpid() == 1:
         command = [_INIT, "--", *command]
-    os.execv(command[0], command)  # noqa: S606 # becoming another program is the purpose
+    os.execv(command[0], command)  # noqa: S606 # to replace the process is the purpose
 
 
 def check(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> None:
-    """Raise FloeError, with every variable that is missing, where the program would fail for want of one."""
+    """Raise FloeError if a variable that the program needs is not set. The error names all such variables."""
     missing = _instance(program, arguments, env)
     if program == "dagster" and arguments[:1] == ["api"] and "grpc-health-check" not in arguments:
         missing |= _artifacts(env)
     if missing:
         names = ", ".join(missing)
         verb = "is not set" if len(missing) == 1 else "are not set"
-        raise FloeError(f"{names} {verb}", "; ".join(f"{name}: {source}" for name, source in missing.items()))
+        hints = "; ".join(f"{name} ({source})" for name, source in missing.items())
+        raise FloeError(f"{names} {verb}", f"Set {hints}.")
 
 
 def wait_for_code_locations(arguments: Sequence[str], seconds: float = _CODE_LOCATION_SECONDS) -> None:
@@ -71,7 +74,7 @@ def wait_for_code_locations(arguments: Sequence[str], seconds: float = _CODE_LOC
 
 
 def _code_locations(arguments: Sequence[str]) -> list[tuple[str, int]]:
-    """Host and port of each gRPC server. Empty for an invalid file, since Dagster says what is wrong with it."""
+    """Host and port of each gRPC server. Empty for an invalid file, because Dagster reports the error itself."""
     try:
         parts = [
             yaml.safe_load(Path(file).read_text())["load_from"]
@@ -79,7 +82,7 @@ def _code_locations(arguments: Sequence[str]) -> list[tuple[str, int]]:
             if option == "-w"
         ]
         servers = [entry["grpc_server"] for part in parts for entry in part if "grpc_server" in entry]
-        return [(str(one["host"]), int(one["port"])) for one in servers]
+        return [(str(server["host"]), int(server["port"])) for server in servers]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return []
 
@@ -93,9 +96,9 @@ def _accepts(address: tuple[str, int]) -> bool:
 
 
 def _instance(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
-    """Variables that Dagster's dagster.yaml names and that are not set, with where they come from."""
+    """The variables that dagster.yaml refers to and that are not set: name → where it is used or comes from."""
     if program == "dagster" and {"execute_run", "execute_step"} & set(arguments):
-        return {name: "the launched run reads it" for name in _handed_over(arguments) if not env.get(name)}
+        return {name: "the launched run refers to it" for name in _handed_over(arguments) if not env.get(name)}
     file = Path(env.get("DAGSTER_HOME") or "/") / "dagster.yaml"
     try:
         text = file.read_text()
@@ -103,18 +106,18 @@ def _instance(program: str, arguments: Sequence[str], env: Mapping[str, str]) ->
         words = _NEEDS_INSTANCE.get(program, ())
         if "" in words or set(words) & set(arguments):
             raise FloeError(
-                f"cannot read {file}: {error.strerror}", "mount dagster.yaml into the folder that DAGSTER_HOME names"
+                f"cannot read {file}: {error.strerror}", "Mount dagster.yaml into the folder that DAGSTER_HOME names."
             ) from None
         return {}
     try:
         names = _named(yaml.safe_load(text))
     except yaml.YAMLError:
-        raise FloeError(f"{file} is not YAML", "see the ConfigMap that is mounted there") from None
-    return {name: f"{file} reads it" for name in names if not env.get(name)}
+        raise FloeError(f"{file} is not valid YAML", "Correct the ConfigMap that is mounted there.") from None
+    return {name: f"{file} refers to it" for name in names if not env.get(name)}
 
 
 def _handed_over(arguments: Sequence[str]) -> list[str]:
-    """The variables of the instance that a run gets as JSON, in which every part's configuration is YAML."""
+    """The variables in the instance that a run receives as a JSON argument. Its parts are configured in YAML."""
 
     def parts(node: Any) -> list[str]:
         if isinstance(node, dict):
@@ -123,14 +126,14 @@ def _handed_over(arguments: Sequence[str]) -> list[str]:
         return []
 
     try:
-        found = [parts(json.loads(argument)) for argument in arguments if argument.startswith("{")]
+        variables = [parts(json.loads(argument)) for argument in arguments if argument.startswith("{")]
     except (ValueError, yaml.YAMLError):
-        return []  # Dagster says what is wrong with it
-    return list(dict.fromkeys(name for names in found for name in names))
+        return []  # Dagster itself reports what is wrong with the argument
+    return list(dict.fromkeys(name for names in variables for name in names))
 
 
 def _named(node: Any) -> list[str]:
-    """The variables that `{env: NAME}` stands for, in order, each once."""
+    """The names of the variables in references of the form `{env: NAME}`, in order and without duplicates."""
     if isinstance(node, dict):
         if set(node) == {"env"} and isinstance(node["env"], str):
             return [node["env"]]
@@ -141,19 +144,19 @@ def _named(node: Any) -> list[str]:
 
 
 def _artifacts(env: Mapping[str, str]) -> dict[str, str]:
-    """Variables that the mounted CompiledArtifacts name and that are not set, with where they come from."""
+    """The variables that the mounted CompiledArtifacts refer to and that are not set: name → where it comes from."""
     from floe_runtime.contract import artifacts
 
     file = env.get(artifacts.VARIABLE)
     if not file:
-        return {artifacts.VARIABLE: "names the file that floe compile wrote"}
-    # Dagster's own database is dagster.yaml's affair.
+        return {artifacts.VARIABLE: "the path of the file that `floe compile` wrote"}
+    # Dagster reads the settings of its database from dagster.yaml, so skip those of CompiledArtifacts.
     platform = artifacts.read(Path(file)).platform
     database = {ref.env for ref in platform.refs(platform.metadata)}
-    wanted = [ref for ref in platform.refs() if ref.default is None and ref.env not in database]
+    required = [ref for ref in platform.refs() if ref.default is None and ref.env not in database]
     return {
-        ref.env: f"from the Secret {ref.secret}, key {ref.key or ref.env}" if ref.secret else f"{file} names it"
-        for ref in wanted
+        ref.env: f"from the Secret {ref.secret}, key {ref.key or ref.env}" if ref.secret else f"{file} refers to it"
+        for ref in required
         if not env.get(ref.env)
     }
 

@@ -1,8 +1,8 @@
-"""Synthetic data and the way it reaches Iceberg: batches as Arrow tables, loaded exactly once.
+"""Generates synthetic data in batches of Arrow tables, and loads each batch into Iceberg exactly once.
 
-`EcommerceGenerator` makes `Batch`es, `IcebergLoader` appends them and reports `Appended`. The names are resolved on
-first use (PEP 562): importing this package costs next to nothing, the generator needs NumPy, PyArrow and Faker, the
-loader PyIceberg.
+`EcommerceGenerator` generates batches (`Batch`). `IcebergLoader` appends them to tables and reports the result for each
+table (`Appended`). A name is imported on first use (PEP 562), so that the import of this package is fast: the generator
+imports NumPy, PyArrow and Faker, the loader PyIceberg.
 """
 
 from importlib import import_module
@@ -17,10 +17,10 @@ __all__ = ["Appended", "Batch", "EcommerceGenerator", "IcebergLoader"]
 
 _HOMES = {"Appended": "loader", "Batch": "batch", "EcommerceGenerator": "ecommerce", "IcebergLoader": "loader"}
 
-if not TYPE_CHECKING:  # a type checker shall know the names above and no others
+if not TYPE_CHECKING:  # so that type checkers accept only the names above
 
     def __getattr__(name: str) -> object:
-        """Import the module behind an exported name when the name is first asked for."""
+        """Import the module of an exported name when the name is used for the first time."""
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""The unit of work that generators make and loaders load."""
+"""Batch, which generators create and loaders load."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 class Batch:
     """Rows that belong together under one id.
 
-    `tables` maps a table's name to its rows in loading order, parents before children, with the columns of
-    `floe_synthetic.schema.arrow_schema`. A table without rows is left out. The id names the content: whoever makes a
-    batch again under the same id makes the same rows, and whoever loads it again adds nothing.
+    `tables` maps the name of a table to its rows, which have the columns of `floe_synthetic.schema.arrow_schema`. The
+    tables are in loading order, parents before children. A table without rows is left out. The id determines the
+    content: a batch that is generated again with the same id has the same rows. To load a batch again adds no rows.
     """
 
     batch_id: str

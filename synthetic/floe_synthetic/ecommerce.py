@@ -1,4 +1,4 @@
-"""A web shop's customers, catalogue, orders and order items, made column by column."""
+"""Generates the customers, products, orders and order items of a web shop, column by column."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ REFERENCE = "reference"
 """Id of the batch with the base customers and the catalogue."""
 
 WINDOW = timedelta(minutes=5)
-"""The span of time one batch covers; it ends at the batch's `at`, exclusive."""
+"""The time span of one batch. It ends at the batch's `at`, which it excludes."""
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -27,10 +27,10 @@ Floats = npt.NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WINDOW_US = WINDOW // _MICROSECOND
-# Base customers registered in these years, whatever the time of the batches that follow.
+# Base customers registered between these times, which do not depend on the times of the batches.
 _REGISTERED = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC))
 
-# Orders at each full hour (UTC): quiet before dawn, a bump at lunch, the peak in the evening. Only the shape counts.
+# Orders at each full hour (UTC): few at night, more at noon, most in the evening. Only the proportions matter.
 _ORDERS_AT_HOUR = np.array(
     [45, 30, 20, 15, 15, 25, 45, 70, 95, 115, 125, 135, 145, 140, 130, 125, 130, 140, 160, 180, 185, 165, 115, 70]
 )
@@ -47,7 +47,7 @@ _LINES = {1: 42, 2: 28, 3: 15, 4: 8, 5: 4, 6: 3}
 _NEW_CUSTOMERS_PER_ORDER = 0.05
 _ORDERS_BY_NEW_CUSTOMERS = 0.08
 
-# Per category: the typical price in whole units of currency and what its articles are called.
+# For each category: the typical price in whole units of the currency, and the names of its articles.
 _CATEGORIES: dict[str, tuple[float, Sequence[str]]] = {
     "electronics": (120.0, ("Headphones", "Keyboard", "Monitor", "Charger", "Speaker", "Webcam")),
     "home": (45.0, ("Lamp", "Kettle", "Blanket", "Shelf", "Clock", "Mirror")),
@@ -69,16 +69,17 @@ class _Names(NamedTuple):
 
 
 class EcommerceGenerator:
-    """Batches of a shop's data, each a pure function of the generator's arguments and its own.
+    """Generates batches of a shop's data. A batch depends only on the arguments of the generator and of the call.
 
-    The same call gives the same bytes in every process on the same versions of NumPy and Faker. Keys hold a hash of the
-    batch id and so are unique across batches; orders refer to base customers and to customers of their own batch only.
-    `customers`, `products` and `orders_per_batch` (the average over a day) are at least 1, or ValueError. The reference
-    data follow from all but the last: generators that feed the same tables must agree on seed, customers and products.
+    With the same versions of NumPy and Faker, the same arguments give the same bytes in every process. Keys contain a
+    hash of the batch id, so they are unique across batches. Orders refer only to base customers and to customers of
+    their own batch. `orders_per_batch` is the average over a day. The reference data depend on `seed`, `customers` and
+    `products`, so generators for the same tables need the same values of these. Raises ValueError if `customers`,
+    `products` or `orders_per_batch` is less than 1.
     """
 
     def __init__(self, seed: int = 42, customers: int = 1000, products: int = 200, orders_per_batch: int = 120) -> None:
-        """Keep the arguments; nothing is generated before it is asked for."""
+        """Store the arguments. Data is generated when a method is called."""
         sizes = {"customers": customers, "products": products, "orders_per_batch": orders_per_batch}
         if too_small := [name for name, size in sizes.items() if size < 1]:
             raise ValueError(f"{', '.join(too_small)} must be at least 1")
@@ -88,7 +89,7 @@ class EcommerceGenerator:
         self._orders_per_batch = orders_per_batch
 
     def reference(self) -> Batch:
-        """The base customers and the product catalogue, under the batch id `reference`."""
+        """Generate the base customers and the products, with the batch id `reference`."""
         rng = self._rng("base customers")
         first, last = ((moment - _EPOCH) // _MICROSECOND for moment in _REGISTERED)
         created = np.sort(rng.integers(first, last, self._customers))
@@ -96,15 +97,15 @@ class EcommerceGenerator:
         return Batch(REFERENCE, {"customers": customers, "products": self._product_table()})
 
     def batch(self, batch_id: str, at: datetime) -> Batch:
-        """What happened in the five minutes before `at`: new customers, orders and the orders' items.
+        """Generate the new customers, orders and order items of the five minutes before `at`.
 
-        `at` is aware of its time zone. The number of orders follows the hour of the day; the tables of an hour so quiet
-        that nothing happened are left out. ValueError for an empty or reserved id or a naive time.
+        `at` has a time zone. The number of orders depends on the time of day. A table without rows is left out of the
+        batch. Raises ValueError if the id is empty or reserved, or if `at` has no time zone.
         """
         if batch_id in ("", REFERENCE):
-            raise ValueError(f"a batch needs an id of its own, not {batch_id!r}")
+            raise ValueError(f"the batch id {batch_id!r} is empty or reserved")
         if at.utcoffset() is None:
-            raise ValueError(f"batch {batch_id!r}: {at.isoformat()} has no time zone")
+            raise ValueError(f"batch {batch_id!r}: the time {at.isoformat()} has no time zone")
         end = (at - _EPOCH) // _MICROSECOND
         start = end - _WINDOW_US
         rng = self._rng("batch", self._orders_per_batch, batch_id, end)
@@ -146,7 +147,7 @@ class EcommerceGenerator:
         product = _draw(rng, self._popularity, total)
         quantity = _draw(rng, _weighted(_QUANTITIES), total)
         price = self._price_cents[product]
-        # Whole cents, rounded down: the discount never exceeds the line's price.
+        # Rounded down to whole cents, so that the discount never exceeds the price of the line.
         discount = quantity * price * _draw(rng, _weighted(_DISCOUNT_PERCENT), total) // 100
         order_id = order_ids.take(pa.array(order))
         columns = [
@@ -160,7 +161,7 @@ class EcommerceGenerator:
         return pa.Table.from_arrays(columns, schema=arrow_schema("order_items"))
 
     def _customer_table(self, rng: np.random.Generator, ids: pa.Array, created: Ints) -> pa.Table:
-        """Customers with these ids who registered at these times (microseconds since 1970)."""
+        """Customers with these ids and times of registration (microseconds since 1970)."""
         count = len(ids)
         first = pa.array(rng.integers(0, len(self._names.first), count))
         last = pa.array(rng.integers(0, len(self._names.last), count))
@@ -211,7 +212,7 @@ class EcommerceGenerator:
 
     @cached_property
     def _price_cents(self) -> Ints:
-        """Each product's list price: lognormal around its category's typical price, 0.99 to 4999.99, ending in .99."""
+        """Each product's list price, from 0.99 to 4999.99: lognormal around the typical price of its category."""
         typical = np.array([price for price, _ in _CATEGORIES.values()])[self._category]
         units: Floats = typical * np.exp(self._rng("prices").normal(0.0, 0.6, self._products))
         whole: Ints = units.clip(max=4999).astype(np.int64)
@@ -219,13 +220,13 @@ class EcommerceGenerator:
 
     @cached_property
     def _popularity(self) -> Ints:
-        """Products to draw from: Zipf over a random ranking, so a few sell most and most sell rarely."""
+        """A deck of products, Zipf-distributed over a random ranking: a few are sold often, most of them rarely."""
         rank = self._rng("popularity").permutation(self._products) + 1
         return _deck(rank.astype(np.float64) ** -1.1)
 
     @cached_property
     def _loyalty(self) -> Ints:
-        """Base customers to draw from: Pareto, so some order again and again."""
+        """A deck of base customers, Pareto-distributed: a few of them order much more often than the others."""
         return _deck(self._rng("loyalty").pareto(1.8, self._customers) + 0.2)
 
     @cached_property
@@ -240,34 +241,34 @@ class EcommerceGenerator:
         return _Names(first, last, *mail)
 
     def _rng(self, purpose: str, *inputs: str | int) -> np.random.Generator:
-        """A stream of its own for each purpose and input: to draw more in one place changes nothing elsewhere."""
-        # The bit generator is named because NumPy may change its default; str's own hash differs between processes.
+        """A separate random stream for each purpose and input, so that more draws in one place change no other data."""
+        # PCG64 is explicit because NumPy may change its default, SHA-256 because hash() differs between processes.
         stream = [self._seed, self._customers, self._products, purpose, *inputs]
         digest = hashlib.sha256(json.dumps(stream).encode()).digest()
         return np.random.Generator(np.random.PCG64(int.from_bytes(digest)))
 
 
 def _share_of_day(at: datetime) -> float:
-    """How busy the shop is at `at`, 1 being the day's average."""
+    """The rate of orders at the time `at`, relative to the average of the day."""
     moment = at.astimezone(UTC)
     return float(np.interp(moment.hour + moment.minute / 60, np.arange(24), _SHARE_AT_HOUR, period=24))
 
 
 def _numbered(prefix: str, count: int) -> pa.Array:
-    """`prefix` and the numbers from 1 to `count`, padded so that they sort as text."""
+    """Ids of `prefix` and a number from 1 to `count`, padded with zeros so that they sort as text."""
     numbers = pc.utf8_lpad(pa.array(np.arange(1, count + 1)).cast(pa.string()), width=7, padding="0")
     return pc.binary_join_element_wise(prefix, numbers, "")
 
 
 def _money(cents: Ints) -> pa.Array:
-    """Whole cents as exact decimals, without a Python object per value."""
-    # A decimal128 is a 128-bit two's complement integer, low word first; the high word repeats the sign.
+    """Convert whole cents to exact decimals, without a Python object for each value."""
+    # A decimal128 is a 128-bit integer in two's complement, low word first. The high word consists of the sign bit.
     words = np.stack([cents, cents >> 63], axis=1)
     return pa.Array.from_buffers(MONEY, len(cents), [None, pa.py_buffer(words)])
 
 
 def _deck(weights: Floats) -> Ints:
-    """Indices, each as many times as its weight says: to draw from it costs no search, as a distribution would."""
+    """A deck: indices, each repeated in proportion to its weight. To draw from it is faster than a search."""
     size = max(1 << 16, 16 * len(weights))
     quantiles = (np.arange(size) + 0.5) / size
     deck: Ints = np.searchsorted(np.cumsum(weights) / weights.sum(), quantiles).astype(np.int64)
@@ -275,16 +276,16 @@ def _deck(weights: Floats) -> Ints:
 
 
 def _weighted(weights: dict[int, int]) -> Ints:
-    """The keys, each as many times as its weight says."""
+    """A deck in which each key occurs as often as its weight says."""
     return np.repeat(np.array(list(weights), dtype=np.int64), list(weights.values()))
 
 
 def _draw(rng: np.random.Generator, deck: Ints, count: int) -> Ints:
-    """`count` cards of the deck, with replacement."""
+    """Draw `count` values from a deck, with replacement."""
     return deck[rng.integers(0, len(deck), count)]
 
 
 def _pick(rng: np.random.Generator, weights: dict[str, int], count: int) -> pa.Array:
-    """`count` of the keys as strings, as often as their weights say."""
+    """Draw `count` keys as strings, with probabilities in proportion to their weights."""
     deck = _weighted(dict(enumerate(weights.values())))
     return pa.array(list(weights)).take(pa.array(_draw(rng, deck, count)))

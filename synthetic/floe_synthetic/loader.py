@@ -1,14 +1,14 @@
-"""Batches into Iceberg, every batch exactly once.
+"""Loads batches into Iceberg tables, each batch exactly once.
 
-The rows themselves say what was loaded: every row carries its `_batch_id`, and a batch is appended to a table only if
-no row there carries its id. That holds after a crash, after snapshots were expired and after files were compacted;
-whoever deletes a batch's rows may load the batch again.
+The rows record what was loaded: every row has a `_batch_id`, and a batch is appended to a table only if no row of the
+table has its id. This works after a crash, after the expiration of snapshots and after a compaction of files. A batch
+whose rows were deleted can be loaded again.
 
-The check and the append speak of the same state of the table. PyIceberg's commit names the snapshot it builds on, so
-the catalog refuses it if another writer was faster. PyIceberg then rebases the append onto the newer state and tries
-again by itself (`commit.retry.*`), which would append a batch that the other writer has just brought. `_AppendOnce`
-therefore repeats the check whenever an append is about to be rebased. Data files of an abandoned append stay behind,
-referenced by no snapshot.
+The check and the append must see the same state of the table. A commit of PyIceberg contains the snapshot that it is
+based on, so the catalog refuses it if another writer was faster. PyIceberg then rebases the append onto the newer
+snapshot and tries again (`commit.retry.*`). This alone could append a batch that the other writer has just appended,
+so `_AppendOnce` repeats the check before each rebase. The data files of an abandoned append are not deleted, but no
+snapshot refers to them.
 """
 
 from dataclasses import dataclass
@@ -24,28 +24,28 @@ from floe_synthetic.batch import Batch
 from floe_synthetic.schema import TABLES, TIME, arrow_schema, iceberg_schema
 
 BATCH_PROPERTY = "floe.batch-id"
-"""Property of a snapshot's summary: the batch it added."""
+"""The property of a snapshot's summary that holds the id of the batch that the snapshot added."""
 
 _TABLE_PROPERTIES = {
-    # Bounds of strings are cut to 16 characters by default. Ids that begin alike would then share their bounds, and the
-    # search for a batch would read every file.
+    # By default, the bounds of strings are truncated to 16 characters. Ids with the same beginning would then have the
+    # same bounds, and the search for a batch would read every file.
     "write.metadata.metrics.column._batch_id": "full",
-    # Every append adds a manifest, and the search for a batch reads them all: keep them few.
+    # Merge manifests: every append adds one, and the search for a batch reads all of them.
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
-    # Several backfills may append at once.
+    # Several backfills may append at the same time.
     "commit.retry.num-retries": "10",
-    # Every commit writes the whole metadata anew: keep the last 100 versions, not all.
+    # Every commit writes a new metadata file. Keep only the last 100 of them.
     "write.metadata.delete-after-commit.enabled": "true",
 }
 
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of one table of a batch.
+    """The result of a load for one table of a batch.
 
-    `rows` were added by this load; none if it was `skipped` because the table had the batch already. `snapshot_id` is
-    the snapshot that brought the batch, now or then; None once that snapshot is expired.
+    `rows`: the number of rows that this load added. `skipped`: whether the table already had the batch; then `rows` is
+    0. `snapshot_id`: the snapshot that added the batch, in this or an earlier load; None if it has expired.
     """
 
     table: str
@@ -55,20 +55,20 @@ class Appended:
 
 
 class IcebergLoader:
-    """Appends batches to the raw tables of one namespace, creating what is missing."""
+    """Appends batches to the raw tables of one namespace. Creates the namespace and tables if they do not exist."""
 
     def __init__(self, catalog: Catalog, namespace: str = "raw") -> None:
-        """Keep the arguments; the catalog is not asked before the first load."""
+        """Store the arguments. The first load sends the first request to the catalog."""
         self._catalog = catalog
         self._namespace = namespace
 
     def load(self, batch: Batch) -> list[Appended]:
         """Append the batch to each of its tables that does not have it yet, parents before children.
 
-        Each table is one commit. A load that fails between two of them is completed by repeating it, and loads of the
-        same batch may run at the same time. ValueError, before any row is written, if the batch or an existing table
-        does not have the columns of `floe_synthetic.schema`. CommitFailedException if other writers kept winning:
-        nothing was appended to that table, repeat the load. That is also the answer to every other failure.
+        Each table gets one commit. Loads of the same batch may run at the same time. After a failure, repeat the load:
+        it appends the batch to the remaining tables. Raises ValueError, before any row is written, if the batch or an
+        existing table does not have the columns of `floe_synthetic.schema`, and CommitFailedException if other writers
+        were faster in every attempt, so that nothing was appended to the table.
         """
         _check_batch(batch)
         names = [name for name in TABLES if name in batch.tables]
@@ -94,26 +94,26 @@ class IcebergLoader:
         try:
             self._catalog.create_namespace(self._namespace)
         except Exception:
-            # Somebody else may have been faster. The SQL catalog reports that as a database error, others as
-            # NamespaceAlreadyExistsError; what counts is that the namespace is there.
+            # Another process may have created it in the meantime. The SQL catalog reports that as a database error,
+            # other catalogs as NamespaceAlreadyExistsError, so check whether the namespace exists now.
             if not self._catalog.namespace_exists(self._namespace):
                 raise
 
 
 class _AlreadyLoaded(ValidationException):
-    """The table has the batch. On a ValidationException PyIceberg removes the manifests of the abandoned attempt."""
+    """The table already has the batch. A ValidationException makes PyIceberg delete the manifests of the attempt."""
 
 
 class _AppendOnce(Transaction):
-    """A transaction that is abandoned with `_AlreadyLoaded` if the state it would be rebased onto has the batch."""
+    """A transaction that raises `_AlreadyLoaded` if the snapshot that it would be rebased onto has the batch."""
 
     def __init__(self, table: Table, batch_id: str) -> None:
         super().__init__(table)
         self._batch_id = batch_id
 
     def _rebuild_snapshot_updates(self) -> None:
-        # PyIceberg calls this between two attempts, after it refreshed the table and made sure that the attempt before
-        # did not land after all. To forbid retries and loop here would lose that second check.
+        # PyIceberg calls this between two attempts, after it has refreshed the table and checked that the previous
+        # attempt was not committed after all. A retry loop in this module would lack that check.
         if _has_batch(self._table, self._batch_id):
             raise _AlreadyLoaded
         super()._rebuild_snapshot_updates()
@@ -131,15 +131,15 @@ def _append(name: str, table: Table, rows: pa.Table, batch_id: str) -> Appended:
 
 
 def _has_batch(table: Table, batch_id: str) -> bool:
-    """Whether the table's current snapshot has a row of the batch; reads only files whose bounds admit the id."""
-    # The predicate's own __init__ takes a name and a value; type checkers see the one pydantic would make.
+    """Whether the table's current snapshot has a row of the batch. Reads only files whose bounds include the id."""
+    # EqualTo's __init__ takes a name and a value, but type checkers assume the one that pydantic generates.
     has_id = EqualTo("_batch_id", batch_id)  # type: ignore[misc, call-arg, arg-type]
     scan = table.scan(row_filter=has_id, selected_fields=("_batch_id",), limit=1)
     return bool(scan.to_arrow().num_rows)
 
 
 def _snapshot_of(table: Table, batch_id: str) -> int | None:
-    """The latest snapshot that names the batch, if it is not expired."""
+    """The latest snapshot whose summary has the id of the batch; None if it has expired."""
     for snapshot in reversed(table.metadata.snapshots):
         if snapshot.summary is not None and snapshot.summary.get(BATCH_PROPERTY) == batch_id:
             return snapshot.snapshot_id
@@ -147,7 +147,7 @@ def _snapshot_of(table: Table, batch_id: str) -> int | None:
 
 
 def _loaded(name: str, batch: Batch, loaded_at: datetime) -> pa.Table:
-    """The batch's rows of one table with the loader's columns."""
+    """The rows of one table of the batch, with the columns that the loader adds."""
     rows = batch.tables[name]
     batch_ids = pa.repeat(pa.scalar(batch.batch_id), rows.num_rows)
     times = pa.repeat(pa.scalar(loaded_at, type=TIME), rows.num_rows)
@@ -157,9 +157,9 @@ def _loaded(name: str, batch: Batch, loaded_at: datetime) -> pa.Table:
 
 
 def _check_batch(batch: Batch) -> None:
-    """ValueError that names everything in the batch the raw tables do not take."""
+    """Raise ValueError, with all problems, if the batch does not fit the raw tables."""
     problems = [] if batch.batch_id else ["it has no id"]
-    problems += [f"{name} is no raw table" for name in batch.tables if name not in TABLES]
+    problems += [f"{name} is not a raw table" for name in batch.tables if name not in TABLES]
     for name in TABLES:
         if name in batch.tables:
             problems += [f"{name} {problem}" for problem in _problems_of_rows(name, batch.tables[name])]
@@ -169,7 +169,7 @@ def _check_batch(batch: Batch) -> None:
 
 def _problems_of_rows(name: str, rows: pa.Table) -> list[str]:
     expected = arrow_schema(name)
-    problems = [] if rows.num_rows else ["has no rows: leave it out"]
+    problems = [] if rows.num_rows else ["has no rows and must be left out"]
     problems += [f"has an unknown column {column}" for column in rows.schema.names if column not in expected.names]
     for field in expected:
         present = rows.schema.get_all_field_indices(field.name)
@@ -185,7 +185,7 @@ def _problems_of_rows(name: str, rows: pa.Table) -> list[str]:
 
 
 def _check_table(name: str, table: Table) -> None:
-    """ValueError if the existing table cannot take the rows: found before the first table of the batch is written."""
+    """Raise ValueError, before any table of the batch is written, if the rows do not fit an existing table."""
     expected = {field.name: field for field in iceberg_schema(name).fields}
     actual = {field.name: field for field in table.schema().fields}
     problems = [f"lacks {column}" for column in expected if column not in actual]
@@ -197,4 +197,4 @@ def _check_table(name: str, table: Table) -> None:
         elif field.required and not expected[column].required:
             problems.append(f"requires {column}")
     if problems:
-        raise ValueError(f"table {'.'.join(table.name())} does not take {name}: {'; '.join(problems)}")
+        raise ValueError(f"table {'.'.join(table.name())} cannot take the rows of {name}: {'; '.join(problems)}")

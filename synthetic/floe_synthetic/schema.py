@@ -1,9 +1,9 @@
-"""The raw tables, described once: the Arrow schema a batch arrives in and the Iceberg table it is kept in.
+"""The columns of the raw tables, from which both the Arrow schema of a batch and the Iceberg schema are derived.
 
-Money is `decimal(12, 2)` in one currency. Times are UTC with microseconds (`timestamptz` in Iceberg). What identifies a
-row, what it refers to, when it happened and what it cost is required; what merely describes it may be missing.
+Amounts of money are `decimal(12, 2)` in one currency. Times are UTC with microseconds (`timestamptz` in Iceberg). Keys,
+references, times and amounts are required. Columns that only describe a row may be null.
 
-| table | one row is |
+| table | a row is |
 |---|---|
 | customers | a person or company that can order |
 | products | an article of the catalogue |
@@ -11,7 +11,7 @@ row, what it refers to, when it happened and what it cost is required; what mere
 | order_items | one line of an order; its amount is `quantity * unit_price - discount`, never negative |
 
 No table is partitioned. A batch is one small file that covers five minutes, so the bounds of `ordered_at` and
-`_loaded_at` prune as sharply as a partition by day would; and to write those, PyIceberg needs one more native library.
+`_loaded_at` prune files as well as partitions by day would. For partitions, PyIceberg needs another native library.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _ARROW = {"string": pa.string(), "int": pa.int32(), "money": MONEY, "time": TIME
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a raw table; `doc` becomes the column's comment in the catalog."""
+    """A column of a raw table. `doc`: the column's comment in the catalog."""
 
     name: str
     kind: Kind
@@ -69,23 +69,23 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("discount", "money", "taken off the whole line, at most quantity * unit_price"),
     ),
 }
-"""The columns a batch brings, per table, in loading order."""
+"""The columns of a batch, by table. Tables are in loading order."""
 
 LOADED: tuple[Column, ...] = (
     Column("_batch_id", "string", "the batch that brought the row"),
     Column("_loaded_at", "time", "when the row was loaded"),
 )
-"""What the loader adds to every table."""
+"""The columns that the loader adds to every table."""
 
 
 def arrow_schema(table: str, *, loaded: bool = False) -> pa.Schema:
-    """The Arrow schema of `table` as a batch brings it or, with `loaded`, as it is written; required: not nullable."""
+    """The Arrow schema of a table in a batch or, with `loaded`, as it is written. Required columns are not nullable."""
     columns = _columns(table, loaded=loaded)
     return pa.schema([pa.field(column.name, _ARROW[column.kind], nullable=not column.required) for column in columns])
 
 
 def iceberg_schema(table: str) -> "Schema":
-    """The Iceberg schema of `table`: the batch's columns and the loader's, field ids from 1 in that order."""
+    """The Iceberg schema of a table: the columns of a batch, then those of the loader, with field ids from 1."""
     from pyiceberg import types
     from pyiceberg.schema import Schema
 

@@ -177,17 +177,17 @@ class ApiServer:
     @cached_property
     def _resources(self) -> dict[tuple[str, str], _Resource]:
         """The resources that the server serves, by apiVersion and kind."""
-        found = {}
+        resources = {}
         for path in ("/api", "/apis"):
             for group in self._get(path, _DISCOVERY)["items"]:
                 for version in group["versions"]:
                     name = "/".join(part for part in (group["metadata"].get("name", ""), version["version"]) if part)
                     for one in version.get("resources", ()):
                         if "create" in one["verbs"]:
-                            found[name, one["responseKind"]["kind"]] = _Resource(
+                            resources[name, one["responseKind"]["kind"]] = _Resource(
                                 f"{path}/{name}", one["resource"], one["scope"] == "Namespaced"
                             )
-        return found
+        return resources
 
     def _post(self, item: Object | Raw, query: dict[str, str]) -> Verdict:
         api_version, kind, namespace = _head(item)

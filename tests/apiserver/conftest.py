@@ -31,5 +31,5 @@ def defined(api_server: ApiServer) -> ApiServer:
     """The server with the CustomResourceDefinitions of every controller that overlays may use."""
     files = {one.module: one.files() for controller in crds.CONTROLLERS.values() for one in controller}
     assert all(files.values()), files
-    api_server.define(file for found in files.values() for file in found)
+    api_server.define(file for paths in files.values() for file in paths)
     return api_server

@@ -85,14 +85,14 @@ def nest(tree: Any, path: Path, draw: Any) -> None:
     """Move a node into another mapping or list, or replace a scalar with it."""
     part = copy.deepcopy(at(tree, path))
     del at(tree, path[:-1])[path[-1]]
-    there = draw(st.sampled_from([(), *paths(tree)]))
-    target = at(tree, there)
+    target_path = draw(st.sampled_from([(), *paths(tree)]))
+    target = at(tree, target_path)
     if isinstance(target, dict):
         target[str(path[-1])] = part
     elif isinstance(target, list) and not isinstance(target, Pairs):
         target.append(part)
     else:
-        at(tree, there[:-1])[there[-1]] = part
+        at(tree, target_path[:-1])[target_path[-1]] = part
 
 
 def duplicate(tree: Any, path: Path, draw: Any) -> None:
@@ -117,10 +117,10 @@ def mutated(draw: st.DrawFn, seeds: list[dict[str, Any]]) -> tuple[str, dict[str
     tree = copy.deepcopy(draw(st.sampled_from(seeds)))
     done = []
     for mutation in draw(st.lists(st.sampled_from(MUTATIONS), min_size=1, max_size=2)):
-        found = list(paths(tree))
-        if not found:
+        candidates = list(paths(tree))
+        if not candidates:
             break
-        path = found[draw(st.randoms(use_true_random=False)).randrange(len(found))]
+        path = candidates[draw(st.randoms(use_true_random=False)).randrange(len(candidates))]
         mutation(tree, path, draw)
         done.append(f"{mutation.__name__} {'.'.join(map(str, path))}")
     return "; ".join(done), tree

@@ -41,7 +41,7 @@ def pod(account: str = "default") -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}, "spec": spec}
 
 
-def test_verdicts_are_the_servers(api_server: ApiServer) -> None:
+def test_dry_run_returns_the_verdicts_of_the_server(api_server: ApiServer) -> None:
     good, unknown, type_, absent, kind = api_server.dry_run(
         [
             config_map(data={"key": "value"}),
@@ -62,7 +62,7 @@ def test_verdicts_are_the_servers(api_server: ApiServer) -> None:
     assert b"configmap/c" not in stored.stdout
 
 
-def test_bytes_are_sent_as_they_are(api_server: ApiServer) -> None:
+def test_raw_manifests_are_sent_unchanged(api_server: ApiServer) -> None:
     head = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
     text, boolean, twice = api_server.dry_run(
         [
@@ -75,12 +75,12 @@ def test_bytes_are_sent_as_they_are(api_server: ApiServer) -> None:
     assert 'key "a" already set in map' in twice.message
 
 
-def test_namespaces_are_created_where_asked(api_server: ApiServer) -> None:
+def test_dry_run_creates_missing_namespaces(api_server: ApiServer) -> None:
     (verdict,) = api_server.dry_run([config_map("made-on-the-way")])
     assert verdict.accepted
 
 
-def test_warnings_are_heard(api_server: ApiServer) -> None:
+def test_verdicts_contain_the_warnings_of_the_server(api_server: ApiServer) -> None:
     labels = {"pod-security.kubernetes.io/warn": "restricted"}
     with api_server.holding(
         [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "warned", "labels": labels}}]
@@ -91,7 +91,7 @@ def test_warnings_are_heard(api_server: ApiServer) -> None:
     assert warning.startswith('would violate PodSecurity "restricted:latest": privileged (container "main" must not')
 
 
-def test_a_namespace_goes_with_its_block(api_server: ApiServer) -> None:
+def test_holding_deletes_a_namespace_after_the_block(api_server: ApiServer) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "short-lived"}}
     for _ in range(2):  # if anything were left, the second attempt would be refused
         with api_server.holding([namespace]) as (verdict,):
@@ -115,7 +115,7 @@ def test_quota_counts_pods(api_server: ApiServer) -> None:
     assert "exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1" in second.message
 
 
-def test_server_tells_its_release(api_server: ApiServer) -> None:
+def test_the_server_reports_its_version(api_server: ApiServer) -> None:
     """A server that is built without a version would not be enough, because Helm compares charts with the version."""
     assert api_server.version().startswith(f"v{toolbox.get('kube-apiserver').version}")
 

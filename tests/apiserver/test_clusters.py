@@ -58,16 +58,16 @@ def server(defined: ApiServer) -> Iterator[ApiServer]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda one: str(one.relative_to(ROOT)))
 def test_every_object_is_accepted(server: ApiServer, folder: Path) -> None:
     stream = build(folder)
-    found = parse(stream)
-    for one, verdict in zip(found, server.dry_run(found, create_namespaces=False), strict=True):
+    objects = parse(stream)
+    for one, verdict in zip(objects, server.dry_run(objects, create_namespaces=False), strict=True):
         all_clear(f"{one['kind']} {one['metadata']['name']}", [verdict])
     done = server.apply_dry_run(stream)
     assert done.returncode == 0, done.stderr.decode()
-    assert len(done.stdout.splitlines()) == len(found)
+    assert len(done.stdout.splitlines()) == len(objects)
     assert not unexplained(done.stderr.decode().splitlines())
 
 
-def test_a_secret_of_git_reaches_the_server_as_it_was(
+def test_an_encrypted_secret_is_decrypted_and_applied(
     server: ApiServer, fork: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test does what kustomize-controller does: build, decrypt, apply."""
@@ -97,12 +97,12 @@ def test_a_secret_of_git_reaches_the_server_as_it_was(
 
 
 @contextmanager
-def said(server: ApiServer, folder: str, status: dict[str, Object]) -> Iterator[None]:
+def reported(server: ApiServer, folder: str, status: dict[str, Object]) -> Iterator[None]:
     """Create the objects of a bootstrap, and set the status that controllers would report, by name of the object."""
-    found = parse(build(ROOT / folder))
-    with server.holding(found) as verdicts:
+    objects = parse(build(ROOT / folder))
+    with server.holding(objects) as verdicts:
         all_clear(folder, verdicts)
-        for one in found:
+        for one in objects:
             if (name := one["metadata"]["name"]) in status and one["kind"] in ("Kustomization", "Application"):
                 patch = json.dumps({"status": status[name]})
                 kind, place = one["kind"], f"--namespace={one['metadata']['namespace']}"
@@ -124,19 +124,19 @@ def look(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Live]:
     return Cluster().look(repo.current(), repo.current().environments())
 
 
-def test_status_says_what_flux_says(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_reports_the_conditions_of_flux(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = "HelmRelease/floe-dev/dagster: context deadline exceeded"
     status = {
         "floe-dev": {**ready("False", "HealthCheckFailed", failed), "lastAppliedRevision": "main@sha1:abc"},
         "floe-cluster-dev": ready("True", "ReconciliationSucceeded", "Applied revision: main@sha1:abc"),
     }
-    with said(server, "clusters/dev/flux", status):
+    with reported(server, "clusters/dev/flux", status):
         live = look(server, monkeypatch)
-        found = {one.object: one for one in live["dev"].lines}
-        broken = found["Kustomization flux-system/floe-dev"]
+        lines = {one.object: one for one in live["dev"].lines}
+        broken = lines["Kustomization flux-system/floe-dev"]
         assert (broken.ok, broken.message) == (False, f"main@sha1:abc HealthCheckFailed: {failed}")
-        assert found["Kustomization flux-system/floe-cluster-dev"].ok is True
-        assert found["GitRepository flux-system/floe-dev"].ok is None
+        assert lines["Kustomization flux-system/floe-cluster-dev"].ok is True
+        assert lines["GitRepository flux-system/floe-dev"].ok is None
         assert not live["dev"].ok
         assert live["staging"].lines == ()
         env = os.environ | {"KUBECONFIG": str(server.kubeconfig)}
@@ -146,7 +146,7 @@ def test_status_says_what_flux_says(server: ApiServer, monkeypatch: pytest.Monke
         assert "not in this cluster" in done.stdout
 
 
-def test_status_says_what_argocd_says(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_reports_sync_and_health_of_argocd(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     status = {
         "floe-cluster": {
             "sync": {"status": "OutOfSync", "revision": "0123456789abcdef"},
@@ -159,14 +159,14 @@ def test_status_says_what_argocd_says(server: ApiServer, monkeypatch: pytest.Mon
             },
         }
     }
-    with said(server, "clusters/prod/argocd", status):
+    with reported(server, "clusters/prod/argocd", status):
         live = look(server, monkeypatch)
         (application,) = live["prod"].lines
         assert application.ok is False
         assert application.message == "OutOfSync, Healthy 0123456789ab one or more objects failed to apply"
 
 
-def test_status_says_what_runs_and_what_does_not_start(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_reports_versions_and_pods_that_do_not_start(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = {"app": "cube"}
     container = {"name": "cube", "image": "ghcr.io/floe-runtime/floe-cube:0.0.9"}
     metadata = {"name": "cube-api", "namespace": "floe-dev"}

@@ -65,9 +65,9 @@ def make_secrets(server: ApiServer, namespace: str) -> None:
         )
 
 
-def taken(server: ApiServer, found: list[Manifest], namespace: str) -> None:
+def taken(server: ApiServer, rendered: list[Manifest], namespace: str) -> None:
     """Check that the server accepts every object in a strict dry run without warnings."""
-    objects = [{**one.value, "metadata": {**one.value["metadata"], "namespace": namespace}} for one in found]
+    objects = [{**one.value, "metadata": {**one.value["metadata"], "namespace": namespace}} for one in rendered]
     for value, verdict in zip(objects, server.dry_run(objects, create_namespaces=False), strict=True):
         all_clear(Manifest("", 0, 0, value).label, [verdict])
 
@@ -81,20 +81,22 @@ def test_every_object_is_accepted(helm: Helm, api_server: ApiServer, charts: Pat
 
 
 @pytest.mark.parametrize(("chart", "level"), [("floe-dagster", "restricted"), ("floe-cube", "baseline")])
-def test_plain_helm_reaches(helm: Helm, api_server: ApiServer, charts: Path, chart: str, level: str) -> None:
+def test_pod_security_level_without_the_post_renderer(
+    helm: Helm, api_server: ApiServer, charts: Path, chart: str, level: str
+) -> None:
     """Without the post-renderer, the charts reach the level of Pod Security in docs/10-helm.md and no stricter one."""
     with space(api_server, f"plain-{chart}-{helm.major}", level) as name:
-        found = helm.template(charts / chart, *values_of(charts, chart, "dev"), release="floe", namespace=name)
-        taken(api_server, found, name)
+        rendered = helm.template(charts / chart, *values_of(charts, chart, "dev"), release="floe", namespace=name)
+        taken(api_server, rendered, name)
     if level != "restricted":
         with (
             space(api_server, f"plain-{chart}-{helm.major}-strict") as name,
             pytest.raises(AssertionError, match="cube"),
         ):
-            taken(api_server, found, name)
+            taken(api_server, rendered, name)
 
 
-def test_a_release_from_its_secrets_to_its_end(against: Helm, api_server: ApiServer, charts: Path) -> None:
+def test_life_cycle_of_a_release(against: Helm, api_server: ApiServer, charts: Path) -> None:
     """Only objects are tested, because nothing creates their pods here."""
     values = values_of(charts, CHART, "dev")
     with space(api_server, f"released-{against.major}") as name:
@@ -174,8 +176,8 @@ def _text(schema: Values) -> st.SearchStrategy[str]:
     if "pattern" not in schema:
         return st.text(st.characters(exclude_categories=["C"]), max_size=20)  # YAML allows no control characters
     end = schema["pattern"].removesuffix("$") + r"\Z"  # Python's $ also matches before a line feed at the end
-    found = st.from_regex(re.compile(end, re.ASCII))
-    return found.filter(lambda text: len(text) <= schema["maxLength"]) if "maxLength" in schema else found
+    texts = st.from_regex(re.compile(end, re.ASCII))
+    return texts.filter(lambda text: len(text) <= schema["maxLength"]) if "maxLength" in schema else texts
 
 
 def _object(schema: Values) -> st.SearchStrategy[Values]:
@@ -188,7 +190,7 @@ def _object(schema: Values) -> st.SearchStrategy[Values]:
 
 
 @pytest.mark.parametrize("chart", UPSTREAM)
-def test_whatever_the_schema_takes_the_server_takes(
+def test_the_server_accepts_all_values_that_the_schema_accepts(
     helm: Helm, api_server: ApiServer, charts: Path, tmp_path: Path, chart: str
 ) -> None:
     schema = json.loads((charts / chart / "values.schema.json").read_text())["properties"]["floe"]

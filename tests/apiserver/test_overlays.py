@@ -32,8 +32,8 @@ in_each_overlay = pytest.mark.parametrize("folder", OVERLAYS, indirect=True, ids
 @pytest.fixture(scope="module", params=[*OVERLAYS, *FLUX], ids=lambda one: str(one.relative_to(repo.current().root)))
 def folder(request: pytest.FixtureRequest) -> Path:
     """Each folder that kustomize builds: the overlays, and their variants for Flux."""
-    found: Path = request.param
-    return found
+    path: Path = request.param
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_every_object_is_accepted(server: ApiServer, stream: list[Object]) -> No
         all_clear(Manifest("", 0, 0, one).label, [verdict])
 
 
-def test_kubectl_applies_all(server: ApiServer, stream: list[Object], manifests: bytes) -> None:
+def test_kubectl_applies_all_objects(server: ApiServer, stream: list[Object], manifests: bytes) -> None:
     done = server.apply_dry_run(manifests)
     assert done.returncode == 0, done.stderr.decode()
     assert len(done.stdout.splitlines()) == len(stream)

@@ -55,14 +55,14 @@ def ours(body: bytes) -> list[str]:
 def seeds(defined: ApiServer) -> list[dict[str, Any]]:
     """Objects that both the server and floe-validate accept."""
     assert defined.version().startswith(f"v{RELEASE}.")
-    found = [load_file(file) for file in sorted((Path(__file__).parent / "samples").glob("*.yaml"))]
+    samples = [load_file(file) for file in sorted((Path(__file__).parent / "samples").glob("*.yaml"))]
     for environment in repo.current().environments():
         stream = objects(documents(render.render(repo.current(), environment), environment), environment)
-        found += [one.value for one in stream if one.kind != "Namespace"]
-    for one, verdict in zip(found, defined.dry_run(found), strict=True):
+        samples += [one.value for one in stream if one.kind != "Namespace"]
+    for one, verdict in zip(samples, defined.dry_run(samples), strict=True):
         assert verdict.accepted, (one["kind"], one["metadata"], verdict)
         assert not ours(dump(one).encode()), (one["kind"], one["metadata"])
-    return found
+    return samples
 
 
 def outcome(verdict: Verdict) -> str | None:
@@ -75,7 +75,9 @@ def outcome(verdict: Verdict) -> str | None:
     return None if absent or verdict.status in (403, 409) else "schema"
 
 
-def test_agreement(api_server: ApiServer, seeds: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_floe_validate_agrees_with_the_server(
+    api_server: ApiServer, seeds: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     trees: list[tuple[str, Any]] = []
 
     @settings(
@@ -99,16 +101,15 @@ def test_agreement(api_server: ApiServer, seeds: list[dict[str, Any]], capsys: p
         if truth is None:
             continue
         body = dump(tree).encode()
-        found = ours(body)
-        counts[truth, not found] += 1
-        line = (
-            f"{tree.get('kind')}: {done}: server {verdict.status} {verdict.message[:200]!r}, floe-validate {found[:2]}"
-        )
-        if truth == "schema" and not found:
+        errors = ours(body)
+        counts[truth, not errors] += 1
+        answer = f"server {verdict.status} {verdict.message[:200]!r}"
+        line = f"{tree.get('kind')}: {done}: {answer}, floe-validate {errors[:2]}"
+        if truth == "schema" and not errors:
             lax.append(line)
-        elif truth == "values" and not found:
+        elif truth == "values" and not errors:
             strict.append(line)
-        elif truth == "accepted" and found and not explained(done, found[0]):
+        elif truth == "accepted" and errors and not explained(done, errors[0]):
             unexplained.append(line)
     schema = {key: count for key, count in counts.items() if key[0] != "values"}
     by_schema, overall = agreement(schema), agreement(counts)

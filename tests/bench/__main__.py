@@ -1,7 +1,7 @@
-"""`make bench`: every bench_*.py of this folder, or those named; `make bench ARGS="generator --json"`.
+"""`make bench`: runs every bench_*.py in this folder, or those named: `make bench ARGS="generator --json"`.
 
-Each has `run() -> dict`, whose ratios compare with a peer in the same run: figures of two machines, or of two moments
-of one, do not compare.
+Each module has a function `run() -> dict`. Its ratios compare with a peer in the same run, because figures of different
+machines, or of one machine at different times, cannot be compared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := set(chosen.names) - set(names):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]  # beside it lie what runs a node and builds images
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]  # the modules that run a node and build images
     results = {}
     for name in chosen.names or names:
         print(f"bench {name} …", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""Dev as running pods: seconds until it is ready and until a run speaks, and the memory of each pod in idle.
+"""Dev as running pods: seconds until it is ready and until a run logs its first event, and memory of each idle pod.
 
-Needs what `make test-cluster` needs. Images are loaded before the clock starts.
+Needs the same programs as `make test-cluster`. Images are loaded before the measurement starts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from images.build import archives
 
 
 def run() -> dict[str, object]:
-    """Seconds and MiB, each beside what it is measured against."""
+    """Seconds and MiB, each with its reference value."""
     figures: dict[str, object] = {}
     images = archives()
     started = time.monotonic()
@@ -46,15 +46,15 @@ def _since(started: float) -> float:
 
 
 def _starts(one: Deployed) -> dict[str, int]:
-    """Seconds from a pod's container started to Ready; init containers do not count, they wait for others."""
-    found = {}
+    """Seconds from the start of a pod's containers until it is Ready. Init containers, which wait, do not count."""
+    starts = {}
     for pod in one.pods():
         (container,) = pod["status"]["containerStatuses"]
         (ready,) = [each for each in pod["status"]["conditions"] if each["type"] == "Ready"]
         begin, end = container["state"]["running"]["startedAt"], ready["lastTransitionTime"]
         seconds = datetime.fromisoformat(end) - datetime.fromisoformat(begin)
-        found[pod["metadata"]["name"]] = round(seconds.total_seconds())
-    return found
+        starts[pod["metadata"]["name"]] = round(seconds.total_seconds())
+    return starts
 
 
 def _idle(one: Deployed) -> dict[str, object]:

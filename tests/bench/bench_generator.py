@@ -1,7 +1,7 @@
-"""Rows per second of the shop's generator against a plain Faker loop that makes the same columns.
+"""Rows per second of the shop's generator, compared with a simple Faker loop that generates the same columns.
 
-Both make orders and order items until there are about 100,000 rows, take turns in the same process, and are compared by
-the median of their rounds. The loop ends in Arrow tables of the same schema, as it would have to for the loader.
+Both generate about 100,000 rows of orders and order items, take turns in the same process, and are compared by the
+median of their rounds. The loop also creates Arrow tables of the same schema, because the loader needs them.
 """
 
 import json
@@ -26,13 +26,13 @@ Tables = dict[str, pa.Table]
 
 
 def by_generator(generator: EcommerceGenerator, batch_id: str) -> Tables:
-    """One batch of the generator, new customers left out of the count."""
+    """The number of rows in a batch of the generator, without new customers."""
     tables = generator.batch(batch_id, AT).tables
     return {name: tables[name] for name in ("orders", "order_items")}
 
 
 def by_faker(fake: Faker, prices: dict[str, Decimal], batch_id: str) -> Tables:
-    """About as many rows by one call of Faker per value."""
+    """About as many rows, with one call of Faker for each value."""
     products = list(prices)
     orders: list[dict[str, Any]] = []
     items: list[dict[str, Any]] = []
@@ -66,8 +66,8 @@ def by_faker(fake: Faker, prices: dict[str, Decimal], batch_id: str) -> Tables:
 
 
 def run() -> dict[str, float]:
-    """Rows per second of both and how many times faster the generator is, medians of several rounds after a warm-up."""
-    # A third of the rows are orders, and noon is busier than the average.
+    """Medians of several rounds after a warm-up: rows per second of both, and their ratio."""
+    # A third of the rows are orders, and more orders are placed at noon than on average.
     generator = EcommerceGenerator(orders_per_batch=int(ROWS / 3.15 / 1.45))
     catalogue = generator.reference().tables["products"].to_pylist()
     prices = {row["product_id"]: row["unit_price"] for row in catalogue}

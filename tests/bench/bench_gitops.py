@@ -1,6 +1,6 @@
-"""Flux follows a fork: seconds from a push until it is applied, told at once and by polling as shipped.
+"""Flux follows a fork: seconds from a push until it is applied, with a notification and with the default polling.
 
-Needs what `make test-gitops` needs.
+Needs the same programs as `make test-gitops`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from images.build import TAG
 
 
 def run() -> dict[str, object]:
-    """Seconds, each beside what it is measured against."""
+    """Seconds, each with its reference value."""
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name, following(Path(name)) as one:
         charts = {str(chart): "stand-in" if chart.is_stand_in() else "upstream" for chart in one.fork.pulled()}
@@ -27,7 +27,7 @@ def run() -> dict[str, object]:
 
 
 def _applied(one: Following, tag: str, *, told: bool) -> float:
-    """Until the Deployment is another one."""
+    """Wait until the Deployment has changed."""
     one.dev.wait_ready()
     one.fork.set_tag("dev", "cube", tag)
     started = time.monotonic()

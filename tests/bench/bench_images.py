@@ -1,6 +1,6 @@
-"""What the production images weigh, and how long one takes to build again after a line of code has changed.
+"""The sizes of the production images, and the time to rebuild one after a change of one line of code.
 
-Sizes need no peer; the time's peer is a build in which nothing has changed.
+Sizes need no peer. The time is compared with a build in which nothing has changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MB = 1_000_000
 
 
 def run() -> dict[str, object]:
-    """Megabytes of every image, of its layers and largest packages; seconds of a build again."""
+    """Megabytes of every image, of its layers and of its largest packages; seconds of a rebuild."""
     archives(PRODUCTION)
     engine = builder()
     figures: dict[str, object] = {}
@@ -33,7 +33,7 @@ def run() -> dict[str, object]:
 
 
 def _rebuilt(engine: images.Builder) -> dict[str, object]:
-    """Seconds to build dagster from a copy of the repository: as it is, and after a change of code."""
+    """Seconds to build dagster from a copy of the repository, without changes and after a change of the code."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for part in ("base", "overlays", "runtime", "synthetic", "apps", "images"):

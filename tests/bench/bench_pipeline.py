@@ -1,4 +1,4 @@
-"""From trigger to Cube's answer, and dbt inside the run against dbt as a command of its own."""
+"""The time from a trigger until Cube returns the rows, and dbt within the run compared with dbt as a command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUERY = {"measures": ["orders.count"]}
 
 
 def run() -> dict[str, float]:
-    """Medians of seconds over TICKS ticks, on a repository state of its own."""
+    """Medians of seconds over TICKS ticks, in a separate copy of the repository's state."""
     with tempfile.TemporaryDirectory() as folder:
         fork = Path(folder) / "fork"
         fork.mkdir()
@@ -64,7 +64,7 @@ def _measure() -> dict[str, float]:
 
 
 def _dbt_command() -> float:
-    """Seconds that `dbt build` of the same project on the same tables takes from a shell."""
+    """Seconds of the command `dbt build` for the same project and tables."""
     project = repo.current().app("ecommerce") / "dbt"
     with tempfile.TemporaryDirectory() as folder:
         env = os.environ | {

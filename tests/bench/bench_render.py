@@ -1,9 +1,9 @@
-"""`floe render`, `diff` and `promote` against bare `kustomize build --enable-helm`: whole processes, the same binaries.
+"""`floe render`, `diff` and `promote`, compared with `kustomize build --enable-helm`: whole processes, same binaries.
 
-They take turns after a warm-up. Rendering: every overlay once by each, one process an overlay. Comparing: one value
-changed in a copy of the repository, against the two builds that a comparison is made of, one after the other.
-Promoting, up to the commit: against the three builds that it is made of. Each turn gives a ratio, whose median stands
-here: what else the machine does then weighs on both alike.
+They take turns after a warm-up. Render: each renders every overlay, with one process for each overlay. Diff: one value
+is changed in a copy of the repository; the peer runs the two builds of a comparison one after the other. Promote, up to
+the commit: the peer runs its three builds. Each turn gives a ratio, and the result is the median of the ratios, so that
+other load on the machine affects both sides alike.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FLOE = str(Path(sys.executable).with_name("floe"))
 
 
 def seconds(commands: Sequence[Sequence[str]], env: dict[str, str]) -> float:
-    """How long processes take, one after the other, none of which may fail."""
+    """The seconds that processes take, one after the other. None of them may fail."""
     start = time.perf_counter()
     for command in commands:
         subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -36,7 +36,7 @@ def seconds(commands: Sequence[Sequence[str]], env: dict[str, str]) -> float:
 
 
 def copy(target: Path) -> None:
-    """The repository with its pulled charts, as a Git repository with one commit and one value changed since."""
+    """A copy of the repository with its pulled charts, as a Git repository with one commit and one later change."""
     for part in ("base", "overlays", "apps", "tests/charts"):
         shutil.copytree(repo.current().root / part, target / part)
     (target / ".gitignore").write_text("overlays/*/charts/\n")
@@ -46,19 +46,19 @@ def copy(target: Path) -> None:
     text = values.read_text()
     changed = text.replace("maxConcurrentRuns: 10", "maxConcurrentRuns: 11")
     if changed == text:
-        raise SystemExit(f"{values.name} has no longer the value that this benchmark changes")
+        raise SystemExit(f"{values.name} no longer has the value that this benchmark changes")
     values.write_text(changed)
 
 
 def newer(target: Path) -> None:
-    """Let dev run another image than staging does, and commit all."""
+    """Let dev run another image than staging, and commit the change."""
     values = target / "overlays" / "dev" / "values" / "cube.yaml"
     values.write_text(values.read_text().replace("tag: 0.1.0", "tag: 0.1.1"))
     commit(target)
 
 
 def run() -> dict[str, float]:
-    """Medians in seconds, and floe's as a part of kustomize's: below 1 it is the faster one."""
+    """Medians in seconds, and the ratio of floe to kustomize; below 1, floe is faster."""
     build = [str(resolve("kustomize")), "build", "--enable-helm", "--helm-command", str(resolve("helm"))]
     environments = repo.current().environments()
     figures: dict[str, float] = {"overlays": len(environments)}
@@ -78,11 +78,11 @@ def run() -> dict[str, float]:
                 [[*build, str(overlays / name)] for name in ("dev", "staging", "staging")],
             ),
         }
-        for name, (ours, theirs) in pairs.items():
+        for name, (ours, peer) in pairs.items():
             if name == "promote":
                 newer(root)
-            seconds(ours, env), seconds(theirs, env)
-            turns = [(seconds(ours, env), seconds(theirs, env)) for _ in range(ROUNDS)]
+            seconds(ours, env), seconds(peer, env)
+            turns = [(seconds(ours, env), seconds(peer, env)) for _ in range(ROUNDS)]
             figures |= {
                 f"{name}_floe_seconds": round(median(mine for mine, _ in turns), 3),
                 f"{name}_kustomize_seconds": round(median(other for _, other in turns), 3),

@@ -1,7 +1,7 @@
-"""floe-validate against kubeconform, as whole processes on the same stream with the same schemas.
+"""floe-validate compared with kubeconform, as whole processes on the same stream with the same schemas.
 
-kubeconform checks schemas and nothing else; floe-validate has all its policies on. Both read stdin and take turns,
-after a warm-up: on 10,000 documents, on 20,000, and on an overlay, which is mostly the start of the process.
+kubeconform checks only schemas, floe-validate also runs all its policies. Both read stdin and take turns after a
+warm-up: on 10,000 documents, on 20,000, and on an overlay, for which the start of the process takes most of the time.
 """
 
 from __future__ import annotations
@@ -134,17 +134,17 @@ automountServiceAccountToken: false
 
 
 def stream(documents: int) -> str:
-    """Manifests that both tools find nothing wrong with."""
+    """Manifests for which both tools report nothing."""
     return "---\n".join(TEMPLATE.replace("{n}", str(number)) for number in range(documents // 4))
 
 
 def kinds(manifests: bytes) -> set[tuple[str, str]]:
-    """(apiVersion, kind) of a stream's objects."""
+    """(apiVersion, kind) of the objects in a stream."""
     return {(one.api_version, one.kind) for one in objects(documents(manifests, "bench"), "bench")}
 
 
 def write_schemas(folder: Path, wanted: Iterable[tuple[str, str]]) -> str:
-    """The schema of each kind with all that it refers to, as a file where kubeconform looks; returns its location."""
+    """Write the schema of each kind, with all types that it refers to; returns the location for kubeconform."""
     types = definitions()
     for version, kind in wanted:
         group, _, number = version.rpartition("/")
@@ -163,7 +163,7 @@ def write_schemas(folder: Path, wanted: Iterable[tuple[str, str]]) -> str:
 
 
 def references(node: Any) -> Iterator[str]:
-    """Names of the types that a schema refers to."""
+    """The names of the types that a schema refers to."""
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
             yield node["$ref"].removeprefix("#/$defs/")
@@ -175,7 +175,7 @@ def references(node: Any) -> Iterator[str]:
 
 
 def measured(command: list[str], file: Path) -> tuple[float, float]:
-    """Seconds and MiB that a process takes to read a file on stdin."""
+    """The seconds and MiB that a process needs for a file on stdin."""
     with file.open("rb") as stdin:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL)
@@ -187,10 +187,10 @@ def measured(command: list[str], file: Path) -> tuple[float, float]:
 
 
 def run() -> dict[str, float]:
-    """Medians in seconds, and floe-validate's as a part of kubeconform's: below 1 it is the faster one."""
+    """Medians in seconds, and the ratio of floe-validate to kubeconform; below 1, floe-validate is faster."""
     figures: dict[str, float] = {}
     overlay = render.render(repo.current(), OVERLAY)
-    # An overlay of another repository, of which nothing but the stream is known.
+    # An overlay of another repository, so that policies that need the repository are left out.
     elsewhere = overlay.replace(ENVIRONMENT.encode(), b"example.com/environment")
     streams = {
         "": stream(DOCUMENTS).encode(),
@@ -221,7 +221,7 @@ def run() -> dict[str, float]:
                 figures[f"{name}{tool}_seconds"] = round(median(seconds for seconds, _ in taken[name, tool]), 3)
             floe, kubeconform = (figures[f"{name}{tool}_seconds"] for tool in tools)
             figures[f"{name}ratio"] = round(floe / kubeconform, 2)
-            # Of the process itself; for a large stream a second one of the same size works beside it.
+            # Memory of the main process; for a large stream there is a second process of the same size.
             figures[f"{name}floe_validate_mebibytes"] = round(max(size for _, size in taken[name, "floe_validate"]))
     figures["twice_to_once"] = round(figures["twice_floe_validate_seconds"] / figures["floe_validate_seconds"], 2)
     return figures

@@ -45,9 +45,10 @@ def up(environment_name: str | None, port: int) -> None:
                 try:
                     seconds = one.wait_ready()
                 except AssertionError as error:
-                    raise FloeError(f"{one.namespace} is not ready: {error}", "run make cluster-status") from None
+                    raise FloeError(f"{one.namespace} is not ready: {error}", "Run `make cluster-status`.") from None
         console.out().print(f"[green]✓[/] {one.namespace} ready in {seconds:.0f} s")
-    console.out().print(f"  next: export KUBECONFIG={NODE.kubeconfig}; kubectl get pods -A; make cluster-down")
+    console.out().print(f"  next: Run `export KUBECONFIG={NODE.kubeconfig}; kubectl get pods -A`.")
+    console.out().print("  To remove the node, run `make cluster-down`.")
     if environment_name:
         console.out().print(f"  Dagster: kubectl port-forward -n {one.namespace} service/dagster-webserver 3000")
 

@@ -162,13 +162,13 @@ class Deployed:
             for one in summary["pods"]
             if one.get("memory", {}).get("workingSetBytes")  # the kubelet reports 0 before it measures
         }
-        found = {}
+        figures = {}
         for pod in self.pods("!job-name"):
             name, containers = pod["metadata"]["name"], pod["spec"]["containers"]
             if (self.namespace, name) in used:
                 requested = sum(_mib(one["resources"]["requests"]["memory"]) for one in containers)
-                found[name] = (used[self.namespace, name], requested)
-        return found
+                figures[name] = (used[self.namespace, name], requested)
+        return figures
 
     def idle(self) -> dict[str, tuple[float, int]]:
         """The result of `memory` as soon as every pod has been measured, which takes the kubelet a while."""
@@ -177,10 +177,10 @@ class Deployed:
 
     def warnings(self) -> list[str]:
         """The object, reason and message of each event of type Warning."""
-        found = self.kubectl.get("events", "--field-selector=type=Warning")
+        events = self.kubectl.get("events", "--field-selector=type=Warning")
         return [
             f"{one['involvedObject']['kind']}/{one['involvedObject']['name']}: {one['reason']}: {one['message']}"
-            for one in found
+            for one in events
         ]
 
     def why(self) -> str:
@@ -275,8 +275,8 @@ def _certificate(host: str) -> dict[str, str]:
     options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={host}"]
     command = [shutil.which("openssl") or "openssl", "req", *options, "-keyout", "-", "-out", "-"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    key, found, certificate = text.partition("-----BEGIN CERTIFICATE-----")
-    return {"tls.key": key, "tls.crt": found + certificate}
+    key, begin, certificate = text.partition("-----BEGIN CERTIFICATE-----")
+    return {"tls.key": key, "tls.crt": begin + certificate}
 
 
 def wait_for(done: Callable[[], Any], seconds: float, what: Callable[[], str] = lambda: "") -> float:

@@ -73,9 +73,11 @@ class Inside:
         while not ready():
             for name, process in self.running.items():
                 if process.poll() is not None:
-                    raise FloeError(f"{name} ended with {process.returncode}", f"read {self.log(name)}")
+                    raise FloeError(f"{name} ended with {process.returncode}", f"Read {self.log(name)}.")
             if time.monotonic() > deadline:
-                raise FloeError(f"{what} is not ready after {_UP_SECONDS} s", f"read {self.folder / 'log'}")
+                raise FloeError(
+                    f"{what} is not ready after {_UP_SECONDS} s", f"Read the logs in {self.folder / 'log'}."
+                )
             time.sleep(0.05)
 
     def up(self) -> None:

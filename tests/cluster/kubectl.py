@@ -51,8 +51,8 @@ class Kubectl:
 
     def get(self, *arguments: str) -> Any:
         """Run `kubectl get`; returns the object, or the items if the answer is a list."""
-        found = json.loads(self("get", "--output=json", *arguments))
-        return found.get("items", found)
+        answer = json.loads(self("get", "--output=json", *arguments))
+        return answer.get("items", answer)
 
     def apply(self, *objects: Object) -> None:
         """Apply objects by server-side apply, and take over fields of other managers."""

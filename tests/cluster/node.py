@@ -91,13 +91,16 @@ class Node:
         even if that is killed. Raises FloeError if the node cannot be started.
         """
         if reason := missing():
-            raise FloeError(f"no node: {reason}", "install what is missing, or name a cluster with FLOE_TEST_CLUSTER")
+            raise FloeError(
+                f"no node: {reason}", "Install what is missing, or set FLOE_TEST_CLUSTER to the context of a cluster."
+            )
         if self.keeper():
             raise FloeError(
-                f"the node {self.name} runs already", "show it with make cluster-status, stop it with make cluster-down"
+                f"the node {self.name} runs already",
+                "Show it with `make cluster-status`, or stop it with `make cluster-down`.",
             )
         if len(str(self.folder)) > 80:
-            raise FloeError(f"the path {self.folder} is too long for sockets", "set XDG_CACHE_HOME to a shorter path")
+            raise FloeError(f"the path {self.folder} is too long for sockets", "Set XDG_CACHE_HOME to a shorter path.")
         for name in BUILT:
             toolbox.resolve(name)
         port = claim(port, "the node's API", "--port")
@@ -127,7 +130,7 @@ class Node:
                     keeper.wait()
                     raise FloeError(f"the node {self.name} cannot be started: {word.removeprefix('error: ')}")
                 say(f"node {self.name}: {word}")
-        raise FloeError(f"the node {self.name} did not start", f"read the logs in {self.folder / 'log'}")
+        raise FloeError(f"the node {self.name} did not start", f"Read the logs in {self.folder / 'log'}.")
 
     def stop(self) -> bool:
         """Stop the node and wait until it is gone; returns whether it was running."""
@@ -140,7 +143,7 @@ class Node:
         while self.keeper():
             if time.monotonic() > deadline:
                 raise FloeError(
-                    f"process {keeper}, which keeps the node {self.name}, does not end", f"run kill -9 {keeper}"
+                    f"process {keeper}, which keeps the node {self.name}, does not end", f"Run `kill -9 {keeper}`."
                 )
             time.sleep(0.05)
         return True
@@ -169,14 +172,14 @@ class Node:
     def load(self, archives: Iterable[Path]) -> None:
         """Import images from docker-archives, except those that the node already has."""
         with progress(f"node {self.name}: images") as say:
-            there = set(inside.ctr(self.folder, "images", "list", "--quiet").stdout.split())
+            present = set(inside.ctr(self.folder, "images", "list", "--quiet").stdout.split())
             for archive in archives:
                 status = archive.stat()
                 mark = self.folder / "images" / f"{archive.stem}.loaded"
                 stamp = f"{status.st_mtime_ns} {status.st_size}"
                 known = mark.read_text().splitlines() if mark.is_file() else []
                 # The names are checked because a full disk may have made the node lose images.
-                if known[:1] == [stamp] and known[1:] and there.issuperset(known[1:]):
+                if known[:1] == [stamp] and known[1:] and present.issuperset(known[1:]):
                     continue
                 say(f"node {self.name}: {archive.stem}")
                 done = inside.ctr(self.folder, "images", "import", str(archive))
@@ -190,7 +193,7 @@ def _names(archive: Path) -> list[str]:
     with tarfile.open(archive) as content:
         manifest = content.extractfile("manifest.json")
         if manifest is None:
-            raise FloeError(f"{archive} is not a docker-archive", "delete the file; it will be created again")
+            raise FloeError(f"{archive} is not a docker-archive", "Delete the file. It will be created again.")
         return [name for image in json.load(manifest) for name in image["RepoTags"]]
 
 

@@ -38,14 +38,14 @@ def release(
     cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory, note: Callable[[str, float], None]
 ) -> Iterator[Release]:
     """Dev, installed by Helm and ready. Nothing else runs on the cluster."""
-    found = tools.get("helm")
-    if not found.version.startswith("4."):
-        pytest.skip(f"no Helm 4: {found.path} is {found.version}")
+    tool = tools.get("helm")
+    if not tool.version.startswith("4."):
+        pytest.skip(f"no Helm 4: {tool.path} is {tool.version}")
     folder = tmp_path_factory.mktemp("helm")
     env = {"KUBECONFIG": str(cluster.kubeconfig)} if cluster.kubeconfig else {}
     with proxied(cluster) as url:
         one = Installed(
-            "dev", replace(cluster, namespace="floe-dev"), folder, url, helm=Helm(found.path, 4, folder / "home", env)
+            "dev", replace(cluster, namespace="floe-dev"), folder, url, helm=Helm(tool.path, 4, folder / "home", env)
         )
         missing = one.do(*map(str, one.release("install", RELEASE, "--dry-run=server")))
         # Without a namespace, the chart does not check for missing Secrets.
@@ -54,8 +54,8 @@ def release(
         one.wait_ready()
         before = _names(one)
         started = time.monotonic()
-        said = one.done(*map(str, one.release("install")))
-        assert "Next: helm test" in said
+        output = one.done(*map(str, one.release("install")))
+        assert "Next: helm test" in output
         one.wait_ready()
         note("helm: s from install to all Ready", time.monotonic() - started)
         yield Release(one, before)
@@ -102,14 +102,14 @@ def test_a_run_on_the_compute_target(release: Release, note: Note) -> None:
 def test_helm_test(release: Release, note: Note) -> None:
     """The tests cover the webserver, Cube, and every service in CompiledArtifacts, including PostgreSQL."""
     started = time.monotonic()
-    said = release.one.done("test", RELEASE, "--logs", "--timeout", "3m")
+    output = release.one.done("test", RELEASE, "--logs", "--timeout", "3m")
     note("helm: s of helm test", time.monotonic() - started)
     pods = ("cube", "preflight", "webserver")
-    assert all(f"POD LOGS: {RELEASE}-test-{name}" in said for name in pods), said
-    assert said.count("Phase:          Succeeded") == said.count("TEST SUITE:") > len(pods), said
+    assert all(f"POD LOGS: {RELEASE}-test-{name}" in output for name in pods), output
+    assert output.count("Phase:          Succeeded") == output.count("TEST SUITE:") > len(pods), output
     for service in ("compute: DuckDB", "storage: S3 bucket", "catalog: Iceberg REST", "metadata: PostgreSQL"):
-        assert f"✓ {service}" in said
-    assert not re.search("failed|unchecked", said)
+        assert f"✓ {service}" in output
+    assert not re.search("failed|unchecked", output)
 
 
 def test_an_upgrade_during_a_run_loses_nothing(release: Release, note: Note) -> None:
@@ -143,14 +143,15 @@ def test_rollback(release: Release, note: Note) -> None:
     assert not one.unready()
 
 
-def test_a_second_release_beside_it_is_refused(release: Release) -> None:
-    said = release.one.do(*map(str, release.one.release("install", "another"))).stderr
+def test_a_second_release_in_the_namespace_is_refused(release: Release) -> None:
+    output = release.one.do(*map(str, release.one.release("install", "another"))).stderr
     assert (
-        f"the namespace floe-dev has floe already, by the release {RELEASE}: helm upgrade {RELEASE}, or install" in said
+        f"the namespace floe-dev has floe already, by the release {RELEASE}: helm upgrade {RELEASE}, or install"
+        in output
     )
 
 
-def test_an_uninstall_leaves_what_notes_name(release: Release, note: Note) -> None:
+def test_an_uninstall_keeps_the_objects_that_notes_list(release: Release, note: Note) -> None:
     """Secrets, Jobs of runs that ended within the last hour, and pods of helm test remain.
 
     There is no PersistentVolumeClaim, because Cube Store does not run here.

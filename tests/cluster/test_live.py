@@ -40,7 +40,7 @@ def get(live: Deployed, url: str, **headers: str) -> tuple[int, str]:
     return status, body
 
 
-def test_every_pod_is_ready_and_never_restarted(live: Deployed) -> None:
+def test_every_pod_is_ready_and_was_never_restarted(live: Deployed) -> None:
     assert live.unready() == []
     pods = live.pods()
     assert {pod["metadata"]["labels"].get("component") for pod in pods} >= {
@@ -57,18 +57,18 @@ def test_every_pod_is_ready_and_never_restarted(live: Deployed) -> None:
     assert not any(restarts.values()), restarts
 
 
-def test_no_event_is_unexplained(live: Deployed) -> None:
+def test_there_are_no_unexpected_warning_events(live: Deployed) -> None:
     assert [one for one in live.warnings() if not any(re.search(pattern, one) for pattern in EXPLAINED)] == []
 
 
-def test_the_namespace_refuses_what_is_not_restricted(live: Deployed) -> None:
+def test_the_namespace_refuses_pods_that_are_not_restricted(live: Deployed) -> None:
     (pod,) = live.pods("floe-runtime.io/cube-client")
     done = live.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=_like(pod, {"hostNetwork": True}))
     assert b'violates PodSecurity "restricted' in done.stderr
     assert live.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=_like(pod, {})).returncode == 0
 
 
-def test_the_quota_counts_and_refuses(live: Deployed) -> None:
+def test_the_quota_counts_pods_and_refuses_large_ones(live: Deployed) -> None:
     (quota,) = live.kubectl.get("resourcequotas")
     status = quota["status"]
     assert status["hard"] == quota["spec"]["hard"]
@@ -102,7 +102,7 @@ def test_the_code_location_loads_its_artifacts(live: Deployed) -> None:
     assert json.loads(mounted) == json.loads(live.artifacts().text())
 
 
-def test_cube_refuses_who_has_no_token(live: Deployed) -> None:
+def test_cube_refuses_requests_without_a_token(live: Deployed) -> None:
     url = "http://cube:4000/cubejs-api/v1/meta"
     assert get(live, url)[0] == 403
     assert get(live, url, Authorization=cube.token("another-secret-that-is-long-enough"))[0] == 403
@@ -125,7 +125,7 @@ def test_a_run_is_a_job_and_cube_shows_its_rows(live: Deployed, note: Note) -> N
     note(f"{live.environment}: s from launch to the rows in Cube's answer", time.monotonic() - started)
 
 
-def test_a_run_gets_no_token_and_writes_nowhere_else(live: Deployed) -> None:
+def test_a_run_has_no_api_token_and_a_read_only_root(live: Deployed) -> None:
     """The settings of the run launcher reach the pod, which inherits nothing from the process that launched it."""
     pods = live.pods(RUN)
     assert pods
@@ -140,7 +140,7 @@ def test_a_run_gets_no_token_and_writes_nowhere_else(live: Deployed) -> None:
         }
 
 
-def test_pods_in_idle_stay_below_their_requests(live: Deployed, note: Note) -> None:
+def test_idle_pods_use_less_memory_than_they_request(live: Deployed, note: Note) -> None:
     over = {}
     for name, (used, requested) in live.idle().items():
         note(f"{live.environment}: MiB in idle of {requested} requested: {name}", used)

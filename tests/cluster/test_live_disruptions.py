@@ -91,7 +91,7 @@ def test_a_killed_run_is_retried_once_and_no_row_is_lost_or_doubled(live: Deploy
     assert len(live.dagster.runs({BATCH_ID: "killed"})) == 2
 
 
-def test_a_wrong_password_is_named_and_healed_by_the_right_one(live: Deployed) -> None:
+def test_a_wrong_password_is_reported_and_the_right_one_recovers(live: Deployed) -> None:
     wrong = base64.b64encode(b"not-the-password").decode()
     right = base64.b64encode(live.secrets["floe-postgres"]["postgresql-password"].encode()).decode()
     with _secret(live, "floe-postgres", {"postgresql-password": wrong}, {"postgresql-password": right}):
@@ -102,7 +102,7 @@ def test_a_wrong_password_is_named_and_healed_by_the_right_one(live: Deployed) -
     live.wait_ready(120)
 
 
-def test_postgresql_gone_and_back(live: Deployed) -> None:
+def test_pods_recover_from_an_outage_of_postgresql(live: Deployed) -> None:
     live.kubectl("scale", "statefulset/postgresql", "--replicas=0")
     wait_for(lambda: not live.pods("app.kubernetes.io/name=postgresql"), 60)
     time.sleep(20)  # long enough for every loop of the daemon to notice
@@ -115,7 +115,7 @@ def test_postgresql_gone_and_back(live: Deployed) -> None:
     live.wait_for_orders("after-postgresql")
 
 
-def test_artifacts_of_another_version_are_named(live: Deployed) -> None:
+def test_artifacts_of_an_unknown_version_are_reported(live: Deployed) -> None:
     wrong = json.dumps({**json.loads(live.artifacts().text()), "version": 7})
     with _compiled(live, wrong) as code_location:
         log = _log_of_one_that_ended(live, code_location)
@@ -125,7 +125,7 @@ def test_artifacts_of_another_version_are_named(live: Deployed) -> None:
     wait_for(live.loaded, 60)
 
 
-def test_a_tick_survives_its_daemon(live: Deployed) -> None:
+def test_a_tick_is_completed_after_the_daemon_was_deleted(live: Deployed) -> None:
     """If the daemon's pod is deleted at the moment of a tick, the batch of the tick still comes exactly once.
 
     In this test there is one tick each minute. The daemon is replaced first, because it reads schedules only when it
@@ -153,7 +153,7 @@ def test_a_tick_survives_its_daemon(live: Deployed) -> None:
     wait_for(live.loaded, 60)
 
 
-def test_every_tick_brought_its_batch_once(live: Deployed) -> None:
+def test_every_tick_loaded_its_batch_exactly_once(live: Deployed) -> None:
     """No batch was lost or doubled by the disruptions of the tests before.
 
     A PodDisruptionBudget does not protect a pod that is not running yet. If a drain evicts the pod of a run in that

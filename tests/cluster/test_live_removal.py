@@ -7,7 +7,7 @@ from cluster.deployed import Deployed
 EVERYWHERE = "namespaces,persistentvolumes,clusterroles,clusterrolebindings,customresourcedefinitions,storageclasses"
 
 
-def test_nothing_is_left_but_released_volumes(live: Deployed) -> None:
+def test_only_released_volumes_remain(live: Deployed) -> None:
     claims = {one["spec"]["volumeName"] for one in live.kubectl.get("persistentvolumeclaims")}
     assert claims
     before = _names(live)

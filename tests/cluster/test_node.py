@@ -66,7 +66,7 @@ def test_an_image_that_was_lost_on_a_full_disk_is_loaded_again() -> None:
 
 
 @pytest.mark.parametrize("whom", ["harness", "keeper"])
-def test_nothing_outlives_who_is_killed_and_the_next_start_works(whom: str) -> None:
+def test_a_kill_leaves_no_process_and_the_node_starts_again(whom: str) -> None:
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen([sys.executable, "-c", _HOLD], env=env, stdout=subprocess.PIPE) as harness:
         assert harness.stdout
@@ -93,7 +93,7 @@ def test_nothing_outlives_who_is_killed_and_the_next_start_works(whom: str) -> N
     assert not SPARE.kubeconfig.exists()
 
 
-def test_a_port_that_is_taken_is_named_with_who_holds_it() -> None:
+def test_an_occupied_port_is_reported_with_its_process() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(FloeError, match=rf"port {port} .*process {os.getpid()} "):
@@ -102,7 +102,7 @@ def test_a_port_that_is_taken_is_named_with_who_holds_it() -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_the_network_of_the_node_reaches_nothing_outside() -> None:
+def test_the_network_of_the_node_is_isolated() -> None:
     keeper = node.Node("test").keeper()
     if keeper is None:
         pytest.skip("no node: a cluster was given")
@@ -120,7 +120,7 @@ def test_the_network_of_the_node_reaches_nothing_outside() -> None:
     assert b"No route to host" in done.stderr
 
 
-def test_what_keeps_pods_from_running_is_named(cluster: Kubectl, tmp_path: Path) -> None:
+def test_the_reasons_why_pods_do_not_run_are_reported(cluster: Kubectl, tmp_path: Path) -> None:
     broken = Kubectl(cluster.kubeconfig, cluster.context, "broken")
     cluster("create", "namespace", "broken")
     try:

@@ -1,4 +1,4 @@
-"""docs/08-findings.md explains every code of floe-validate as the policies themselves do."""
+"""docs/08-findings.md contains the explanations of all policies of floe-validate."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def test_the_page_is_up_to_date() -> None:
     assert findings_page.page(WRITTEN) == WRITTEN, f"{findings_page.PAGE} is out of date: run `make findings`"
 
 
-def test_only_what_is_generated_is_replaced() -> None:
+def test_only_the_generated_part_is_replaced() -> None:
     generated = findings_page.page(WRITTEN).partition(findings_page.MARK)[2]
     begun = f"# Other words\n\n{findings_page.MARK}"
     assert findings_page.page(f"{begun}what stood there") == begun + generated
 
 
-def test_a_page_without_an_end_of_its_introduction_is_left_alone() -> None:
+def test_a_page_without_a_mark_is_an_error() -> None:
     with pytest.raises(FloeError, match="has no mark at the end of its introduction"):
         findings_page.page("# What floe-validate finds\n")
 
 
-def test_no_placeholder_is_taken_for_html() -> None:
-    """As `overlays/<env>/values` would be outside of code, where a browser then shows nothing of it."""
+def test_placeholders_are_within_code() -> None:
+    """Outside of code, a browser would treat a placeholder such as `<env>` as a tag and not show it."""
     assert not re.findall(r"<[a-z]+>", re.sub(r"```.*?```|`[^`]*`", "", WRITTEN, flags=re.DOTALL))

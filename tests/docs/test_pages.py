@@ -1,4 +1,4 @@
-"""What Markdown pages point at is there: files, headings, make targets, suites, commands of floe."""
+"""The files, headings, make targets, suites and commands that Markdown pages mention exist."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relativ
 
 
 def anchors(page: Path) -> set[str]:
-    """Names that Git hosts give the headings of a page."""
+    """The anchors that Git hosts generate for the headings of a page."""
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pages
-def test_links_lead_somewhere(page: Path) -> None:
+def test_targets_of_links_exist(page: Path) -> None:
     broken = []
     for link in _LINK.findall(_CODE.sub("", page.read_text())):
-        if re.match(r"[a-z]+:", link):  # another site, which is not asked
+        if re.match(r"[a-z]+:", link):  # links to other sites are not checked
             continue
         name, _, anchor = unquote(link).partition("#")
         target = (page.parent / name).resolve() if name else page
@@ -66,7 +66,7 @@ def test_commands_of_floe_exist(page: Path) -> None:
             assert second in getattr(commands[name], "commands", [second]) or not second, f"floe {name} {second}"
 
 
-def test_the_table_of_suites_says_what_make_runs() -> None:
+def test_the_table_of_suites_matches_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for suite in ci.SUITES:
         words = suite.command.split()

@@ -1,4 +1,4 @@
-"""The pipeline as prod has it: dbt in a real Trino, over the Iceberg REST catalog that stands in for Polaris."""
+"""The pipeline with the engine of prod: dbt on a real Trino, with an Iceberg REST catalog that takes Polaris' place."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def query(server: trino_server.Server, sql: str) -> list[Any]:
         return rows
 
 
-def test_marts_hold_what_the_batches_brought(location: Location, trino: trino_server.Server) -> None:
+def test_marts_contain_the_rows_of_the_batches(location: Location, trino: trino_server.Server) -> None:
     assert location.run("first").success
     assert location.run("second").success
 
@@ -70,7 +70,7 @@ def test_marts_hold_what_the_batches_brought(location: Location, trino: trino_se
     assert not query(trino, "show schemas from iceberg like 'scratch%'")
 
 
-def test_what_the_tests_refuse_is_not_published(location: Location, trino: trino_server.Server) -> None:
+def test_marts_that_fail_their_tests_are_not_published(location: Location, trino: trino_server.Server) -> None:
     assert location.run("good").success
     before = {mart: location.catalog().load_table(("marts", mart)).current_snapshot() for mart in MARTS}
     table = location.catalog().load_table(("raw", "orders"))
@@ -103,7 +103,7 @@ def test_every_model_is_an_asset_with_its_rows(location: Location) -> None:
     assert metadata["iceberg/snapshot_id"].value == str(snapshot.snapshot_id)
 
 
-def test_what_a_killed_run_left_is_dropped_and_nothing_else(location: Location, trino: trino_server.Server) -> None:
+def test_only_old_scratch_schemas_are_dropped(location: Location, trino: trino_server.Server) -> None:
     old, young, foreign = "scratch_20260101000000_0a1b2c3d", "scratch_29990101000000_0a1b2c3d", "scratch_of_somebody"
     for name in (old, young, foreign):
         query(trino, f"create schema iceberg.{name}")

@@ -79,8 +79,8 @@ class Following:
     def condition(self, kind: str, place: str, name: str, which: str = "Ready") -> Object:
         """A condition of an object with status, reason and message; empty if it does not exist yet."""
         done = self.kubectl.run("get", kind, name, f"--namespace={place}", "--output=json")
-        found = json.loads(done.stdout or b"{}").get("status", {}).get("conditions", ())
-        return next((one for one in found if one["type"] == which), {})
+        conditions = json.loads(done.stdout or b"{}").get("status", {}).get("conditions", ())
+        return next((one for one in conditions if one["type"] == which), {})
 
     def tag(self, deployment: str, one: Deployed | None = None) -> str:
         """The tag of the image in the spec of a Deployment; empty if the Deployment does not exist."""

@@ -46,15 +46,15 @@ def argocd(cluster: Following, tmp_path_factory: pytest.TempPathFactory) -> Foll
 def application(one: Following, name: str) -> dict[str, Any]:
     """The status of an Application; empty if it does not exist."""
     done = one.kubectl.run("get", "application", name, f"--namespace={ARGOCD}", "--output=json")
-    found: dict[str, Any] = json.loads(done.stdout or b"{}").get("status", {})
-    return found
+    status: dict[str, Any] = json.loads(done.stdout or b"{}").get("status", {})
+    return status
 
 
 def well(one: Following, name: str, commit: str = "") -> bool:
     """Whether an Application is Synced and Healthy, and at a commit if one is given."""
     status = application(one, name)
-    said = (status.get("sync", {}).get("status"), status.get("health", {}).get("status"))
-    return said == ("Synced", "Healthy") and status["sync"]["revision"].startswith(commit)
+    state = (status.get("sync", {}).get("status"), status.get("health", {}).get("status"))
+    return state == ("Synced", "Healthy") and status["sync"]["revision"].startswith(commit)
 
 
 def tell(one: Following, name: str = "floe-dev") -> None:
@@ -75,10 +75,10 @@ def reverted(one: Following, commit: str) -> str:
     return head
 
 
-def test_the_first_day_brings_everything_up(argocd: Following) -> None:
+def test_everything_is_ready_after_the_bootstrap(argocd: Following) -> None:
     assert argocd.serves()
     assert argocd.runs(TAG, CUBE)
-    assert not [name for name, (said, _) in argocd.status().items() if said is not True]
+    assert not [name for name, (ok, _) in argocd.status().items() if ok is not True]
     settings = argocd.kubectl.get("configmap", "argocd-cm", f"--namespace={ARGOCD}")["data"]
     assert settings["kustomize.buildOptions"] == "--enable-helm"
     assert {one["kind"] for one in application(argocd, "floe-dev")["resources"]} >= {
@@ -88,7 +88,7 @@ def test_the_first_day_brings_everything_up(argocd: Following) -> None:
     }
 
 
-def test_a_push_is_a_deployment(argocd: Following) -> None:
+def test_a_push_is_deployed(argocd: Following) -> None:
     before = argocd.ready_pods(CUBE)
     argocd.fork.set_tag("dev", "cube", NEXT)
     started = time.monotonic()
@@ -122,7 +122,7 @@ def test_an_object_that_is_removed_from_git_is_deleted(argocd: Following) -> Non
     argocd.wait(lambda: well(argocd, "floe-dev", head), 60)
 
 
-def test_a_commit_that_cannot_be_built_is_named_and_changes_nothing(argocd: Following) -> None:
+def test_a_commit_that_cannot_be_built_is_reported_and_changes_nothing(argocd: Following) -> None:
     before = argocd.ready_pods()
     argocd.fork.edit(OBJECTS, lambda value: value["resources"].append("gone.yaml"))
     commit = pushed(argocd, "broken: a resource that is not there")
@@ -136,7 +136,7 @@ def test_a_commit_that_cannot_be_built_is_named_and_changes_nothing(argocd: Foll
     assert argocd.ready_pods() == before
 
 
-def test_an_image_that_does_not_start_is_named_while_the_old_pods_serve(argocd: Following) -> None:
+def test_an_image_that_does_not_start_is_reported_while_the_old_pods_serve(argocd: Following) -> None:
     before = argocd.ready_pods(CUBE)
     argocd.fork.set_tag("dev", "cube", ABSENT)
     started = time.monotonic()
@@ -144,7 +144,7 @@ def test_an_image_that_does_not_start_is_named_while_the_old_pods_serve(argocd: 
 
     def named() -> bool:
         assert argocd.serves()
-        return any(name.startswith("Pod ") and said is False for name, (said, _) in argocd.status().items())
+        return any(name.startswith("Pod ") and ok is False for name, (ok, _) in argocd.status().items())
 
     argocd.wait(named, 60)
     note(
@@ -159,7 +159,7 @@ def test_an_image_that_does_not_start_is_named_while_the_old_pods_serve(argocd: 
     assert argocd.ready_pods(CUBE) == before
 
 
-def test_one_argocd_for_all_makes_an_application_of_every_folder_and_prod_waits_for_a_person(argocd: Following) -> None:
+def test_one_argocd_for_all_deploys_every_folder_but_prod(argocd: Following) -> None:
     """The bootstrap for all clusters replaces that of dev.
 
     The pods of dev keep running, prod is compared and not applied, and a new folder is deployed automatically.

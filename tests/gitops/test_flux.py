@@ -55,16 +55,16 @@ def reverted(one: Following, *commits: str) -> str:
     return head
 
 
-def test_the_first_day_brings_everything_up(flux: Following) -> None:
+def test_everything_is_ready_after_the_bootstrap(flux: Following) -> None:
     assert flux.serves()
     assert flux.runs(TAG, CUBE)
-    amiss = {name: said for name, said in flux.status().items() if said[0] is not True}
+    amiss = {name: state for name, state in flux.status().items() if state[0] is not True}
     assert set(amiss) == {NOTIFICATIONS}
     assert "no matches for kind" in amiss[NOTIFICATIONS][1]
     assert f"HelmRelease {flux.dev.namespace}/dagster" in flux.status()
 
 
-def test_a_secret_of_git_is_decrypted_in_the_cluster_alone(flux: Following) -> None:
+def test_an_encrypted_secret_is_decrypted_only_in_the_cluster(flux: Following) -> None:
     for name, content in flux.dev.secrets.items():
         file = (flux.fork.folder / "overlays/dev/secrets" / f"{name}.yaml").read_text()
         data = flux.dev.kubectl.get("secret", name)["data"]
@@ -74,7 +74,7 @@ def test_a_secret_of_git_is_decrypted_in_the_cluster_alone(flux: Following) -> N
     assert "AGE-SECRET-KEY" not in git(flux.fork.folder, "log", "--patch", "--all")
 
 
-def test_a_push_is_a_deployment(flux: Following) -> None:
+def test_a_push_is_deployed(flux: Following) -> None:
     before = flux.ready_pods(CUBE)
     flux.fork.set_tag("dev", "cube", NEXT)
     started = time.monotonic()
@@ -99,7 +99,7 @@ def test_a_manual_change_is_reverted(flux: Following) -> None:
     flux.dev.wait_ready(60)
 
 
-def test_a_commit_that_cannot_be_built_is_named_and_changes_nothing(flux: Following) -> None:
+def test_a_commit_that_cannot_be_built_is_reported_and_changes_nothing(flux: Following) -> None:
     before = flux.ready_pods()
     flux.fork.edit("overlays/dev/objects/kustomization.yaml", lambda value: value["resources"].append("gone.yaml"))
     commit = pushed(flux, "broken: a resource that is not there")
@@ -124,7 +124,7 @@ def test_an_image_that_does_not_start_is_rolled_back_while_the_old_pods_serve(fl
     flux.fork.edit("overlays/dev/flux/kustomization.yaml", lambda value: value.update(patches=[impatient]))
     started = time.monotonic()
     commit = pushed(flux, "broken: an image that is not there")
-    flux.wait(lambda: any("Image" in said or "ImagePull" in said for _, said in failing_pods(flux)), 60)
+    flux.wait(lambda: any("Image" in message or "ImagePull" in message for _, message in failing_pods(flux)), 60)
     note("Flux: s from push to `floe status --cluster` naming the pod that does not start", time.monotonic() - started)
 
     rolled_back = "--field-selector=reason=RollbackSucceeded,involvedObject.name=cube"
@@ -145,7 +145,7 @@ def test_an_image_that_does_not_start_is_rolled_back_while_the_old_pods_serve(fl
 
 
 def failing_pods(one: Following) -> list[tuple[str, str]]:
-    return [(name, said) for name, (well, said) in one.status().items() if name.startswith("Pod ") and well is False]
+    return [(name, message) for name, (ok, message) in one.status().items() if name.startswith("Pod ") and ok is False]
 
 
 def test_an_object_that_is_removed_from_git_is_deleted(flux: Following) -> None:
@@ -177,7 +177,7 @@ def test_a_run_in_progress_survives_an_upgrade(flux: Following) -> None:
     flux.wait(lambda: applied(flux, commit), 120)
 
 
-def test_a_chart_that_is_pushed_is_rolled_out_by_itself(flux: Following) -> None:
+def test_a_pushed_chart_is_rolled_out_automatically(flux: Following) -> None:
     """Flux installs floe's own chart by a range of versions, for an environment that is a copy of dev."""
     forking.as_dev(flux.fork, "prod")
     forking.by_chart(flux.fork, "prod")
@@ -233,7 +233,7 @@ def staging(flux: Following) -> Deployed:
     return one
 
 
-def test_of_two_environments_only_the_promoted_one_moves(flux: Following, staging: Deployed) -> None:
+def test_a_promotion_changes_only_its_target(flux: Following, staging: Deployed) -> None:
     assert flux.runs(TAG, DAGSTER, staging)
     dev, before = flux.ready_pods(), flux.ready_pods(CUBE, staging)
     started = time.monotonic()

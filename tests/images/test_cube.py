@@ -48,14 +48,14 @@ def env(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("name", ["FLOE_MART", "CUBEJS_DB_TYPE", "CUBEJS_API_SECRET"])
-def test_without_a_variable_it_names_it_once(image: Podman, env: dict[str, str], name: str) -> None:
+def test_a_missing_variable_is_reported_once(image: Podman, env: dict[str, str], name: str) -> None:
     done = image.run([], {key: value for key, value in env.items() if key != name}, check=False)
     assert done.returncode == 2, done.stdout
     assert re.fullmatch(rf"cube: {name} is not set: .*\n", done.stdout)
     assert SECRET not in done.stdout
 
 
-def test_it_serves_the_rows_on_a_read_only_root(image: Podman, env: dict[str, str]) -> None:
+def test_cube_serves_rows_on_a_read_only_root(image: Podman, env: dict[str, str]) -> None:
     (port,) = servers.free_ports(1)
     url = f"http://{servers.HOST}:{port}"
     with image.started([], env | {"PORT": str(port), "FLOE_CUBE_HOST": servers.HOST}) as container:
@@ -74,7 +74,7 @@ def test_it_serves_the_rows_on_a_read_only_root(image: Podman, env: dict[str, st
     assert code == 0
 
 
-def test_the_model_of_every_app_is_in_it(image: Podman) -> None:
+def test_the_image_contains_the_model_of_every_app(image: Podman) -> None:
     listed = set(image.run(["find", "/app/model", "-name", "*.yml"], {}, "--entrypoint=").stdout.split())
     apps = Path(__file__).parents[2] / "apps"
     assert listed == {
@@ -83,7 +83,7 @@ def test_the_model_of_every_app_is_in_it(image: Podman) -> None:
     }
 
 
-def test_a_production_build_never_takes_the_stand_in() -> None:
+def test_a_production_build_never_uses_the_stand_in() -> None:
     """Without the build argument of the tests, a missing addon is an error, and an existing one is the real one."""
     assert set(RECIPES["cube"].arguments) == {"STANDIN"}
     reference = f"localhost/floe-production/cube:{TAG}"

@@ -50,7 +50,7 @@ def instance(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["FLOE_COMPILED_ARTIFACTS", *NEEDED])
-def test_a_code_location_without_a_variable_names_it_once(
+def test_a_code_location_reports_a_missing_variable_once(
     dagster: Podman, env: dict[str, str], mounted: str, name: str
 ) -> None:
     del env[name]
@@ -73,7 +73,7 @@ def test_a_program_that_a_shell_starts_is_checked_too(dagster: Podman, command: 
     assert "cannot read /opt/dagster/dagster_home/dagster.yaml" in done.stdout
 
 
-def test_artifacts_of_another_version_are_named(dagster: Podman, env: dict[str, str], tmp_path: Path) -> None:
+def test_artifacts_of_an_unknown_version_are_reported(dagster: Podman, env: dict[str, str], tmp_path: Path) -> None:
     other = json.loads(repo.current().artifacts_file("dev").read_bytes()) | {"version": 2}
     file = tmp_path / "CompiledArtifacts.json"
     file.write_text(json.dumps(other))
@@ -95,7 +95,7 @@ def test_code_location_on_a_read_only_root(dagster: Podman, env: dict[str, str],
     assert code in (0, 143)
 
 
-def test_it_generates_a_batch(dagster: Podman) -> None:
+def test_the_image_generates_a_batch(dagster: Podman) -> None:
     """The generator works although the image lacks some data files and languages of its packages."""
     batch = "EcommerceGenerator(1, 5, 5, 7).batch('a', datetime(2026, 1, 5, tzinfo=UTC)).tables['orders'].num_rows"
     program = f"from datetime import UTC, datetime; from floe_synthetic import EcommerceGenerator; print({batch})"
@@ -130,7 +130,7 @@ def test_webserver_and_daemon_on_a_read_only_root(dagster: Podman, instance: str
 
 
 @pytest.mark.parametrize(("name", "most"), [("dagster", 1_100_000_000), ("dagster-small", 700_000_000)])
-def test_it_weighs_no_more_than_agreed(name: str, most: int) -> None:
+def test_the_image_is_not_larger_than_its_limit(name: str, most: int) -> None:
     reference = podman(name).image
     size, layers = builder().weigh(reference)
     largest = builder().packages(reference)[:5]
@@ -139,7 +139,7 @@ def test_it_weighs_no_more_than_agreed(name: str, most: int) -> None:
     assert all(images.WHY.get(package) for _, package in largest)
 
 
-def test_nothing_that_only_a_build_needs(dagster: Podman) -> None:
+def test_the_image_contains_no_build_tools_and_no_caches(dagster: Podman) -> None:
     look = (
         "for p in gcc cc make pip uv; do command -v $p; done;"
         "find /var/lib/apt/lists /var/cache/apt -type f;"
@@ -153,7 +153,7 @@ def test_nothing_that_only_a_build_needs(dagster: Podman) -> None:
     assert compiled >= 0.97 * sources > 1000  # files with syntax for other versions of Python are not compiled
 
 
-def test_it_holds_the_code_that_it_runs_and_no_other(dagster: Podman) -> None:
+def test_the_image_contains_only_the_code_that_it_runs(dagster: Podman) -> None:
     """No validator, no demo, nothing of promotion, and of an application neither Cube's model nor its manifests."""
     folders = [ROOT / "runtime/floe_runtime", ROOT / "synthetic/floe_synthetic", *sorted(ROOT.glob("apps/*/dbt"))]
     folders += [file.parent for file in sorted(ROOT.glob("apps/*/*/definitions.py"))]
@@ -162,32 +162,32 @@ def test_it_holds_the_code_that_it_runs_and_no_other(dagster: Podman) -> None:
     expected = {f"/app/{file.relative_to(ROOT)}" for file in files if not left_out & set(file.parts)}
     expected |= {"/app/runtime/floe.py"} | {f"/opt/floe/bin/{file.name}" for file in ROOT.glob("images/dagster/bin/*")}
     listed = dagster.run(["find", "/app", "/opt/floe", "-not", "-type", "d"], {}, "--entrypoint=").stdout.split()
-    found = {path for path in listed if "/__pycache__/" not in path and "/dbt/target/" not in path}
-    assert found == expected
-    print(f"{len(found)} files of our own code")
+    contained = {path for path in listed if "/__pycache__/" not in path and "/dbt/target/" not in path}
+    assert contained == expected
+    print(f"{len(contained)} files of our own code")
     made = {path.rpartition("/")[2] for path in listed if "/dbt/target/" in path}
     assert "manifest.json" in made
     done = dagster.run(["python", "-c", "import floe.validate"], {}, check=False)
     assert "'floe' is not a package" in done.stdout
 
 
-def test_the_one_command_of_floe_that_it_has(dagster: Podman) -> None:
+def test_the_image_has_the_command_floe_preflight(dagster: Podman) -> None:
     done = dagster.run(["python", "-m", "floe", "preflight", "--mounted"], {}, check=False)
     assert done.returncode == 2
     assert "FLOE_COMPILED_ARTIFACTS is not set" in done.stdout
 
 
 def test_configuration(dagster: Podman) -> None:
-    found = json.loads(builder().call("inspect", "--type", "image", dagster.image))["Docker"]["config"]
-    assert found["User"] == "1000:1000"
-    assert found["Entrypoint"] == ["/usr/bin/tini", "--"]
-    assert found["Healthcheck"]["Test"] == ["CMD", "healthy"]
-    assert set(found["Volumes"]) == {"/opt/dagster/dagster_home", "/tmp"}  # noqa: S108 # in the image
-    assert found["Labels"]["org.opencontainers.image.version"] == TAG
-    assert {name for name in found["Labels"] if name.startswith("org.opencontainers")} >= {
+    config = json.loads(builder().call("inspect", "--type", "image", dagster.image))["Docker"]["config"]
+    assert config["User"] == "1000:1000"
+    assert config["Entrypoint"] == ["/usr/bin/tini", "--"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "healthy"]
+    assert set(config["Volumes"]) == {"/opt/dagster/dagster_home", "/tmp"}  # noqa: S108 # in the image
+    assert config["Labels"]["org.opencontainers.image.version"] == TAG
+    assert {name for name in config["Labels"] if name.startswith("org.opencontainers")} >= {
         f"org.opencontainers.image.{name}" for name in ("title", "description", "source", "revision")
     }
-    assert not [line for line in found["Env"] if re.search(r"SECRET|PASSWORD|TOKEN|KEY", line.partition("=")[0])]
+    assert not [line for line in config["Env"] if re.search(r"SECRET|PASSWORD|TOKEN|KEY", line.partition("=")[0])]
 
 
 PLACES = (
@@ -251,7 +251,7 @@ def test_no_planted_secret_in_any_layer(name: str, planted: str, tmp_path: Path)
                 tail = chunk[-64:]
 
 
-def test_archives_bear_the_names_of_the_manifests() -> None:
+def test_archives_have_the_image_names_of_the_manifests() -> None:
     (path,) = archives(["busybox"])
     with tarfile.open(path) as archive:
         listed = archive.extractfile("manifest.json")

@@ -22,7 +22,7 @@ def test_hadolint_finds_nothing(file: object) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_base_that_cannot_be_pulled_is_named_with_the_ways_to_get_it(tmp_path: Path) -> None:
+def test_a_base_that_cannot_be_pulled_is_reported_with_a_hint(tmp_path: Path) -> None:
     base = "127.0.0.1:9/nowhere:1"
     (tmp_path / "Dockerfile").write_text(f"FROM {base}\n")
     with pytest.raises(FloeError, match="build failed") as raised:
@@ -36,14 +36,14 @@ def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9._-]+)==([^ \n]+)", text, re.MULTILINE))
 
 
-def test_a_checkout_has_the_packages_of_the_image() -> None:
+def test_checkout_and_image_have_the_same_versions_of_packages() -> None:
     checkout, image = pins("requirements.lock"), pins("images/dagster/requirements.lock")
     shared = checkout.keys() & image.keys()
     assert len(shared) > 100
     assert {name: checkout[name] for name in shared} == {name: image[name] for name in shared}
 
 
-def test_duckdb_in_cube_has_the_extension_of_its_release() -> None:
+def test_duckdb_in_cube_and_its_extension_have_the_same_version() -> None:
     lock = json.loads((ROOT / "images/cube/package-lock.json").read_bytes())
     release = lock["packages"]["node_modules/@duckdb/node-api"]["version"].partition("-")[0]
     assert pins("images/cube/requirements.lock")["duckdb-extension-httpfs"] == release

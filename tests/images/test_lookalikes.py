@@ -12,7 +12,7 @@ DATABASES = ROOT / "base/services/postgresql/databases.sh"
 SERVICES = ("dagster", "marquez", "polaris")
 
 
-def test_postgres_starts_on_an_empty_volume_and_makes_the_databases(tmp_path: Path) -> None:
+def test_postgres_starts_on_an_empty_volume_and_creates_the_databases(tmp_path: Path) -> None:
     (port,) = servers.free_ports(1)
     env = {f"{name.upper()}_PASSWORD": f"of-{name}" for name in ("postgres", *SERVICES)}
     env |= {"PGDATA": "/var/lib/postgresql/data/pgdata", "POSTGRES_INITDB_ARGS": "--auth-host=scram-sha-256"}
@@ -38,7 +38,7 @@ def test_postgres_starts_on_an_empty_volume_and_makes_the_databases(tmp_path: Pa
     assert code == 0
 
 
-def test_busybox_finds_names_and_ports() -> None:
+def test_busybox_resolves_names_and_connects_to_ports() -> None:
     busybox = podman("busybox")
     assert busybox.run(["sh", "-c", "nslookup localhost"], {}).returncode == 0
     assert busybox.run(["nslookup", "no-such-name.invalid"], {}, check=False).returncode != 0

@@ -1,4 +1,4 @@
-"""The real Cube over small Parquet marts: its numbers are those that Python computes from the same rows."""
+"""The real Cube on small Parquet marts. Its results must equal those that Python computes from the same rows."""
 
 from __future__ import annotations
 
@@ -85,19 +85,19 @@ def files() -> set[Path]:
     return {path for folder in (MODEL, repo.current().root / "images/cube") for path in folder.rglob("*")}
 
 
-FILES = files()  # before any Cube was started
+FILES = files()  # listed before any Cube is started
 
 
 @dataclass
 class Shop:
-    """Rows of the four marts, by the columns they are agreed to have, and what Cube should say of them."""
+    """Rows of the four marts with their documented columns, and the results that Cube should return."""
 
     orders: int
     rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         pick = random.Random(7)
-        start = dt.datetime(2026, 3, 1, 22, 30)  # marts hold UTC without a zone
+        start = dt.datetime(2026, 3, 1, 22, 30)  # marts contain UTC times without a time zone
         for n in range(12):
             key = {"customer_id": f"c{n}", "name": f"n{n}", "email": f"{n}@example.org"}
             key["country"] = ("DE", "FR", "NL")[n % 3]
@@ -117,13 +117,16 @@ class Shop:
                 price = {"unit_price": product["unit_price"], "discount": discount, "amount": amount}
                 self.rows["order_items"].append(order | item | price)
             amount = sum(item["amount"] for item in self.rows["order_items"][-count:])
-            customer = {"customer_id": f"c{pick.randrange(9)}", "batch_id": "b1"}  # c9 to c11 never order
+            customer = {
+                "customer_id": f"c{pick.randrange(9)}",
+                "batch_id": "b1",
+            }  # the customers c9 to c11 have no orders
             self.rows["orders"].append(
                 order | customer | {"status": ("paid", "shipped")[n % 2], "item_count": count, "amount": amount}
             )
 
     def write(self, folder: Path) -> None:
-        """Replace the marts one by one, each at once, as the pipeline does."""
+        """Replace the marts one after the other, each in one step, as the pipeline does."""
         folder.mkdir(exist_ok=True)
         for mart, columns in CONTRACT.items():
             part = folder / f".{mart}.part"
@@ -148,7 +151,7 @@ def day(row: Row) -> str:
 
 
 def numbers(rows: list[Row], key: str, value: str) -> dict[str, Decimal]:
-    """Cube's rows as a mapping; a number that Cube does not write as a string is a mistake."""
+    """Cube's rows as a mapping. Fails if a number is not a string, as Cube documents it."""
     assert all(isinstance(row[value], str) for row in rows)
     return {row[key]: Decimal(row[value]) for row in rows}
 
@@ -176,14 +179,16 @@ def installed() -> cube.CubeInstall:
 
 
 def wait_ready(url: str, seconds: float, check: Literal["readyz", "livez"] = "readyz") -> None:
-    """Return as soon as Cube is ready, its engine in reach, or merely lives. Raises FloeError where it does not."""
+    """Wait until a health check of Cube (`readyz` or `livez`) succeeds. Raises FloeError if it does not in time."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             cube._get(f"{url}/{check}", "", 5)
         except cube.CubeError as error:
             if time.monotonic() > deadline:
-                raise FloeError(f"{url}/{check} fails after {seconds:.0f} s: {error}", "see Cube's log") from error
+                raise FloeError(
+                    f"{url}/{check} fails after {seconds:.0f} s: {error}", "Read the log of Cube."
+                ) from error
             time.sleep(0.1)
         else:
             return
@@ -192,8 +197,8 @@ def wait_ready(url: str, seconds: float, check: Literal["readyz", "livez"] = "re
 _RELEASE = """
 const { createRequire } = require('node:module');
 const [folder, home] = process.argv.slice(1);
-const found = createRequire(home + '/package.json')('@cubejs-backend/duckdb-driver');
-const driver = require(folder + '/duckdb.js')(found.DuckDBDriver ?? found);
+const driverPackage = createRequire(home + '/package.json')('@cubejs-backend/duckdb-driver');
+const driver = require(folder + '/duckdb.js')(driverPackage.DuckDBDriver ?? driverPackage);
 (async () => {
   await driver.query('SELECT 1', []);
   const running = driver.query('SELECT count(*) AS n FROM range(300000000) a(i) WHERE i % 7 = 0', []);
@@ -205,7 +210,7 @@ const driver = require(folder + '/duckdb.js')(found.DuckDBDriver ?? found);
 
 
 def test_duckdb_is_closed_after_the_query_that_runs(installed: cube.CubeInstall) -> None:
-    """Cube shuts down while its refresh worker queries: closing DuckDB at once crashes or hangs the process."""
+    """Cube may shut down while its refresh worker queries. To close DuckDB during a query crashes the process."""
     command = [str(resolve("node")), "-e", _RELEASE, str(repo.current().root / "images" / "cube"), str(installed.path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, '[{"n":"42857143"}]\n'), done.stderr
@@ -221,7 +226,7 @@ def serving(
     log = marts.parent / f"{marts.name}.log"
     env = cube.environment(MODEL, cube.parquet_marts(marts), port, SECRET) | changes
     with log.open("w") as out:
-        # A session of its own: whatever Cube starts ends with it.
+        # A separate session, so that all processes that Cube starts end with it.
         process = subprocess.Popen(
             cube.command(repo.current(), install), env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -246,13 +251,13 @@ def shop() -> Shop:
 def served(installed: cube.CubeInstall, shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     marts = tmp_path_factory.mktemp("cube") / "the mart's folder"
     shop.write(marts)
-    # Days are days in UTC wherever the machine stands.
+    # Days are days in UTC, independent of the time zone of the machine.
     with serving(installed, marts, TZ="America/New_York") as running:
         yield running
 
 
 def until(wanted: object, ask: Callable[[], object]) -> float:
-    """Seconds until an answer is the wanted one; a failure after a minute."""
+    """Wait until an answer is the expected one; returns the seconds. Fails after a minute."""
     start = time.monotonic()
     while (got := ask()) != wanted:
         assert time.monotonic() - start < 60, f"still {got}, not {wanted}"
@@ -285,20 +290,20 @@ def test_orders_by_country_through_two_joins(served: Served, shop: Shop) -> None
     assert numbers(rows, "customers.country", "orders.count") == Counter(map(shop.country, shop.rows["orders"]))
 
 
-def test_an_order_counts_once_however_many_items_it_has(served: Served, shop: Shop) -> None:
+def test_an_order_is_counted_once_for_any_number_of_items(served: Served, shop: Shop) -> None:
     (row,) = served.load(measures=["orders.count", "order_items.revenue"])
     assert row["orders.count"] == "90"
     assert Decimal(row["order_items.revenue"]) == sum(shop.revenue_by(day).values())
 
 
-def test_revenue_by_day_comes_from_the_rollup(served: Served, shop: Shop) -> None:
+def test_revenue_by_day_uses_the_rollup(served: Served, shop: Shop) -> None:
     answer = served.answer(REVENUE_BY_DAY)
     (used,) = answer["usedPreAggregations"].values()
     assert used["preAggregationId"] == "order_items.revenue_by_day"
     assert numbers(answer["data"], *REVENUE_BY_DAY_MEMBERS) == shop.revenue_by(day)
 
 
-def test_the_view_gives_the_same_from_the_same_rollup(served: Served, shop: Shop) -> None:
+def test_the_view_uses_the_same_rollup_and_returns_the_same_rows(served: Served, shop: Shop) -> None:
     time_dimension = {"dimension": "sales.ordered_at", "granularity": "day"}
     query = {"measures": ["sales.revenue"], "dimensions": ["sales.category"], "timeDimensions": [time_dimension]}
     answer = served.answer(query)
@@ -308,7 +313,7 @@ def test_the_view_gives_the_same_from_the_same_rollup(served: Served, shop: Shop
     assert {" ".join(key): value for key, value in got.items()} == wanted
 
 
-def test_rows_come_in_each_of_the_three_shapes(served: Served) -> None:
+def test_rows_are_returned_in_each_of_the_three_formats(served: Served) -> None:
     query: dict[str, Any] = {"measures": ["orders.count"], "dimensions": ["orders.status"]}
     query["order"] = {"orders.status": "asc"}
     members = ["orders.status", "orders.count"]
@@ -320,7 +325,7 @@ def test_rows_come_in_each_of_the_three_shapes(served: Served) -> None:
 
 
 @pytest.mark.parametrize("token", ["", cube.token("somebody-else-entirely-0123456789abcdef"), cube.token(SECRET, -1)])
-def test_nobody_gets_in_without_a_good_token(served: Served, token: str) -> None:
+def test_requests_without_a_valid_token_are_refused(served: Served, token: str) -> None:
     with pytest.raises(cube.CubeError) as refused:
         cube.load(served.url, token, {"measures": ["orders.count"]})
     assert refused.value.status == 403
@@ -331,14 +336,14 @@ def test_health(served: Served) -> None:
         assert cube._get(f"{served.url}/{path}", "", 5) == {"health": "HEALTH"}
 
 
-def test_personal_data_stays_out(served: Served) -> None:
+def test_the_model_contains_no_personal_data(served: Served) -> None:
     meta = cube._get(f"{served.url}/cubejs-api/v1/meta", cube.token(SECRET), 10)
     names = {member["name"] for each in meta["cubes"] for member in each["dimensions"]}
     assert "customers.country" in names
     assert not names & {"customers.email", "customers.name"}
 
 
-def test_new_rows_show_within_seconds(served: Served, shop: Shop) -> None:
+def test_new_rows_appear_within_seconds(served: Served, shop: Shop) -> None:
     more = Shop(orders=150)
     more.write(served.marts)
     try:
@@ -349,7 +354,9 @@ def test_new_rows_show_within_seconds(served: Served, shop: Shop) -> None:
         shop.write(served.marts)
 
 
-def test_before_the_first_rows_it_refuses_and_lives(installed: cube.CubeInstall, shop: Shop, tmp_path: Path) -> None:
+def test_queries_before_the_first_run_fail_and_cube_keeps_running(
+    installed: cube.CubeInstall, shop: Shop, tmp_path: Path
+) -> None:
     with serving(installed, tmp_path / "marts") as running:
         for query in ({"measures": ["orders.count"]}, REVENUE_BY_DAY):
             with pytest.raises(cube.CubeError, match="No files found"):
@@ -360,7 +367,7 @@ def test_before_the_first_rows_it_refuses_and_lives(installed: cube.CubeInstall,
 
 
 def test_marts_may_be_replaced_while_they_are_read(served: Served, shop: Shop) -> None:
-    """A thousand times as often as the pipeline would, and every query finds either the old rows or the new."""
+    """Every query returns either the old or the new rows, even if marts are replaced very often."""
     variants = (Shop(orders=60), shop)
     wanted = {sum(each.revenue_by(day).values()) for each in variants}
     done = threading.Event()
@@ -375,7 +382,7 @@ def test_marts_may_be_replaced_while_they_are_read(served: Served, shop: Shop) -
     writer.start()
     try:
         for asked in range(150):
-            # A filter that is new each time keeps the answer out of the cache.
+            # A different filter each time, so that no answer comes from the cache.
             since = [f"2025-01-01T00:00:00.{asked:03}"]
             newer = {"member": "order_items.ordered_at", "operator": "afterDate", "values": since}
             (row,) = served.load(measures=["order_items.revenue"], filters=[newer])
@@ -385,7 +392,7 @@ def test_marts_may_be_replaced_while_they_are_read(served: Served, shop: Shop) -
         writer.join()
 
 
-def test_the_same_files_name_tables_of_trino(installed: cube.CubeInstall, tmp_path: Path) -> None:
+def test_the_same_model_works_with_tables_of_trino(installed: cube.CubeInstall, tmp_path: Path) -> None:
     trino = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": "127.0.0.1", "FLOE_MART": "iceberg.marts.{mart}"}
     with serving(installed, tmp_path / "marts", "livez", CUBEJS_REFRESH_WORKER="false", **trino) as running:
         query = '{"measures":["order_items.revenue"],"dimensions":["products.name"]}'
@@ -396,7 +403,7 @@ def test_the_same_files_name_tables_of_trino(installed: cube.CubeInstall, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["FLOE_MART", "FLOE_CUBE_MODEL", "CUBEJS_DB_TYPE", "CUBEJS_API_SECRET"])
-def test_a_missing_variable_is_one_sentence(installed: cube.CubeInstall, tmp_path: Path, name: str) -> None:
+def test_a_missing_variable_is_reported(installed: cube.CubeInstall, tmp_path: Path, name: str) -> None:
     env = cube.environment(MODEL, cube.parquet_marts(tmp_path), 1, SECRET)
     del env[name]
     done = subprocess.run(
@@ -415,7 +422,7 @@ def test_a_missing_variable_is_one_sentence(installed: cube.CubeInstall, tmp_pat
         ({"FLOE_CUBE_REFRESH": "soon"}, "is not a whole number of seconds"),
     ],
 )
-def test_a_wrong_variable_is_one_sentence(
+def test_an_invalid_variable_is_reported(
     installed: cube.CubeInstall, tmp_path: Path, change: dict[str, str], words: str
 ) -> None:
     env = cube.environment(MODEL, cube.parquet_marts(tmp_path), 1, SECRET) | change
@@ -427,10 +434,10 @@ def test_a_wrong_variable_is_one_sentence(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_mounted_config_map_holds_each_model_file_once(
+def test_each_model_file_of_a_mounted_config_map_is_read_once(
     installed: cube.CubeInstall, shop: Shop, tmp_path: Path
 ) -> None:
-    """Kubernetes mounts the files as links into a hidden folder that a second hidden link names."""
+    """Kubernetes mounts each file as a link into a hidden folder, to which another hidden link points."""
     model = tmp_path / "model"
     real = model / "..2026_11_24"
     real.mkdir(parents=True)
@@ -443,7 +450,7 @@ def test_a_mounted_config_map_holds_each_model_file_once(
         assert running.load(measures=["orders.count"]) == [{"orders.count": "90"}]
 
 
-def test_a_folder_that_sql_cannot_name_is_refused() -> None:
+def test_a_folder_with_braces_in_its_name_is_refused() -> None:
     with pytest.raises(FloeError, match="in its name"):
         cube.parquet_marts(Path("/data/{marts}"))
 
@@ -453,14 +460,14 @@ def install_script(*arguments: str, **env: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_installing_without_npm_says_so(tmp_path: Path) -> None:
+def test_an_installation_without_npm_is_reported(tmp_path: Path) -> None:
     done = install_script(str(tmp_path / "new"), NPM="no-such-npm")
     assert done.returncode == 1
     assert done.stderr.startswith("install.sh: npm is missing")
     assert not list(tmp_path.iterdir())
 
 
-def test_an_image_never_takes_the_stand_in(tmp_path: Path) -> None:
+def test_an_image_never_uses_the_stand_in(tmp_path: Path) -> None:
     place = tmp_path / "in the image"
     place.mkdir()
     (place / "native.txt").write_text("stand-in\n")
@@ -471,6 +478,6 @@ def test_an_image_never_takes_the_stand_in(tmp_path: Path) -> None:
     assert "none was allowed" in done.stderr
 
 
-def test_it_writes_nothing_into_the_repository(served: Served) -> None:
+def test_cube_writes_no_files_to_the_repository(served: Served) -> None:
     served.load(measures=["orders.count"])
     assert files() == FILES

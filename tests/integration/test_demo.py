@@ -1,4 +1,4 @@
-"""`floe demo` as a person runs it: up with live data, the schedule on, and nothing left after Ctrl-C."""
+"""`floe demo`: it serves live data, runs the schedule, and leaves nothing behind after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SECONDS = 300
 
 
 class Demo:
-    """A running `floe demo` and what it has printed so far."""
+    """A running `floe demo` and its output so far."""
 
     def __init__(self, folder: Path) -> None:
-        """Start it on free ports; what it prints goes to a file beside the checkout."""
+        """Start the demo on free ports. Its output goes to a file next to the checkout."""
         self.printed = folder.parent / "demo.txt"
         command = [str(FLOE), "demo", "--dagster-port", "0", "--cube-port", "0"]
         with self.printed.open("wb") as output:
@@ -58,20 +58,20 @@ def demo(checkout: Path) -> Iterator[Demo]:
 
 
 def of_checkout(folder: Path) -> list[str]:
-    """Command lines of processes that work for a checkout."""
-    found = []
+    """The command lines of processes that belong to a checkout."""
+    commands = []
     for process in psutil.process_iter():
         try:
             command = " ".join(process.cmdline())
             ours = str(folder) in command or process.environ().get("FLOE_ROOT") == str(folder)
             if ours and process.pid != os.getpid():
-                found.append(command)
+                commands.append(command)
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
-    return found
+    return commands
 
 
-def test_live_data_then_ctrl_c(demo: Demo, checkout: Path) -> None:
+def test_the_demo_serves_live_data_and_ctrl_c_ends_it(demo: Demo, checkout: Path) -> None:
     demo.wait_for("logs      ")
     text = demo.text()
     assert re.search(r"✓ overlays/dev: \d+ objects, ok", text)
@@ -98,7 +98,7 @@ def test_live_data_then_ctrl_c(demo: Demo, checkout: Path) -> None:
     assert of_checkout(checkout) == []
 
 
-def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
+def test_no_process_remains_after_the_demo_is_killed(tmp_path: Path) -> None:
     if not shutil.which("setpriv"):
         pytest.skip("no setpriv on this system")
     child = "from floe.demo.processes import Supervisor; from pathlib import Path; import os, time\n"
@@ -118,7 +118,7 @@ def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
-def test_busy_port_is_named_with_who_holds_it(checkout: Path) -> None:
+def test_a_busy_port_is_reported_with_its_process(checkout: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

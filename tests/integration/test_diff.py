@@ -1,4 +1,4 @@
-"""What a change does to the rendered objects, in real Git repositories, by the command that people and CI run."""
+"""`floe diff` in real Git repositories: the effect of a change on the rendered objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMATS = ("text", "markdown", "json")
 
 
 def diff(folder: Path, *arguments: str, **env: str) -> Comparison:
-    """The one comparison that `floe diff --format json` prints, by its model."""
+    """The only comparison in the output of `floe diff --format json`."""
     done = floe(folder, "diff", "--format", "json", *arguments, **env)
     assert done.returncode == 0, done.stderr.decode()
     (comparison,) = Report.model_validate_json(done.stdout).environments
@@ -33,7 +33,7 @@ def diff(folder: Path, *arguments: str, **env: str) -> Comparison:
 
 
 def add_object(fork: Path, name: str, manifest: str, environment: str = "prod") -> Path:
-    """An object of the overlay's own, in a file of its own."""
+    """Add an object to the overlay, in a separate file."""
     overlay = fork / "overlays" / environment
     (overlay / name).write_text(manifest)
     edit(overlay / "kustomization.yaml", "resources:\n", f"resources:\n  - {name}\n")
@@ -49,7 +49,7 @@ def scale(fork: Path, replicas: int = 3) -> None:
     edit(fork / "overlays" / "prod" / "values" / "dagster.yaml", "replicaCount: 2", f"replicaCount: {replicas}")
 
 
-def test_one_value_is_one_field_of_one_object(fork: Path) -> None:
+def test_a_change_of_one_value_is_one_field_of_one_object(fork: Path) -> None:
     scale(fork)
     comparison = diff(fork, "prod")
     assert [(change.label, change.change) for change in comparison.objects] == [
@@ -60,7 +60,7 @@ def test_one_value_is_one_field_of_one_object(fork: Path) -> None:
     assert (comparison.changed, comparison.added, comparison.removed) == (1, 0, 0)
 
 
-def test_the_base_is_head_or_the_one_that_is_named(fork: Path) -> None:
+def test_the_base_is_head_or_the_given_revision(fork: Path) -> None:
     first = git(fork, "rev-parse", "HEAD")
     git(fork, "tag", "v1")
     scale(fork)
@@ -71,7 +71,7 @@ def test_the_base_is_head_or_the_one_that_is_named(fork: Path) -> None:
         assert (comparison.base, comparison.commit, comparison.changed) == (base, first, 1)
 
 
-def test_text_says_what_a_review_needs(fork: Path) -> None:
+def test_text_format(fork: Path) -> None:
     first = git(fork, "rev-parse", "HEAD")
     scale(fork)
     done = floe(fork, "diff", "prod")
@@ -84,7 +84,7 @@ def test_text_says_what_a_review_needs(fork: Path) -> None:
     assert b"uncommitted changes (1 file); they are included" in done.stderr
 
 
-def test_a_content_hash_is_a_rename(fork: Path) -> None:
+def test_a_changed_content_hash_is_shown_as_a_rename(fork: Path) -> None:
     edit(fork / "overlays" / "prod" / "compiled" / "CompiledArtifacts.json", '"ecommerce"', '"shop"')
     comparison = diff(fork, "prod")
     assert (comparison.added, comparison.removed) == (0, 0)
@@ -96,7 +96,7 @@ def test_a_content_hash_is_a_rename(fork: Path) -> None:
     shown = floe(fork, "diff", "prod").stdout.decode()
     assert '-     "ecommerce": {' in shown
     assert '+     "shop": {' in shown
-    assert shown.count("ecommerce") < 10  # a few lines around the change, not the whole file
+    assert shown.count("ecommerce") < 10  # only some lines around the change are shown
 
 
 def test_added_and_removed_objects(fork: Path) -> None:
@@ -111,7 +111,7 @@ def test_added_and_removed_objects(fork: Path) -> None:
     assert all(change.object and change.object["data"] == {"a": "1"} for change in comparison.objects)
 
 
-def test_an_environment_that_one_side_lacks(fork: Path) -> None:
+def test_an_environment_that_exists_on_one_side_only(fork: Path) -> None:
     shutil.copytree(fork / "overlays" / "prod", fork / "overlays" / "fresh")
     comparison = diff(fork, "fresh")
     assert comparison.added == len(comparison.objects) > 20
@@ -124,7 +124,7 @@ def test_an_environment_that_one_side_lacks(fork: Path) -> None:
 
 
 def test_no_format_shows_a_secret_and_each_shows_that_it_changed(fork: Path) -> None:
-    """Planted in every place where one may stand: a Secret, an environment variable, an argument, a file, a URL."""
+    """The secret is planted in a Secret, an environment variable, an argument, a file and a URL."""
     before, after = (secrets.token_hex(12) for _ in range(2))
     manifests: dict[str, Callable[[str], str]] = {
         "secret.yaml": lambda one: config_map("s", {"user": one}, "Secret", "stringData"),
@@ -182,7 +182,7 @@ def test_exit_codes(fork: Path) -> None:
     assert floe(fork, "diff", "dev", "--exit-code").returncode == 0
 
 
-def test_nothing_is_left_behind(fork: Path, tmp_path: Path) -> None:
+def test_diff_leaves_no_files_behind(fork: Path, tmp_path: Path) -> None:
     def state() -> dict[str, Any]:
         return {
             str(path.relative_to(fork)): path.stat().st_mtime_ns
@@ -199,7 +199,7 @@ def test_nothing_is_left_behind(fork: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_behind_when_interrupted(fork: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_diff_leaves_no_files_behind(fork: Path, tmp_path: Path, number: signal.Signals) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     before = sorted(fork.rglob("*"))
@@ -214,8 +214,8 @@ def test_nothing_is_left_behind_when_interrupted(fork: Path, tmp_path: Path, num
     assert sorted(fork.rglob("*")) == before
 
 
-def test_charts_of_the_base_are_pulled_where_no_overlay_has_them(fork: Path) -> None:
-    """The change pins another release of a chart: the base's is not among those in this checkout."""
+def test_charts_of_the_base_are_pulled_if_the_checkout_lacks_them(fork: Path) -> None:
+    """The change pins another version of a chart, so this checkout does not have the version of the base."""
     values = "overlays/{}/values/cubestore.yaml"
     for environment in repo.current().environments():
         edit(fork / values.format(environment), "version: 1.2.0", "version: 1.3.0")
@@ -273,14 +273,14 @@ def test_no_helm(fork: Path, tmp_path: Path) -> None:
     wrapper.write_text(f'#!/bin/sh\nPATH=/usr/bin:/bin exec {kustomize} "$@"\n')
     wrapper.chmod(0o755)
     (tmp_path / "closed").write_text("")
-    # The cache is a file, so nothing can be fetched into it either.
+    # The cache folder is a file, so no tool can be downloaded into it.
     done = floe(fork, "diff", "prod", PATH=str(tmp_path / "bin"), XDG_CACHE_HOME=str(tmp_path / "closed"))
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
     assert b"helm 3.14 or newer is missing" in done.stderr
 
 
-def test_a_shallow_clone_says_how_to_get_the_rest(fork: Path, tmp_path: Path) -> None:
+def test_a_revision_missing_in_a_shallow_clone_is_reported_with_a_hint(fork: Path, tmp_path: Path) -> None:
     scale(fork)
     commit(fork)
     clone = tmp_path / "shallow"
@@ -291,7 +291,7 @@ def test_a_shallow_clone_says_how_to_get_the_rest(fork: Path, tmp_path: Path) ->
     assert b"--unshallow" in done.stderr
 
 
-def test_a_broken_side_is_named(fork: Path) -> None:
+def test_the_side_that_cannot_be_rendered_is_reported(fork: Path) -> None:
     kustomization = fork / "overlays" / "prod" / "kustomization.yaml"
     edit(kustomization, "resources:\n", "resources:\n  - not-there.yaml\n")
     head = floe(fork, "diff", "prod")
@@ -300,13 +300,15 @@ def test_a_broken_side_is_named(fork: Path) -> None:
     base = floe(fork, "diff", "prod")
     for done, side in ((head, "in the working tree:"), (base, "in the base HEAD (")):
         assert (done.returncode, done.stdout) == (2, b"")
-        assert b"floe-diff-" not in done.stderr  # the base's folder is gone, so it is no place to look
+        assert (
+            b"floe-diff-" not in done.stderr
+        )  # this folder of the base is already deleted, so the message must not name it
         assert side in done.stderr.decode()
         assert b"not-there.yaml" in done.stderr
 
 
-def test_inside_a_hook_and_below_the_top_of_a_repository(fork: Path) -> None:
-    """Git tells its hooks which index to use, which must not be ours; a fork may be a folder of a larger repository."""
+def test_diff_works_in_a_hook_and_in_a_subfolder_of_a_repository(fork: Path) -> None:
+    """Git passes an index to its hooks, which floe must not use. A fork may be a folder of a larger repository."""
     outer = fork.parent
     shutil.rmtree(fork / ".git")
     git(outer, "init", "--quiet")
@@ -318,7 +320,7 @@ def test_inside_a_hook_and_below_the_top_of_a_repository(fork: Path) -> None:
     assert not (outer / "other-index").exists()
 
 
-def test_a_comment_keeps_within_githubs_limit() -> None:
+def test_a_comment_is_not_longer_than_githubs_limit() -> None:
     def change(number: int, size: int) -> ObjectChange:
         return ObjectChange(
             change="added", group="", kind="ConfigMap", namespace="n", name=f"c{number}",
@@ -334,11 +336,13 @@ def test_a_comment_keeps_within_githubs_limit() -> None:
         assert len(comment) <= 65_536
         shown = comment.count("<details>") // 3
         assert f"{len(sizes) - shown} more object" in comment
-        assert comment.count("\n````diff\n") == comment.count("<details>")  # longer than the fence in the text
+        assert comment.count("\n````diff\n") == comment.count(
+            "<details>"
+        )  # the fence is longer than the one in the text
     assert shown == 2
 
 
-def test_json_says_version_one(fork: Path) -> None:
+def test_json_contains_the_version_of_its_format(fork: Path) -> None:
     done = floe(fork, "diff", "prod", "--format", "json")
     assert set(json.loads(done.stdout)) == set(Report.model_fields)
     assert json.loads(done.stdout)["version"] == 1

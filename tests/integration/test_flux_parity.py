@@ -1,4 +1,4 @@
-"""What Flux makes of an overlay is what Argo CD, CI and people see of it."""
+"""Flux applies the same objects that kustomize renders for Argo CD, for CI and for people."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ NAMES = ("kustomize", "Flux")
 
 @pytest.fixture(scope="session")
 def inflated(tree: Tree, environment: str) -> dict[Identity, Values]:
-    """By `kustomize build --enable-helm overlays/ENV`."""
+    """The objects that `kustomize build --enable-helm overlays/ENV` renders."""
     return by_identity(tree.render(environment))
 
 
 @pytest.fixture(scope="session")
 def given(tree: Tree, environment: str) -> Flux:
-    """By `kustomize build overlays/ENV/flux`."""
+    """The objects that `kustomize build overlays/ENV/flux` renders."""
     return tree.flux(environment)
 
 
-def test_flux_applies_what_kustomize_renders(
+def test_flux_applies_the_objects_that_kustomize_renders(
     tree: Tree, environment: str, inflated: dict[Identity, Values], given: Flux
 ) -> None:
     objects = by_identity(
@@ -32,13 +32,13 @@ def test_flux_applies_what_kustomize_renders(
             *(one for release in given.releases for one in release.render(tree.chart(environment, release))),
         ]
     )
-    # Helm runs hooks at their time and deletes them, kustomize applies them for good: no release has any.
+    # No release may have hooks: Helm runs and deletes them, but kustomize would apply them as normal objects.
     assert not [key for key, one in objects.items() if HOOK in one["metadata"]["annotations"]]
-    assert not (found := differences(inflated, objects, NAMES)), found
+    assert not (difference := differences(inflated, objects, NAMES)), difference
 
 
-def test_releases_lie_in_the_overlays_namespace(environment: str, given: Flux) -> None:
-    """Flux installs into the HelmRelease's own namespace where it names no other."""
+def test_releases_are_in_the_namespace_of_the_overlay(environment: str, given: Flux) -> None:
+    """By default, Flux installs a chart into the namespace of its HelmRelease."""
     (namespace,) = [one.name for one in given.objects if one.kind == "Namespace"]
     assert {release.namespace for release in given.releases} == {namespace}
     assert {one.namespace for one in given.sources} == {namespace}

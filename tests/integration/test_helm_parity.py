@@ -1,4 +1,4 @@
-"""What Helm makes of floe's charts is what kustomize makes of the overlays, and so Flux: test_flux_parity.py."""
+"""Helm renders floe's charts to the same objects that kustomize renders. test_flux_parity.py compares Flux."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ NAMES = ("kustomize", "Helm")
 
 @pytest.fixture(scope="module")
 def inflated(tree: Tree, environment: str) -> dict[Identity, Values]:
-    """By `kustomize build --enable-helm overlays/ENV`."""
+    """The objects that `kustomize build --enable-helm overlays/ENV` renders."""
     return comparable(tree.render(environment), f"floe-{environment}")
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
-def test_helm_renders_what_kustomize_renders(
+def test_helm_renders_the_objects_that_kustomize_renders(
     helm: Helm, tree: Tree, environment: str, form: Form, inflated: dict[Identity, Values]
 ) -> None:
-    """With the post-renderer nothing differs; without, only what base/hardening patches."""
+    """With the post-renderer there is no difference. Without it, only objects that base/hardening patches differ."""
     charts, namespace = tree.folder / "charts", f"floe-{environment}"
     rendered = form.render(helm, charts, environment, *helm.hardened(charts))
     hardened = comparable(rendered, namespace)
-    assert not (found := differences(inflated, hardened, NAMES)), found
+    assert not (difference := differences(inflated, hardened, NAMES)), difference
     plain = comparable(form.render(helm, charts, environment), namespace)
     assert plain.keys() == inflated.keys()
     patched = {key for key in plain if plain[key] != inflated[key]}
@@ -35,8 +35,8 @@ def test_helm_renders_what_kustomize_renders(
     )
 
 
-def test_stand_ins_name_objects_as_upstream_does(helm: Helm, stand_ins: Tree, upstream: Tree) -> None:
-    """Under the name of a release that is none of the charts'."""
+def test_stand_ins_name_objects_like_the_upstream_charts(helm: Helm, stand_ins: Tree, upstream: Tree) -> None:
+    """The release has a name that differs from those of all charts."""
     form = Form("umbrella", {"another": "floe-runtime"})
     ours, theirs = (
         comparable(form.render(helm, tree.folder / "charts", "prod"), "x").keys() for tree in (stand_ins, upstream)

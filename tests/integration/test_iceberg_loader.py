@@ -1,4 +1,4 @@
-"""Batches in a real Iceberg catalog (SQLite and files): there exactly once, whatever happens on the way."""
+"""The loader on a real Iceberg catalog (SQLite and files): each batch is loaded exactly once, also after failures."""
 
 import os
 import subprocess
@@ -55,16 +55,16 @@ def rows_of(catalog: SqlCatalog, name: str) -> pa.Table:
 
 
 def assert_once(catalog: SqlCatalog, *batches: Batch) -> None:
-    """The raw tables hold the rows of exactly these batches, each row once."""
+    """Check that the raw tables contain the rows of exactly these batches, each row once."""
     for name in TABLES:
         key = arrow_schema(name).names[0]
         expected = [row for batch in batches if name in batch.tables for row in batch.tables[name].to_pylist()]
-        found = rows_of(catalog, name).drop_columns(["_batch_id", "_loaded_at"]).to_pylist() if expected else []
-        assert sorted(found, key=lambda row: str(row[key])) == sorted(expected, key=lambda row: str(row[key])), name
+        rows = rows_of(catalog, name).drop_columns(["_batch_id", "_loaded_at"]).to_pylist() if expected else []
+        assert sorted(rows, key=lambda row: str(row[key])) == sorted(expected, key=lambda row: str(row[key])), name
 
 
 def state_of(catalog: SqlCatalog) -> dict[str, str]:
-    """Where each table's metadata is: changes with every commit."""
+    """The location of each table's metadata, which changes with every commit."""
     names = catalog.list_tables("raw") if catalog.namespace_exists("raw") else []
     return {".".join(name): catalog.load_table(name).metadata_location for name in names}
 
@@ -73,10 +73,10 @@ def changed(batch: Batch, name: str, change: Callable[[pa.Table], pa.Table]) -> 
     return Batch(batch.batch_id, {**batch.tables, name: change(batch.tables[name])})
 
 
-# What a load writes
+# The rows, schemas and files that a load writes
 
 
-def test_batches_arrive_row_for_row(catalog: SqlCatalog) -> None:
+def test_all_rows_of_batches_are_loaded(catalog: SqlCatalog) -> None:
     loader, reference = IcebergLoader(catalog), GENERATOR.reference()
     before = datetime.now(UTC)
 
@@ -133,7 +133,7 @@ def test_the_bounds_of_times_prune_files(catalog: SqlCatalog) -> None:
     assert len(list(table_of(catalog, "order_items").scan(row_filter=f"_loaded_at >= '{loaded}'").plan_files())) == 1
 
 
-def test_rows_are_loaded_whatever_order_a_batch_has_them_in(catalog: SqlCatalog) -> None:
+def test_the_order_of_tables_and_columns_in_a_batch_does_not_matter(catalog: SqlCatalog) -> None:
     shuffled = Batch(
         "first",
         {name: BATCH.tables[name].select(BATCH.tables[name].schema.names[::-1]) for name in reversed(NAMES)},
@@ -145,12 +145,12 @@ def test_rows_are_loaded_whatever_order_a_batch_has_them_in(catalog: SqlCatalog)
     assert_once(catalog, BATCH)
 
 
-def test_an_empty_batch_is_nothing(catalog: SqlCatalog) -> None:
+def test_an_empty_batch_adds_no_rows(catalog: SqlCatalog) -> None:
     assert IcebergLoader(catalog).load(Batch("quiet", {})) == []
     assert state_of(catalog) == {}
 
 
-def test_another_namespace_holds_its_own_tables(catalog: SqlCatalog) -> None:
+def test_each_namespace_has_its_own_tables(catalog: SqlCatalog) -> None:
     IcebergLoader(catalog).load(BATCH)
 
     results = IcebergLoader(catalog, "elsewhere").load(BATCH)
@@ -159,7 +159,7 @@ def test_another_namespace_holds_its_own_tables(catalog: SqlCatalog) -> None:
     assert len(catalog.list_tables("elsewhere")) == 3
 
 
-# A repeated batch
+# Repeated batches
 
 
 def test_a_repeated_batch_adds_nothing(catalog: SqlCatalog, folder: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_repeated_batch_adds_nothing_after_compaction(catalog: SqlCatalog) -> 
         table_of(catalog, name).overwrite(rows)
 
     assert all(done.skipped for batch in batches for done in loader.load(batch))
-    # This id lies between the bounds of the one file that is left: only its rows can tell.
+    # This id is between the bounds of the only remaining file, so the loader must read the rows.
     between = GENERATOR.batch("n", AT)
     assert not any(done.skipped for done in loader.load(between))
     assert_once(catalog, *batches, between)
@@ -224,7 +224,7 @@ def test_a_batch_whose_rows_were_deleted_can_be_loaded_again(catalog: SqlCatalog
 
 
 @pytest.mark.parametrize("batch_id", ["it's", 'say "hi"', "a = 'b' or 1 = 1", "%", "ä/ö 🛒", " ", "null", "x" * 200])
-def test_any_text_is_an_id(catalog: SqlCatalog, batch_id: str) -> None:
+def test_any_text_can_be_a_batch_id(catalog: SqlCatalog, batch_id: str) -> None:
     loader, batch = IcebergLoader(catalog), GENERATOR.batch(batch_id, AT)
     loader.load(BATCH)
     loader.load(batch)
@@ -252,7 +252,7 @@ def test_the_search_for_a_batch_prunes_files_and_keeps_manifests_few(catalog: Sq
 
 
 class CrashError(Exception):
-    """Stands for the death of the process."""
+    """Takes the place of a crash of the process."""
 
 
 @pytest.mark.parametrize("landed", [False, True], ids=["before the commit", "after the commit"])
@@ -287,7 +287,7 @@ def test_the_retry_after_a_crash_completes_only_what_is_missing(
 def interrupt_commits(
     catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch, interruptions: list[Callable[[], Any]]
 ) -> None:
-    """Before each commit, while there are any left, do one of the things another process could do just then."""
+    """Before each commit, do the next of the given things, which another process could do at this moment."""
     commit = catalog.commit_table
 
     def interrupted(*arguments: Any) -> Any:
@@ -299,7 +299,7 @@ def interrupt_commits(
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["new table", "used table"])
-def test_a_rival_with_the_same_batch_between_check_and_commit(
+def test_another_writer_loads_the_same_batch_between_check_and_commit(
     catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch, used: bool
 ) -> None:
     earlier = [GENERATOR.batch("zero", AT)] if used else []
@@ -315,7 +315,7 @@ def test_a_rival_with_the_same_batch_between_check_and_commit(
     assert_once(catalog, *earlier, BATCH)
 
 
-def test_rivals_with_other_batches_between_check_and_commit(
+def test_other_writers_load_other_batches_between_check_and_commit(
     catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rival = IcebergLoader(open_catalog(folder))
@@ -329,7 +329,7 @@ def test_rivals_with_other_batches_between_check_and_commit(
     assert_once(catalog, BATCH, *others)
 
 
-def test_a_rival_that_comes_second_to_another(
+def test_another_writer_loads_the_same_batch_before_the_second_attempt(
     catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rival = IcebergLoader(open_catalog(folder))
@@ -340,7 +340,9 @@ def test_a_rival_that_comes_second_to_another(
     assert_once(catalog, other, BATCH)
 
 
-def test_a_commit_reported_as_failed_that_landed_is_kept(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_that_succeeded_but_was_reported_as_failed_is_kept(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit, lies = catalog.commit_table, Counter[str]()
 
     def lie(table: Table, *arguments: Any) -> Any:
@@ -401,13 +403,13 @@ def test_processes_that_load_the_same_batches_at_the_same_time(catalog: SqlCatal
 
     assert [worker.returncode for worker in workers] == [0, 0, 0], [errors for _, errors in outputs]
     assert_once(catalog, *batches)
-    # Each table of each batch was brought by one process, and the others know that it was not them.
+    # Each table of each batch was loaded by one process, and the others report that they skipped it.
     lines = [line.rsplit(" ", 2) for shown, _ in outputs for line in shown.splitlines()]
     brought = Counter((batch_id, table) for batch_id, table, rows in lines if int(rows))
     assert brought == Counter((batch.batch_id, table) for batch in batches for table in batch.tables)
 
 
-def test_a_rival_that_creates_the_tables_first(
+def test_another_writer_creates_the_tables_first(
     catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = GENERATOR.batch("other", AT)
@@ -424,7 +426,7 @@ def test_a_rival_that_creates_the_tables_first(
     assert_once(catalog, BATCH, other)
 
 
-def test_a_rival_that_creates_the_namespace_first(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_writer_creates_the_namespace_first(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
     create = catalog.create_namespace
 
     def beaten(namespace: Any) -> None:
@@ -445,7 +447,7 @@ def test_a_namespace_that_cannot_be_created_is_an_error(catalog: SqlCatalog, mon
         IcebergLoader(catalog).load(BATCH)
 
 
-# Input that does not fit
+# Invalid input
 
 
 def with_null(column: str) -> Callable[[pa.Table], pa.Table]:
@@ -489,8 +491,14 @@ BAD: dict[str, tuple[Batch, str]] = {
     ),
     "null key": (changed(BATCH, "order_items", with_null("order_item_id")), "order_items has 1 NULL in order_item_id"),
     "null reference": (changed(BATCH, "orders", with_null("customer_id")), "orders has 1 NULL in customer_id"),
-    "no rows": (changed(BATCH, "order_items", lambda rows: rows.slice(0, 0)), "order_items has no rows: leave it out"),
-    "unknown table": (Batch("first", {**BATCH.tables, "returns": BATCH.tables["orders"]}), "returns is no raw table"),
+    "no rows": (
+        changed(BATCH, "order_items", lambda rows: rows.slice(0, 0)),
+        "order_items has no rows and must be left out",
+    ),
+    "unknown table": (
+        Batch("first", {**BATCH.tables, "returns": BATCH.tables["orders"]}),
+        "returns is not a raw table",
+    ),
     "no id": (Batch("", BATCH.tables), "it has no id"),
 }
 
@@ -509,7 +517,7 @@ def test_bad_input_is_refused_before_anything_is_written(catalog: SqlCatalog, ba
     assert state_of(catalog) == state
 
 
-def test_everything_wrong_is_said_at_once(catalog: SqlCatalog) -> None:
+def test_all_problems_of_a_batch_are_reported_together(catalog: SqlCatalog) -> None:
     batch = changed(changed(BATCH, "orders", with_null("order_id")), "order_items", as_type("quantity", pa.string()))
 
     with pytest.raises(
@@ -544,18 +552,18 @@ FOREIGN: dict[str, tuple[Schema, str]] = {
 
 
 @pytest.mark.parametrize(("schema", "message"), FOREIGN.values(), ids=FOREIGN)
-def test_a_foreign_table_is_refused_before_any_row_is_written(
+def test_a_table_with_another_schema_is_refused_before_any_row_is_written(
     catalog: SqlCatalog, schema: Schema, message: str
 ) -> None:
     catalog.create_namespace("raw")
     catalog.create_table("raw.order_items", schema)
 
-    with pytest.raises(ValueError, match=f"table raw.order_items does not take order_items: {message}"):
+    with pytest.raises(ValueError, match=f"table raw.order_items cannot take the rows of order_items: {message}"):
         IcebergLoader(catalog).load(BATCH)
     assert all(not catalog.load_table(name).snapshots() for name in catalog.list_tables("raw"))
 
 
-def test_a_table_that_requires_what_may_be_null_is_refused(catalog: SqlCatalog) -> None:
+def test_a_table_with_more_required_columns_is_refused(catalog: SqlCatalog) -> None:
     fields = [
         NestedField(field.field_id, field.name, field.field_type, required=True)
         for field in iceberg_schema("customers").fields
@@ -578,7 +586,7 @@ def test_a_column_added_later_stays_empty(catalog: SqlCatalog) -> None:
     assert rows_of(catalog, "orders")["note"].null_count == rows_of(catalog, "orders").num_rows
 
 
-def test_amounts_survive_exactly(catalog: SqlCatalog) -> None:
+def test_amounts_are_loaded_exactly(catalog: SqlCatalog) -> None:
     IcebergLoader(catalog).load(BATCH)
 
     def total(rows: pa.Table) -> Decimal:

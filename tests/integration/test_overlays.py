@@ -1,4 +1,4 @@
-"""What every overlay keeps to, whatever it sets: beside the others in one cluster, and by itself."""
+"""Rules that all overlays follow: they can share a cluster, and each one is complete and secure."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from rendering import Tree, by_identity, identity, parse
 NOT_READY = {
     ("dagster-daemon", "dagster"): "nothing calls the daemon: no Service waits for it to be ready",
 }
-"""Long-running containers without a readiness probe, each with the reason."""
+"""Long-running containers without a readiness probe, with the reasons."""
 WRITABLE = {
     ("cubestore-router", "cubestore"): "its image could not be tried with a root that is read-only",
     ("cubestore-workers", "cubestore"): "its image could not be tried with a root that is read-only",
 }
-"""Containers whose root filesystem may be written to, each with the reason."""
+"""Containers with a writable root filesystem, with the reasons."""
 TOKENS = {
     "dagster-daemon": "launches runs as Jobs",
     "dagster-webserver": "terminates runs",
 }
-"""Pods that get a token of the Kubernetes API, each with what for."""
+"""Pods with a token for the Kubernetes API, and their use of it."""
 
 
 @pytest.fixture(scope="session")
@@ -40,14 +40,14 @@ def objects(tree: Tree, environment: str) -> list[Object]:
 
 @pytest.fixture(scope="session")
 def workloads(objects: list[Object]) -> list[Object]:
-    """All that makes pods, but for Dagster, which makes a run's."""
+    """All workloads. The pods of runs are not included, because Dagster creates them."""
     assert not {one.kind for one in objects} & {"Pod", "ReplicaSet", "DaemonSet", "Job", "CronJob"}
     return [one for one in objects if one.kind in {"Deployment", "StatefulSet"}]
 
 
 def pod(one: Object) -> dict[str, Any]:
-    found: dict[str, Any] = one.value["spec"]["template"]["spec"]
-    return found
+    spec: dict[str, Any] = one.value["spec"]["template"]["spec"]
+    return spec
 
 
 def containers(one: Object) -> list[dict[str, Any]]:
@@ -55,30 +55,30 @@ def containers(one: Object) -> list[dict[str, Any]]:
 
 
 def only(objects: list[Object], kind: str, name: str | None = None) -> dict[str, Any]:
-    """The one object of this kind, or of this kind and name."""
+    """The only object of this kind, or of this kind and name."""
     (one,) = [one for one in objects if one.kind == kind and name in (None, one.name)]
     return one.value
 
 
 def instance(objects: list[Object]) -> dict[str, Any]:
-    """dagster.yaml."""
+    """The content of dagster.yaml."""
     text = only(objects, "ConfigMap", "dagster-instance")["data"]["dagster.yaml"]
-    found: dict[str, Any] = yaml.safe_load(text)
-    return found
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
 
 
-# Side by side in one cluster.
+# All overlays in one cluster.
 
 
-def test_overlays_share_nothing(tree: Tree) -> None:
-    found = [one for environment in repo.current().environments() for one in tree.render(environment)]
-    assert len(by_identity(found)) == len(found)
-    assert {one.kind for one in found if not one.namespace} == {"Namespace"}
-    assert len({one.name for one in found if one.kind == "Namespace"}) == len(repo.current().environments())
+def test_overlays_share_no_objects(tree: Tree) -> None:
+    rendered = [one for environment in repo.current().environments() for one in tree.render(environment)]
+    assert len(by_identity(rendered)) == len(rendered)
+    assert {one.kind for one in rendered if not one.namespace} == {"Namespace"}
+    assert len({one.name for one in rendered if one.kind == "Namespace"}) == len(repo.current().environments())
 
 
-def test_overlays_claim_no_host_twice(tree: Tree) -> None:
-    """An ingress controller serves all namespaces."""
+def test_no_two_overlays_use_the_same_host(tree: Tree) -> None:
+    """An ingress controller serves all namespaces, so two overlays must not use the same host."""
     rules = [
         (rule["host"], path["path"])
         for environment in repo.current().environments()
@@ -91,37 +91,37 @@ def test_overlays_claim_no_host_twice(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("environment", repo.current().environments())
-def test_a_copy_of_an_overlay_collides_with_nothing(checkout: Path, environment: str) -> None:
-    """As docs/02-environments.md says to make a new environment."""
+def test_a_copy_of_an_overlay_shares_no_objects_with_the_others(checkout: Path, environment: str) -> None:
+    """The copy is made as docs/02-environments.md describes for a new environment."""
     folder, copied = checkout / "overlays" / environment, checkout / "overlays" / f"{environment}2"
     shutil.copytree(folder, copied)
     for file in (path for path in copied.rglob("*") if path.is_file()):
         text = re.sub(rf"floe([-_]){environment}\b", rf"floe\g<1>{environment}2", file.read_text())
         file.write_text(text.replace(f"environment: {environment}", f"environment: {environment}2"))
     list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
-    theirs = [
+    others = [
         one
         for other in repo.current().environments()
         if other != copied.name
         for one in parse(render.render(repo.current(), other))
     ]
     ours = parse(render.render(repo.current(), copied.name))
-    assert not {identity(one) for one in ours} & {identity(one) for one in theirs}
+    assert not {identity(one) for one in ours} & {identity(one) for one in others}
     left = re.compile(rf"\bfloe[-_]{environment}\b")
     assert not [one.label for one in ours if left.search(str(one.value))]
 
 
-# By itself.
+# Each overlay alone.
 
 
-def test_objects_carry_environment_and_namespace(environment: str, objects: list[Object]) -> None:
+def test_objects_have_the_environment_and_namespace(environment: str, objects: list[Object]) -> None:
     (namespace,) = [one.name for one in objects if one.kind == "Namespace"]
     assert {one.metadata["annotations"][ENVIRONMENT] for one in objects} == {environment}
     assert {one.namespace for one in objects if one.kind != "Namespace"} == {namespace}
 
 
-def test_no_environment_in_pod_templates(workloads: list[Object]) -> None:
-    """It would restart the pods of a promotion for nothing."""
+def test_pod_templates_do_not_contain_the_environment(workloads: list[Object]) -> None:
+    """Otherwise a promotion would restart pods unnecessarily."""
     for one in workloads:
         assert ENVIRONMENT not in one.value["spec"]["template"]["metadata"].get("annotations", {}), one.label
 
@@ -130,7 +130,7 @@ def test_no_secret_is_rendered(objects: list[Object]) -> None:
     assert not [one.label for one in objects if one.kind == "Secret"]
 
 
-def test_containers_are_sized(workloads: list[Object]) -> None:
+def test_containers_have_requests_and_limits(workloads: list[Object]) -> None:
     for one in workloads:
         for container in containers(one):
             resources = container["resources"]
@@ -138,7 +138,7 @@ def test_containers_are_sized(workloads: list[Object]) -> None:
             assert "memory" in resources["limits"], (one.label, container["name"])
 
 
-def test_long_running_containers_are_probed(workloads: list[Object]) -> None:
+def test_long_running_containers_have_probes(workloads: list[Object]) -> None:
     unready = set()
     for one in workloads:
         for container in pod(one)["containers"]:
@@ -152,7 +152,7 @@ def test_containers_are_confined(workloads: list[Object]) -> None:
     writable = set()
     for one in workloads:
         for container in containers(one):
-            # What a container says stands before what its pod says.
+            # The security context of a container overrides that of its pod.
             context = pod(one).get("securityContext", {}) | container.get("securityContext", {})
             where = (one.label, container["name"])
             assert context["runAsNonRoot"] is True, where
@@ -166,7 +166,7 @@ def test_containers_are_confined(workloads: list[Object]) -> None:
     assert writable == set(WRITABLE)
 
 
-def test_tokens_of_the_api_are_for_those_that_use_it(objects: list[Object], workloads: list[Object]) -> None:
+def test_only_pods_that_use_the_api_have_a_token(objects: list[Object], workloads: list[Object]) -> None:
     accounts = {one.name: one.value for one in objects if one.kind == "ServiceAccount"}
     mounted = set()
     for one in workloads:
@@ -182,13 +182,13 @@ def test_services_select_pods_that_listen(objects: list[Object], workloads: list
         (chosen,) = [one for one in workloads if wanted <= one.value["spec"]["template"]["metadata"]["labels"].items()]
         ports = [port for container in pod(chosen)["containers"] for port in container.get("ports", [])]
         listening = {port.get("name") for port in ports} | {port["containerPort"] for port in ports}
-        # Dagster's chart declares no port of a code location: it is an argument.
+        # Dagster's chart declares no port for a code location; the port is an argument.
         listening |= {int(word) for word in pod(chosen)["containers"][0].get("args", []) if word.isdigit()}
         for port in service.value["spec"]["ports"]:
             assert port.get("targetPort", port["port"]) in listening, service.label
 
 
-def test_everything_is_denied_that_no_policy_allows(objects: list[Object]) -> None:
+def test_network_traffic_is_denied_by_default(objects: list[Object]) -> None:
     policy = only(objects, "NetworkPolicy", "default-deny")["spec"]
     assert policy == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
@@ -200,14 +200,14 @@ def test_a_run_ends_by_itself_before_its_pod_is_killed(objects: list[Object]) ->
     assert 0 < monitoring["max_runtime_seconds"] < run["terminationGracePeriodSeconds"]
 
 
-def test_a_run_whose_pod_died_is_found_and_retried(objects: list[Object]) -> None:
+def test_a_run_whose_pod_ended_is_detected_and_retried(objects: list[Object]) -> None:
     dagster = instance(objects)
     assert 0 < dagster["run_monitoring"]["poll_interval_seconds"] <= 60
     assert dagster["run_retries"]["enabled"] is True
     assert dagster["run_retries"]["max_retries"] > 0
 
 
-def test_runs_are_bounded_in_number_and_kept(objects: list[Object]) -> None:
+def test_the_number_of_runs_is_limited_and_their_jobs_are_kept(objects: list[Object]) -> None:
     dagster = instance(objects)
     assert dagster["concurrency"]["runs"]["max_concurrent_runs"] > 0
     assert dagster["run_launcher"]["config"]["run_k8s_config"]["job_spec_config"]["ttlSecondsAfterFinished"] > 0
@@ -227,7 +227,7 @@ def test_a_run_is_confined_like_its_code_location(objects: list[Object], workloa
         assert spec["securityContext"] == pod(one)["securityContext"], one.label
 
 
-def test_a_run_loads_what_its_code_location_loads(objects: list[Object], workloads: list[Object]) -> None:
+def test_a_run_has_the_configuration_of_its_code_location(objects: list[Object], workloads: list[Object]) -> None:
     launcher = instance(objects)["run_launcher"]["config"]
     (artifacts,) = [
         one.name for one in objects if one.kind == "ConfigMap" and one.name.startswith("floe-compiled-artifacts-")
@@ -245,8 +245,8 @@ def test_a_run_loads_what_its_code_location_loads(objects: list[Object], workloa
         assert launcher["env_secrets"] == secrets, one.label
 
 
-def test_what_a_run_needs_is_rendered(objects: list[Object]) -> None:
-    """The rest floe-validate sees: it does not read into dagster.yaml."""
+def test_objects_that_runs_refer_to_are_rendered(objects: list[Object]) -> None:
+    """floe-validate checks all other references, but not those within dagster.yaml."""
     launcher = instance(objects)["run_launcher"]["config"]
     assert only(objects, "ServiceAccount", launcher["service_account_name"])
     assert only(objects, "ConfigMap", launcher["instance_config_map"])
@@ -254,7 +254,7 @@ def test_what_a_run_needs_is_rendered(objects: list[Object]) -> None:
     assert launcher["job_namespace"] == namespace
 
 
-def test_code_locations_are_the_workspace(objects: list[Object], workloads: list[Object]) -> None:
+def test_the_workspace_contains_all_code_locations(objects: list[Object], workloads: list[Object]) -> None:
     workspace = yaml.safe_load(only(objects, "ConfigMap", "dagster-workspace-yaml")["data"]["workspace.yaml"])
     servers = [entry["grpc_server"] for entry in workspace["load_from"]]
     assert len(servers) == len(code_locations(workloads))
@@ -264,7 +264,7 @@ def test_code_locations_are_the_workspace(objects: list[Object], workloads: list
         assert server["location_name"] in repo.current().apps()
 
 
-def test_what_an_ingress_leads_to_answers_while_one_pod_is_away(objects: list[Object], workloads: list[Object]) -> None:
+def test_backends_of_ingresses_have_two_replicas(objects: list[Object], workloads: list[Object]) -> None:
     if any(one.kind == "Ingress" for one in objects):
         counts = {one.name: replicas(one) for one in workloads}
         assert min(counts["cube-api"], counts["dagster-webserver"], counts["auth-proxy"]) >= 2
@@ -277,9 +277,9 @@ def test_changed_artifacts_restart_the_code_locations() -> None:
     with repo.current().artifacts_file("dev").open("a") as file:
         file.write("\n")
     after = parse(render.render(repo.current(), "dev"))
-    pods = [[pod(one) for one in code_locations(found)] for found in (before, after)]
+    pods = [[pod(one) for one in code_locations(rendered)] for rendered in (before, after)]
     assert pods[0] != pods[1]
-    volumes = [instance(found)["run_launcher"]["config"]["volumes"] for found in (before, after)]
+    volumes = [instance(rendered)["run_launcher"]["config"]["volumes"] for rendered in (before, after)]
     assert volumes[0] != volumes[1]
 
 
@@ -289,12 +289,12 @@ def code_locations(objects: list[Object]) -> list[Object]:
 
 
 def mounted_maps(volumes: list[dict[str, Any]], mounts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Name of the ConfigMap behind each path, None where something else is mounted."""
+    """The ConfigMap that is mounted at each path; None for another kind of volume."""
     names = {volume["name"]: volume.get("configMap", {}).get("name") for volume in volumes}
     return {mount["mountPath"]: names[mount["name"]] for mount in mounts}
 
 
-# Room in the namespace.
+# The quota of the namespace.
 
 UNITS: dict[str, Decimal | int] = {
     "m": Decimal("0.001"),
@@ -309,7 +309,7 @@ UNITS: dict[str, Decimal | int] = {
 
 
 def quantity(text: str | int) -> Decimal:
-    """A Kubernetes quantity in cores, bytes or pieces."""
+    """A Kubernetes quantity as a number of cores, bytes or objects."""
     number, unit = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(text)).groups()  # type: ignore[union-attr] # every quantity matches
     return Decimal(number) * UNITS[unit] if unit else Decimal(number)
 
@@ -321,7 +321,7 @@ def sizes(resources: dict[str, Any]) -> Counter[str]:
 
 
 def pod_size(one: Object) -> Counter[str]:
-    """As the scheduler and a quota count: containers run together, init containers before them, one by one."""
+    """The resources of a pod as a quota counts them: init containers run one by one, then all containers together."""
     together = sum((sizes(container["resources"]) for container in pod(one)["containers"]), Counter[str]())
     for container in pod(one).get("initContainers", []):
         together |= sizes(container["resources"])
@@ -338,7 +338,7 @@ def replicas(one: Object) -> int:
 
 
 def most(one: Object, objects: list[Object]) -> int:
-    """As many as an autoscaler may make of it, else as many as it says."""
+    """The maximum number of replicas: that of its autoscaler, if there is one."""
     for scaler in (other.value["spec"] for other in objects if other.kind == "HorizontalPodAutoscaler"):
         if (scaler["scaleTargetRef"]["kind"], scaler["scaleTargetRef"]["name"]) == (one.kind, one.name):
             return int(scaler["maxReplicas"])
@@ -346,7 +346,7 @@ def most(one: Object, objects: list[Object]) -> int:
 
 
 def surge(one: Object, count: int) -> int:
-    """Pods that a rolling update adds: a quarter, rounded up, where a Deployment says nothing else."""
+    """The pods that a rolling update adds: by default a quarter, rounded up."""
     strategy = one.value["spec"].get("strategy", {})
     if one.kind != "Deployment" or strategy.get("type") == "Recreate":
         return 0

@@ -1,4 +1,4 @@
-"""The whole pipeline inside this process: raw batches to published marts, on files and on an object store."""
+"""The whole pipeline in this process, from raw batches to published marts, on files and on an object store."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def exported(mart: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_marts_hold_what_the_batches_brought(location: Location) -> None:
+def test_marts_contain_the_rows_of_the_batches(location: Location) -> None:
     assert location.run("first").success
     once = len(location.rows(*RAW))
     assert location.run("second").success
@@ -68,14 +68,14 @@ def test_marts_hold_what_the_batches_brought(location: Location) -> None:
     )
 
 
-def test_a_batch_that_is_run_again_adds_nothing(location: Location) -> None:
+def test_a_repeated_run_of_a_batch_adds_no_rows(location: Location) -> None:
     assert location.run("tick").success
     before = location.rows(*RAW)
     assert location.run("tick").success
     assert location.rows(*RAW) == before
 
 
-def test_what_the_tests_refuse_is_not_published(location: Location) -> None:
+def test_marts_that_fail_their_tests_are_not_published(location: Location) -> None:
     assert location.run("good").success
     before = {mart: (location.rows("marts", mart), exported(mart)) for mart in MARTS}
     table = location.catalog().load_table(RAW)
@@ -121,7 +121,7 @@ def test_schedule_names_the_batch_after_its_tick(location: Location) -> None:
 def test_object_store_and_rest_catalog(
     checkout: Path, object_store: servers.ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the dev overlay has it; SeaweedFS stands in for Polaris and S3."""
+    """The services are those of the dev overlay; SeaweedFS takes the place of Polaris and S3."""
     for name, value in object_store.env.items():
         monkeypatch.setenv(name, value)
     file = checkout / "platform.yaml"
@@ -142,4 +142,4 @@ def test_object_store_and_rest_catalog(
     assert {row["batch_id"] for row in published} == {"first", "second"}
     assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "orders"))
     assert not (repo.current().state / "marts").exists()
-    assert "AWS_SECRET_ACCESS_KEY" in os.environ  # what a run left of the environment is the next one's
+    assert "AWS_SECRET_ACCESS_KEY" in os.environ  # the next run in this process needs the variable too

@@ -1,4 +1,4 @@
-"""Preflight against real services: what it says when they work, and when each thing that can be wrong is wrong."""
+"""Preflight against real services: its outcomes if the services work, and for each kind of failure."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def platform(**parts: dict[str, Any]) -> Platform:
 
 
 def outcome(made: Platform, check: str, env: dict[str, str] | None = None) -> runner.Outcome:
-    """What came of one check."""
+    """The outcome of one check."""
     also = frozenset({POSTGRES}) if check == POSTGRES else frozenset[str]()
-    (found,) = (one for one in runner.run(made, also, os.environ | (env or {})) if one.id == check)
-    return found
+    (result,) = (one for one in runner.run(made, also, os.environ | (env or {})) if one.id == check)
+    return result
 
 
 def s3(server: servers.ObjectStore, **changes: str) -> Platform:
@@ -52,7 +52,7 @@ def rest(server: servers.ObjectStore, **changes: str) -> Platform:
     return platform(catalog={"kind": "rest", "uri": server.catalog, "warehouse": server.warehouse, **changes})
 
 
-def test_in_a_pod_the_mounted_artifacts_say_what_to_check(tmp_path: Path) -> None:
+def test_preflight_in_a_pod_checks_the_mounted_artifacts(tmp_path: Path) -> None:
     parts: dict[str, dict[str, Any]] = {
         "storage": {"kind": "file", "path": str(tmp_path / "warehouse")},
         "catalog": {"kind": "sql", "path": str(tmp_path / "catalog.db")},
@@ -70,7 +70,7 @@ def test_in_a_pod_the_mounted_artifacts_say_what_to_check(tmp_path: Path) -> Non
     assert (done.returncode, "FLOE_COMPILED_ARTIFACTS is not set" in done.stderr) == (2, True)
 
 
-def test_embedded_default_passes(tmp_path: Path) -> None:
+def test_the_embedded_environment_passes(tmp_path: Path) -> None:
     storage = {"kind": "file", "path": str(tmp_path / "ware house")}
     catalog = {"kind": "sql", "path": str(tmp_path / "cata log.db")}
     outcomes = list(runner.run(platform(storage=storage, catalog=catalog)))
@@ -95,17 +95,17 @@ def test_unwritable_folder_and_catalog(tmp_path: Path) -> None:
 
 def test_s3_passes_and_leaves_nothing(object_store: servers.ObjectStore) -> None:
     made = s3(object_store, prefix="warehouse")
-    found = outcome(made, "storage-s3", object_store.env)
-    assert (found.status, found.detail) == ("passed", "s3://floe: written, read, deleted")
+    result = outcome(made, "storage-s3", object_store.env)
+    assert (result.status, result.detail) == ("passed", "s3://floe: written, read, deleted")
     assert isinstance(made.storage, S3Storage)
     listed = s3_client(made.storage, object_store.env).list_objects_v2(Bucket="floe", Prefix="warehouse/")
     assert listed["KeyCount"] == 0
 
 
 def test_catalog_grants_a_token(object_store: servers.ObjectStore) -> None:
-    found = outcome(rest(object_store), "catalog-rest", object_store.env)
-    assert found.status == "passed", found
-    assert "token granted, warehouse s3://warehouse" in found.detail
+    result = outcome(rest(object_store), "catalog-rest", object_store.env)
+    assert result.status == "passed", result
+    assert "token granted, warehouse s3://warehouse" in result.detail
 
 
 WRONG_SECRET = "not-the-secret-of-this-test"
@@ -118,7 +118,7 @@ WRONG_SECRET = "not-the-secret-of-this-test"
         ("s3", {"bucket": "nope"}, {}, "failed on bucket", "Create the bucket nope"),
         ("s3", {"endpoint": "http://127.0.0.1:1"}, {}, "failed on connection", "storage.endpoint"),
         ("s3", {"endpoint": "no url"}, {}, "failed on connection", "storage.endpoint"),
-        ("s3", {}, {"AWS_ACCESS_KEY_ID": ""}, "failed on settings", "export AWS_ACCESS_KEY_ID"),
+        ("s3", {}, {"AWS_ACCESS_KEY_ID": ""}, "failed on settings", "Set AWS_ACCESS_KEY_ID"),
         (
             "rest",
             {},
@@ -128,31 +128,31 @@ WRONG_SECRET = "not-the-secret-of-this-test"
         ),
         ("rest", {"warehouse": "s3://nope"}, {}, "failed on warehouse", "Create the warehouse"),
         ("rest", {"uri": "http://127.0.0.1:1"}, {}, "failed on connection", "catalog.uri"),
-        ("rest", {}, {"FLOE_CATALOG_CLIENT_ID": ""}, "failed on settings", "export FLOE_CATALOG_CLIENT_ID"),
+        ("rest", {}, {"FLOE_CATALOG_CLIENT_ID": ""}, "failed on settings", "Set FLOE_CATALOG_CLIENT_ID"),
     ],
 )
-def test_what_is_wrong_with_the_object_store(
+def test_failures_of_object_store_and_catalog_are_reported(
     object_store: servers.ObjectStore, kind: str, changes: dict[str, str], env: dict[str, str], step: str, remedy: str
 ) -> None:
     make, check = {"s3": (s3, "storage-s3"), "rest": (rest, "catalog-rest")}[kind]
-    found = outcome(make(object_store, **changes), check, object_store.env | env)
-    assert found.status == "failed"
-    assert step in found.detail
-    assert remedy in found.remedy
+    result = outcome(make(object_store, **changes), check, object_store.env | env)
+    assert result.status == "failed"
+    assert step in result.detail
+    assert remedy in result.remedy
     for secret in (object_store.secret, WRONG_SECRET):
-        assert secret not in found.detail + found.remedy
+        assert secret not in result.detail + result.remedy
 
 
-def test_catalog_uri_of_something_else(object_store: servers.ObjectStore) -> None:
-    found = outcome(rest(object_store, uri=object_store.s3), "catalog-rest", object_store.env)
-    assert found.status == "failed"
-    assert "is the URI of an Iceberg REST catalog" in found.remedy
+def test_a_catalog_uri_of_another_service_is_reported(object_store: servers.ObjectStore) -> None:
+    result = outcome(rest(object_store, uri=object_store.s3), "catalog-rest", object_store.env)
+    assert result.status == "failed"
+    assert "is the URI of an Iceberg REST catalog" in result.remedy
 
 
 def test_postgres_passes(postgres: servers.Postgres) -> None:
-    found = outcome(platform(), POSTGRES, postgres.env)
-    assert found.status == "passed", found
-    assert "may create tables" in found.detail
+    result = outcome(platform(), POSTGRES, postgres.env)
+    assert result.status == "passed", result
+    assert "may create tables" in result.detail
 
 
 @pytest.mark.parametrize(
@@ -166,23 +166,25 @@ def test_postgres_passes(postgres: servers.Postgres) -> None:
         ({"FLOE_POSTGRES_PORT": "abc"}, "failed on settings", "whole number"),
     ],
 )
-def test_what_is_wrong_with_postgres(postgres: servers.Postgres, env: dict[str, str], step: str, remedy: str) -> None:
-    found = outcome(platform(), POSTGRES, postgres.env | env)
-    assert found.status == "failed"
-    assert step in found.detail
-    assert remedy in found.remedy
-    assert WRONG_SECRET not in found.detail + found.remedy
+def test_failures_of_postgres_are_reported(
+    postgres: servers.Postgres, env: dict[str, str], step: str, remedy: str
+) -> None:
+    result = outcome(platform(), POSTGRES, postgres.env | env)
+    assert result.status == "failed"
+    assert step in result.detail
+    assert remedy in result.remedy
+    assert WRONG_SECRET not in result.detail + result.remedy
 
 
-def test_postgres_user_who_may_not_create(postgres: servers.Postgres) -> None:
+def test_a_postgres_user_without_the_right_to_create_tables_is_reported(postgres: servers.Postgres) -> None:
     admin = {"host": servers.HOST, "port": postgres.port, "user": postgres.user, "password": postgres.password}
     with psycopg.connect(**admin, dbname=postgres.database, autocommit=True) as connection:  # type: ignore[arg-type] # a dict of mixed types
         connection.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     env = postgres.env | {"FLOE_POSTGRES_USER": "reader", "FLOE_POSTGRES_PASSWORD": "reader"}
-    found = outcome(platform(), POSTGRES, env)
-    assert "failed on authorization" in found.detail
-    assert "GRANT CREATE" in found.remedy
+    result = outcome(platform(), POSTGRES, env)
+    assert "failed on authorization" in result.detail
+    assert "GRANT CREATE" in result.remedy
 
 
 def test_stopped_postgres_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
@@ -197,10 +199,10 @@ def test_stopped_postgres_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
     assert json.loads(up.stdout)["failed"] == 0
 
 
-def test_what_no_check_covers_is_named() -> None:
+def test_parts_without_a_check_are_reported_as_unchecked() -> None:
     trino = platform(compute={"target": "trino", "host": "localhost"})
-    (found,) = (one for one in runner.run(trino) if one.id == "compute-trino")
-    assert found.status == "unchecked"
+    (result,) = (one for one in runner.run(trino) if one.id == "compute-trino")
+    assert result.status == "unchecked"
 
 
 def test_unknown_environment_lists_those_that_exist() -> None:
@@ -214,7 +216,7 @@ def test_ids_are_unique() -> None:
 
 
 def floe(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person does."""
+    """Run the command `floe`."""
     return subprocess.run(
         [FLOE, *arguments], capture_output=True, text=True, check=False, env=os.environ | (env or {}), timeout=120
     )

@@ -1,4 +1,4 @@
-"""`floe promote` and `floe status` in real Git repositories, by the commands that people and CI run."""
+"""`floe promote` and `floe status` in real Git repositories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REASON = "mends the outage of Monday"
 
 @pytest.fixture
 def newer(fork: Path) -> Path:
-    """A fork whose dev runs another image of Dagster, committed."""
+    """A fork with a commit in which dev runs another image of Dagster."""
     identify(fork)
     images.pin(repo.current(), "dev", "dagster", TAG)
     commit(fork, "dev runs 0.2.0")
@@ -39,26 +39,26 @@ def identify(folder: Path) -> None:
 
 
 def state(folder: Path) -> tuple[str, ...]:
-    """All that a command which refuses must leave as it is."""
+    """The state of the repository, which a refused command must not change."""
     asked = (["status", "--porcelain", "--branch"], ["for-each-ref"], ["stash", "list"], ["worktree", "list"])
     return (*(git(folder, *one) for one in asked), (folder / ".git" / "index").read_bytes().hex())
 
 
 def promoted(folder: Path, *arguments: str) -> dict[str, Any]:
-    """What `floe promote --json` prints, the working tree untouched."""
+    """The output of `floe promote --json`, which must not change the working tree."""
     before = git(folder, "status", "--porcelain", "--branch")
     done = floe(folder, "promote", *arguments, "--json")
     assert done.returncode == 0, done.stderr.decode()
     assert git(folder, "status", "--porcelain", "--branch") == before
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
 def status(folder: Path) -> dict[str, Any]:
     done = floe(folder, "status", "--json")
     assert done.returncode == 0, done.stderr.decode()
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
 def changed_lines(folder: Path, commit: str) -> list[str]:
@@ -66,7 +66,7 @@ def changed_lines(folder: Path, commit: str) -> list[str]:
     return [line for line in patch.splitlines() if re.match(r"[+-](?![+-])", line)]
 
 
-def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
+def test_an_image_is_promoted_through_all_environments(newer: Path) -> None:
     dry = promoted(newer, "dev", "staging", "--dry-run")
     assert dry["commit"] is None
     assert git(newer, "branch", "--list") == "* main"
@@ -92,10 +92,10 @@ def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
     assert [one["versions"] for one in status(newer)["staging"]["behind"]] == [1]
 
     git(newer, "merge", "--quiet", "--ff-only", done["branch"])
-    assert floe(newer, "charts", "sync", "--check").returncode == 0  # floe's own charts went along
-    found = status(newer)
-    assert found["staging"]["behind"] == []
-    assert [one["there"] for one in found["prod"]["behind"]] == [TAG]
+    assert floe(newer, "charts", "sync", "--check").returncode == 0  # floe's own charts are updated by the same commit
+    environments = status(newer)
+    assert environments["staging"]["behind"] == []
+    assert [one["there"] for one in environments["prod"]["behind"]] == [TAG]
     again = floe(newer, "promote", "dev", "staging")
     assert again.stdout.decode() == "✓ staging runs the same as dev: nothing to promote\n"
     done = promoted(newer, "staging", "prod", "--branch", "release/1")
@@ -104,7 +104,7 @@ def test_an_image_goes_from_environment_to_environment(newer: Path) -> None:
     assert not any(one["behind"] for one in status(newer).values())
 
 
-def test_chart_versions_and_images_of_components_go_too(fork: Path) -> None:
+def test_chart_versions_and_images_of_components_are_promoted(fork: Path) -> None:
     identify(fork)
     for environment in ("dev", "staging"):
         edit(fork / "overlays" / environment / "values" / "cubestore.yaml", 'tag: "1.28"', 'tag: "1.29"')
@@ -127,7 +127,7 @@ def test_chart_versions_and_images_of_components_go_too(fork: Path) -> None:
     ]
 
 
-def test_an_app_goes_as_it_was_compiled_not_as_it_is_written(fork: Path) -> None:
+def test_the_compiled_specification_of_an_app_is_promoted(fork: Path) -> None:
     identify(fork)
     floe_yaml = fork / "apps" / "ecommerce" / "floe.yaml"
     edit(floe_yaml, "orders_per_batch: 120", "orders_per_batch: 130")
@@ -139,7 +139,7 @@ def test_an_app_goes_as_it_was_compiled_not_as_it_is_written(fork: Path) -> None
     assert [(one["file"], one["place"]) for one in done["changes"]] == [
         ("compiled/CompiledArtifacts.json", "apps.ecommerce")
     ]
-    assert len(changed_lines(fork, done["commit"])) == 4  # the number and the digest of all
+    assert len(changed_lines(fork, done["commit"])) == 4  # the value and the digest, each removed and added
     git(fork, "checkout", "--quiet", done["branch"])
     staging = artifacts.read(repo.current().artifacts_file("staging"))
     assert (staging.environment, staging.apps["ecommerce"]) == ("staging", wanted)
@@ -168,7 +168,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize(("arguments", "says"), REFUSED.values(), ids=REFUSED)
-def test_bad_wishes(newer: Path, arguments: list[str], says: str) -> None:
+def test_invalid_arguments_are_refused(newer: Path, arguments: list[str], says: str) -> None:
     refused(newer, arguments, says)
 
 
@@ -185,7 +185,7 @@ def refused(folder: Path, arguments: list[str], says: str, code: int = 2, env: d
     return words
 
 
-def test_a_dirty_tree(newer: Path) -> None:
+def test_uncommitted_changes_are_refused(newer: Path) -> None:
     edit(newer / "overlays" / "prod" / "values" / "cube.yaml", "0.1.0", "0.1.1")
     refused(newer, ["dev", "staging", "--dry-run"], "uncommitted changes (1 file)")
     git(newer, "checkout", "--quiet", ".")
@@ -193,7 +193,7 @@ def test_a_dirty_tree(newer: Path) -> None:
     refused(newer, ["dev", "staging"], "uncommitted changes (1 file)")
 
 
-def test_a_conflict(newer: Path) -> None:
+def test_a_merge_conflict_is_refused(newer: Path) -> None:
     git(newer, "checkout", "--quiet", "-b", "other", "HEAD~1")
     images.pin(repo.current(), "dev", "dagster", f"0.3.0@{DIGEST}")
     commit(newer)
@@ -202,7 +202,7 @@ def test_a_conflict(newer: Path) -> None:
     refused(newer, ["dev", "staging"], "a merge left conflicts in overlays/dev/values/dagster.yaml")
 
 
-def test_a_detached_head(newer: Path) -> None:
+def test_a_detached_head_is_refused(newer: Path) -> None:
     git(newer, "checkout", "--quiet", "--detach")
     refused(newer, ["dev", "staging"], "HEAD is detached")
 
@@ -214,13 +214,13 @@ def test_no_commit(checkout: Path) -> None:
     assert "no commit yet" in done.stderr.decode()
 
 
-def test_no_repository(checkout: Path) -> None:
+def test_a_folder_without_a_git_repository_is_refused(checkout: Path) -> None:
     done = floe(checkout, "promote", "dev", "staging", GIT_CEILING_DIRECTORIES=str(checkout.parent))
     assert done.returncode == 2
     assert "is not in a Git repository" in done.stderr.decode()
 
 
-def test_nobody_to_commit_as(newer: Path, tmp_path: Path) -> None:
+def test_a_missing_identity_for_commits_is_reported(newer: Path, tmp_path: Path) -> None:
     for key in ("user.name", "user.email"):
         git(newer, "config", "--unset", key)
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "HOME": str(tmp_path)}
@@ -228,30 +228,30 @@ def test_nobody_to_commit_as(newer: Path, tmp_path: Path) -> None:
     refused(newer, ["dev", "staging"], "git commit-tree failed", env=nobody)
 
 
-def test_a_value_that_the_target_has_no_place_for(newer: Path) -> None:
+def test_a_value_that_the_target_does_not_have_is_refused(newer: Path) -> None:
     edit(newer / "overlays" / "dev" / "values" / "cube.yaml", "    tag: 0.1.0\n", "    tag: 0.1.0\n    digest: 'x'\n")
     commit(newer)
     refused(newer, ["dev", "staging"], "but overlays/staging/values/cube.yaml does not")
 
 
-def test_findings_of_the_source_refuse(newer: Path) -> None:
+def test_a_source_with_findings_is_refused(newer: Path) -> None:
     for environment in ("dev", "staging"):
         edit(newer / "overlays" / environment / "values" / "dagster.yaml", "14.6", "latest")
     commit(newer)
     words = refused(newer, ["dev", "staging"], "dev cannot be promoted", code=1)
     assert "FLOE010" in words
-    # In need it goes, but what it makes of the target must be valid all the same.
+    # With a reason, findings of the source are accepted, but the target must still be valid.
     refused(newer, ["dev", "staging", "--allow-unproven", "--reason", REASON], "staging would not be valid", code=1)
 
 
-def test_findings_of_the_target_refuse(newer: Path) -> None:
+def test_a_target_that_would_have_findings_is_refused(newer: Path) -> None:
     edit(newer / "overlays" / "staging" / "platform.yaml", "port: 8443", "port: 8444")
     commit(newer)
     words = refused(newer, ["dev", "staging"], "staging would not be valid", code=1)
     assert "FLOE021" in words
 
 
-def test_what_is_unproven_goes_with_a_reason_that_stays(newer: Path) -> None:
+def test_an_unproven_version_is_promoted_with_a_reason_in_commit_and_waiver(newer: Path) -> None:
     done = promoted(newer, "dev", "prod", "--allow-unproven", "--reason", REASON)
     assert done["waived"] == ["FLOE023", "FLOE024"]
     assert f"Unproven: {REASON}" in git(newer, "show", "--format=%B", "--no-patch", done["commit"])
@@ -259,7 +259,7 @@ def test_what_is_unproven_goes_with_a_reason_that_stays(newer: Path) -> None:
     namespace = load_file(newer / "overlays" / "prod" / "objects" / "namespace.yaml")
     assert namespace["metadata"]["annotations"]["floe-runtime.io/waive.FLOE024"].endswith(f": {REASON}")
     assert floe(newer, "status").returncode == 0
-    # Once it came the usual way nothing is left to waive.
+    # After a normal promotion, the waivers are removed.
     git(newer, "merge", "--quiet", promoted(newer, "dev", "staging")["branch"])
     images.pin(repo.current(), "staging", "cube", TAG)
     images.pin(repo.current(), "dev", "cube", TAG)
@@ -269,7 +269,7 @@ def test_what_is_unproven_goes_with_a_reason_that_stays(newer: Path) -> None:
     assert "waive" not in (newer / "overlays" / "prod" / "objects" / "namespace.yaml").read_text()
 
 
-def test_people_see_what_they_need(newer: Path) -> None:
+def test_text_output_of_promote_and_status(newer: Path) -> None:
     lines = floe(newer, "promote", "dev", "staging", "--dry-run").stdout.decode().splitlines()
     assert lines[0] == "overlays/staging/values/dagster.yaml"
     assert lines[1].strip() == "valuesInline.dagsterWebserver.image.tag: 0.1.0 → 0.2.0@sha256:abababababab"
@@ -284,7 +284,7 @@ def test_people_see_what_they_need(newer: Path) -> None:
     assert "(not committed yet)" in floe(newer, "status").stdout.decode()
 
 
-def test_a_cluster_that_does_not_answer(newer: Path, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_answer_is_reported(newer: Path, tmp_path: Path) -> None:
     cluster = {"server": "https://127.0.0.1:9"}
     config = {
         "clusters": [{"name": "a", "cluster": cluster}],
@@ -301,7 +301,7 @@ def test_a_cluster_that_does_not_answer(newer: Path, tmp_path: Path) -> None:
     assert "nowhere" in done.stderr.decode()
 
 
-def test_status_of_a_broken_overlay_says_so(newer: Path) -> None:
+def test_status_reports_an_overlay_that_cannot_be_read(newer: Path) -> None:
     (newer / "overlays" / "dev" / "values" / "cube.yaml").write_text("a: [\n")
     done = floe(newer, "status")
     words = done.stderr.decode()

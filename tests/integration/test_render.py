@@ -1,4 +1,4 @@
-"""From an overlay to a verdict, by the commands that people and pull requests run."""
+"""`floe render` and floe-validate on overlays, with the commands that people and CI run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOVING = "FLOE010"
 
 @pytest.fixture
 def pulled(checkout: Path) -> Path:
-    """A checkout with the stand-in charts in place."""
+    """A checkout with the stand-in charts."""
     list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
     return checkout
 
@@ -31,7 +31,7 @@ def run(*command: str | Path, cwd: Path, stdin: bytes = b"") -> subprocess.Compl
 
 
 def kustomize(folder: Path, environment: str) -> bytes:
-    """What `kustomize build --enable-helm overlays/ENV` prints."""
+    """The output of `kustomize build --enable-helm overlays/ENV`."""
     helm = tools.resolve("helm")
     command = [str(tools.resolve("kustomize")), "build", "--enable-helm", f"overlays/{environment}"]
     env = os.environ | {"PATH": f"{helm.parent}{os.pathsep}{os.environ['PATH']}"}
@@ -44,7 +44,9 @@ def test_an_overlay_piped_into_floe_validate_is_clean(pulled: Path, environment:
     assert done.returncode == 0, done.stdout
     (report,) = json.loads(done.stdout)["reports"]
     assert (report["environment"], report["objects"]) == (environment, len(parse(stream)))
-    assert {finding["code"] for finding in report["findings"]} == {"FLOE020"}  # it says that these are stand-ins
+    assert {finding["code"] for finding in report["findings"]} == {
+        "FLOE020"
+    }  # the finding says that the charts are stand-ins
 
 
 def test_a_moving_tag_is_found(pulled: Path) -> None:
@@ -58,14 +60,14 @@ def test_a_moving_tag_is_found(pulled: Path) -> None:
     assert b"floe-cube:latest has the tag latest" in done.stdout
 
 
-def test_nothing_on_stdin_says_what_kustomize_needs(pulled: Path) -> None:
+def test_empty_stdin_is_reported_with_the_options_of_kustomize(pulled: Path) -> None:
     done = run(BIN / "floe-validate", cwd=pulled)
     assert done.returncode == 2
     assert b"contains no objects to validate" in done.stderr
     assert b"--enable-helm" in done.stderr
 
 
-def test_render_prints_what_kustomize_prints(pulled: Path) -> None:
+def test_render_prints_the_output_of_kustomize(pulled: Path) -> None:
     done = run(BIN / "floe", "render", "prod", cwd=pulled)
     assert (done.returncode, done.stdout) == (0, kustomize(pulled, "prod"))
 
@@ -77,14 +79,14 @@ def test_render_names_the_charts_that_are_not_pulled(checkout: Path) -> None:
     assert b"floe charts pull" in done.stderr
 
 
-def test_render_passes_on_what_kustomize_refuses(pulled: Path) -> None:
+def test_render_reports_errors_of_kustomize(pulled: Path) -> None:
     (pulled / "overlays" / "prod" / "objects" / "namespace.yaml").unlink()
     done = run(BIN / "floe", "render", "prod", cwd=pulled)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"namespace.yaml" in done.stderr
 
 
-def test_render_writes_one_file_an_object(pulled: Path, tmp_path: Path) -> None:
+def test_render_writes_one_file_for_each_object(pulled: Path, tmp_path: Path) -> None:
     target = tmp_path / "rendered" / "prod"
     done = run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled)
     assert (done.returncode, done.stdout) == (0, b""), done.stderr
@@ -94,7 +96,7 @@ def test_render_writes_one_file_an_object(pulled: Path, tmp_path: Path) -> None:
     assert sorted(file.read_text() for file in files) == sorted(documents)
     assert target / "deployment-floe-prod_cube-api.yaml" in files
     assert target / "namespace-floe-prod.yaml" in files
-    # A second time it replaces what it wrote, and what is not rendered any longer goes.
+    # A second rendering replaces the files, and deletes those of objects that are no longer rendered.
     (pulled / "overlays" / "prod" / "kustomization.yaml").write_text("resources: [platform-namespace.yaml]\n")
     (pulled / "overlays" / "prod" / "platform-namespace.yaml").write_text(
         "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: floe-prod\n"
@@ -105,7 +107,7 @@ def test_render_writes_one_file_an_object(pulled: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", ["foreign", "edited", "file"])
-def test_render_replaces_nothing_that_it_did_not_write(pulled: Path, tmp_path: Path, spoil: str) -> None:
+def test_render_does_not_replace_files_of_others(pulled: Path, tmp_path: Path, spoil: str) -> None:
     target = tmp_path / "rendered"
     if spoil == "file":
         target.write_text("mine")
@@ -121,7 +123,7 @@ def test_render_replaces_nothing_that_it_did_not_write(pulled: Path, tmp_path: P
     assert kept.name.encode() in done.stderr
 
 
-def test_a_folder_that_cannot_be_rendered_stays_as_it_was(pulled: Path, tmp_path: Path) -> None:
+def test_a_failed_rendering_does_not_change_the_folder(pulled: Path, tmp_path: Path) -> None:
     target = tmp_path / "rendered"
     assert run(BIN / "floe", "render", "prod", "-o", target, cwd=pulled).returncode == 0
     before = {file.name: file.read_bytes() for file in target.iterdir()}
@@ -169,7 +171,7 @@ def test_unknown_overlay_lists_those_that_exist(checkout: Path) -> None:
     assert b"dev, prod" in done.stderr
 
 
-def test_committed_artifacts_are_what_their_sources_compile_to() -> None:
+def test_committed_artifacts_equal_the_output_of_compile() -> None:
     for environment in repo.current().environments():
         assert (
             repo.current().artifacts_file(environment).read_text()

@@ -1,4 +1,4 @@
-"""Secrets in Git, with the real sops and age: from `floe secrets init` to what a cluster would be given."""
+"""Encrypted Secrets in Git with the real sops and age: from `floe secrets init` to the Secret in a cluster."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NAME = "floe-postgres"
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A person's settings folder, and no key of anybody else."""
+    """An empty folder for settings, so that no other key is used."""
     tools.resolve("sops")
     return {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("home")), "SOPS_AGE_KEY_FILE": os.devnull}
 
 
 def encrypt(folder: Path, environment: str, value: str) -> Path:
-    """What the command tells people to do: from a pipe to an encrypted file."""
+    """Encrypt a value from a pipe into a file, as the output of the command describes."""
     file = folder / "overlays" / environment / "secrets" / f"{NAME}.yaml"
     create = [str(tools.resolve("kubectl")), "create", "secret", "generic", NAME, "--namespace", f"floe-{environment}"]
     create += ["--from-file=postgresql-password=/dev/stdin", "--dry-run=client", "--output=yaml"]
@@ -51,13 +51,13 @@ def build(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) -> None:
+def test_a_secret_is_encrypted_committed_and_decrypted(fork: Path, home: dict[str, str], environment: str) -> None:
     done = floe(fork, "secrets", "init", environment, **home)
     assert done.returncode == 0, done.stderr.decode()
-    said = done.stdout.decode()
-    assert "\n     floe-cube: CUBEJS_API_SECRET, CUBEJS_SQL_PASSWORD\n" in said
-    assert "\n     floe-postgres: postgresql-password\n" in said
-    assert ("\n     dagster-tls\n" in said) == (environment == "prod")
+    instructions = done.stdout.decode()
+    assert "\n     floe-cube: CUBEJS_API_SECRET, CUBEJS_SQL_PASSWORD\n" in instructions
+    assert "\n     floe-postgres: postgresql-password\n" in instructions
+    assert ("\n     dagster-tls\n" in instructions) == (environment == "prod")
     key = Path(home["XDG_CONFIG_HOME"]) / "floe" / f"{environment}.agekey"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     (private,) = (line for line in key.read_text().splitlines() if line.startswith("AGE-SECRET-KEY-"))
@@ -79,7 +79,7 @@ def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) 
     other.write_text(str(Identity.generate()))
     assert decrypt(file, other).returncode != 0
 
-    # Without a key all renders, and floe-validate takes what is encrypted and nothing else.
+    # Rendering needs no key, and floe-validate accepts only encrypted values.
     stream = build(file.parent)
     validated = subprocess.run([floe_validate(), "-"], input=stream, capture_output=True, check=False, cwd=fork)
     assert validated.returncode == 0, validated.stdout.decode()
@@ -89,7 +89,7 @@ def test_from_key_to_secret(fork: Path, home: dict[str, str], environment: str) 
     assert b"ENC[" not in floe(fork, "render", environment).stdout
 
 
-def test_a_plain_secret_in_the_folder_is_found_listed_or_not(fork: Path) -> None:
+def test_a_plain_secret_in_the_folder_is_found(fork: Path) -> None:
     value = secrets.token_hex()
     file = fork / "overlays" / "dev" / "secrets" / "floe-postgres.yaml"
     file.write_text(
@@ -111,7 +111,7 @@ def floe_validate() -> Path:
     return FLOE.with_name("floe-validate")
 
 
-def test_what_is_there_stays(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_init_keeps_existing_keys_and_rules(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
     key = tmp_path / "a.agekey"
     assert floe(fork, "secrets", "init", "staging", "--key", str(key), **home).returncode == 0
     before = {file: file.read_bytes() for file in (key, fork / ".sops.yaml")}
@@ -126,7 +126,7 @@ def test_what_is_there_stays(fork: Path, home: dict[str, str], tmp_path: Path) -
     assert patterns == [rf"^overlays/{name}/secrets/.+\.yaml$" for name in ("prod", "staging")]
 
 
-def test_the_shipped_folder_is_the_one_that_is_written(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_init_writes_the_committed_files(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
     folder = fork / "overlays" / "dev" / "secrets"
     for file in folder.iterdir():
         file.unlink()
@@ -146,7 +146,9 @@ def test_the_shipped_folder_is_the_one_that_is_written(fork: Path, home: dict[st
         (["dev", "--key", "/proc/nowhere/dev.agekey"], "nowhere"),
     ],
 )
-def test_bad_wishes(fork: Path, home: dict[str, str], tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_invalid_arguments_are_refused(
+    fork: Path, home: dict[str, str], tmp_path: Path, arguments: list[str], says: str
+) -> None:
     secret = secrets.token_hex()
     (tmp_path / "no-key").write_text(secret)
     (tmp_path / "link").symlink_to(fork)
@@ -161,7 +163,7 @@ def test_bad_wishes(fork: Path, home: dict[str, str], tmp_path: Path, arguments:
     assert git(fork, "status", "--porcelain") == commit_before
 
 
-def test_a_key_that_is_lost_or_another_one(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
+def test_a_lost_or_different_key_is_reported(fork: Path, home: dict[str, str], tmp_path: Path) -> None:
     key = tmp_path / "a.agekey"
     assert floe(fork, "secrets", "init", "dev", "--key", str(key), **home).returncode == 0
     config = (fork / ".sops.yaml").read_text()

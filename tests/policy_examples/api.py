@@ -1,4 +1,4 @@
-"""What the API server says of an object."""
+"""Examples for policies on the rules of the API server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests and examples, in few words."""
+"""Functions that build manifests and examples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 def container(**fields: Any) -> Json:
-    """A container that no policy has anything against."""
+    """A container without findings."""
     image = "registry.example.com/app:1.2.3"
     return {"name": "main", "image": image, "resources": RESOURCES, "securityContext": CONFINED} | fields
 
@@ -37,7 +37,7 @@ def template(spec: Json) -> Json:
 
 
 def workload(kind: str, spec: Json) -> Json:
-    """A pod's spec inside each kind that makes pods."""
+    """A workload of a kind, with the spec of its pods."""
     group = "v1" if kind in ("PodTemplate", "ReplicationController") else "batch/v1" if "Job" in kind else "apps/v1"
     head = {"apiVersion": group, "kind": kind, "metadata": {"name": "w"}}
     selector = {"matchLabels": {"app": "x"}}
@@ -83,7 +83,7 @@ def service(**selector: str) -> Json:
 
 
 def instance(launcher: str, storage: str = "") -> Json:
-    """Dagster's instance as its chart renders it; `launcher`: YAML of the run launcher's configuration."""
+    """The ConfigMap with dagster.yaml, as the chart renders it. `launcher`: settings of the run launcher as YAML."""
     head = "run_launcher:\n  class: K8sRunLauncher\n  config:\n    job_namespace: shop\n"
     return named(
         "ConfigMap", "dagster-instance", data={"dagster.yaml": f"{head}{indent(launcher, ' ' * 4)}\n{storage}"}
@@ -97,12 +97,12 @@ run_k8s_config:
   pod_spec_config:
     security_context: {run_as_non_root: true, seccomp_profile: {type: RuntimeDefault}}
 """
-"""A run launcher whose pods no policy has anything against."""
+"""A run launcher whose pods have no findings."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of a file of the repository."""
+    """A change of a file in the repository."""
 
     file: str
     old: str
@@ -111,17 +111,17 @@ class Edit:
 
 @dataclass(frozen=True)
 class Example:
-    """A stream, and the words of each finding that the policy must have: none where it keeps the rule."""
+    """A stream, and a part of the message of each expected finding. Without findings, the stream follows the rule."""
 
     documents: tuple[Json, ...]
     says: tuple[str, ...] = ()
     brought: dict[str, tuple[str, ...]] = field(default_factory=dict)
     environment: str | None = None
-    """Checked in a checkout of its own as this one's; the documents then name files whose content they hold."""
+    """The environment to validate, in a separate checkout. File names in the documents are replaced by the content."""
     history: tuple[tuple[Edit, ...], ...] = ()
-    """What was changed and then committed, the first before anything else was."""
+    """Changes of the repository, one commit for each entry, in order."""
     edits: tuple[Edit, ...] = ()
-    """What is changed and not committed."""
+    """Changes that are not committed."""
 
 
 def bad(*documents: Json, says: str | tuple[str, ...], **more: Any) -> Example:

@@ -1,4 +1,4 @@
-"""Images."""
+"""Examples for policies on images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resources, probes, mounts."""
+"""Examples for policies on resources, probes and mounts."""
 
 from __future__ import annotations
 

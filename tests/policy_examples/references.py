@@ -1,4 +1,4 @@
-"""References."""
+"""Examples for policies on references between objects."""
 
 from __future__ import annotations
 

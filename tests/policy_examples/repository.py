@@ -1,4 +1,4 @@
-"""What is rendered against what the repository says."""
+"""Examples for policies that compare rendered objects with the repository."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ run_storage:
 
 
 def reader(*secrets: str) -> Json:
-    """A container that reads the artifacts."""
+    """A container that reads the CompiledArtifacts."""
     env = [{"name": VARIABLE, "value": "/etc/floe/CompiledArtifacts.json"}]
     return pod(container(env=env, envFrom=[{"secretRef": {"name": secret}} for secret in secrets]))
 
@@ -28,7 +28,7 @@ def told(name: str, value: str) -> Json:
 
 
 def bump(environment: str, *, chart: str = "1.12.18", image: str = "0.2.0") -> tuple[Edit, ...]:
-    """Another chart of Dagster and another image in an environment."""
+    """Set another chart version and another image of Dagster in an environment."""
     file = f"overlays/{environment}/values/dagster.yaml"
     return (Edit(file, "version: 1.12.17", f"version: {chart}"), Edit(file, "tag: 0.1.0", f"tag: {image}"))
 

@@ -1,4 +1,4 @@
-"""Credentials, made anew in each run: a fixed one would be found by every scanner but the one under test."""
+"""Examples for policies on credentials. They are generated in each run, because scanners would report fixed ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from policy_examples.builders import (
     workload,
 )
 
-# Credentials are made anew in each run: a fixed one would be found by every scanner but the one under test.
+# Credentials are generated in each run, because scanners for secrets would report fixed ones.
 _random = random.Random()
 
 
@@ -72,7 +72,8 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             )
             for what, make in CREDENTIALS.items()
             for place, put in PLACES.items()
-            if (what, place) != ("a random key", "ConfigMap-in-text")  # a word of a text is no key by its form alone
+            if (what, place)
+            != ("a random key", "ConfigMap-in-text")  # in a text, a random word is not recognised as a key
         },
         **{
             f"env {name}": bad(environment(name, "hunter2"), says=f"env {name} {SET}")

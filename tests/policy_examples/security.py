@@ -1,4 +1,4 @@
-"""Pod Security `restricted`, and roles."""
+"""Examples for policies on Pod Security and roles."""
 
 from __future__ import annotations
 

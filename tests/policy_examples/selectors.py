@@ -1,4 +1,4 @@
-"""Selectors and disruption budgets."""
+"""Examples for policies on selectors and disruption budgets."""
 
 from __future__ import annotations
 

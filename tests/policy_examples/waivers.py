@@ -1,4 +1,4 @@
-"""Waivers, which hold until a day of the next year."""
+"""Examples for waivers, which are valid until a day of the next year."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two examples that each policy carries itself, as YAML with files of the repository between the objects."""
+"""The two examples in each policy: YAML with objects and, between them, files of the repository."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _FILE = re.compile(r"# (?P<path>\S+?)(?P<earlier>, in an earlier commit)?\n(?P<c
 
 
 def _parts(example: str) -> Iterator[tuple[str, bool, str]]:
-    """(path, whether it is committed, text) of each part; what belongs to the stream has no path."""
+    """(path, whether it is committed, text) of each part of an example. A part of the stream has no path."""
     for part in re.split(r"^---\n", plain(example), flags=re.MULTILINE):
         match = _FILE.fullmatch(part)
         yield (match["path"], bool(match["earlier"]), match["content"]) if match else ("", False, part)
 
 
 def stream(example: str) -> bytes:
-    """The manifests of an example."""
+    """The manifests in an example, as a stream."""
     return "---\n".join(text for path, _, text in _parts(example) if not path).encode()
 
 
 def documents(example: str) -> tuple[Any, ...]:
-    """The objects of an example."""
+    """The objects in an example."""
     return tuple(document.value for document in yaml.documents(stream(example), "an example"))
 
 
 def write(example: str, folder: Path) -> None:
-    """Make a checkout a repository that holds the files of an example: the earlier ones committed, then the others."""
+    """Make a checkout a Git repository with the files of an example: commit the earlier ones, then write the others."""
     git(folder, "init", "--quiet", "--initial-branch=main")
     files = [part for part in _parts(example) if part[0]]
     commit(folder, "as it is")

@@ -1,4 +1,4 @@
-"""The differ, on any two sets of objects: it finds what differs and nothing else, the same from both sides."""
+"""floe diff on random sets of objects: it reports all differences and no others, in both directions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ names = st.sampled_from(["x", "y", "x-2456789bcd", "x-fghkmt2222", "x-production
 
 @st.composite
 def sets(draw: st.DrawFn) -> list[Object]:
-    """Objects of a few kinds and names, so that two sets have some in common; one identity may stand twice."""
+    """Objects of a few kinds and names, so that two sets have some in common. A set may contain an identity twice."""
     return [
         Object(
             "",
@@ -61,24 +61,24 @@ def report(changes: Sequence[ObjectChange]) -> Report:
 
 @settings(max_examples=inputs(200), deadline=None)
 @given(sets())
-def test_nothing_differs_from_itself(objects: list[Object]) -> None:
+def test_a_set_of_objects_does_not_differ_from_itself(objects: list[Object]) -> None:
     copies = [Object("", 2, 7, json.loads(json.dumps(item.value))) for item in objects]
     assert compare(objects, copies) == []
 
 
 @settings(max_examples=inputs(300), deadline=None)
 @given(sets(), sets())
-def test_both_directions_say_the_same(base: list[Object], head: list[Object]) -> None:
-    there, back = compare(base, head), compare(head, base)
-    assert sorted((change.renamed_from or change.name, MIRRORED[change.change]) for change in there) == sorted(
-        (change.name, change.change) for change in back
+def test_both_directions_report_the_same_changes(base: list[Object], head: list[Object]) -> None:
+    forward, backward = compare(base, head), compare(head, base)
+    assert sorted((change.renamed_from or change.name, MIRRORED[change.change]) for change in forward) == sorted(
+        (change.name, change.change) for change in backward
     )
-    assert sum(len(change.fields) == 0 for change in there) == sum(len(change.fields) == 0 for change in back)
+    assert sum(len(change.fields) == 0 for change in forward) == sum(len(change.fields) == 0 for change in backward)
 
 
 @settings(max_examples=inputs(300), deadline=None)
 @given(trees, trees)
-def test_two_values_differ_where_they_do(old: Any, new: Any) -> None:
+def test_changed_paths_are_those_whose_values_differ(old: Any, new: Any) -> None:
     def objects(spec: Any) -> list[Object]:
         return [Object("", 1, 1, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec})]
 
@@ -93,10 +93,10 @@ def test_two_values_differ_where_they_do(old: Any, new: Any) -> None:
 
 @settings(max_examples=inputs(300), deadline=None)
 @given(st.data(), sets(), sets())
-def test_a_secret_is_never_shown_and_a_changed_one_always_seen(
+def test_a_secret_is_never_shown_and_its_change_always_reported(
     data: st.DataObject, base: list[Object], head: list[Object]
 ) -> None:
-    """Anywhere in a Secret's data, and in a field named password anywhere: on the one side, or on both."""
+    """The secret is in the data of a Secret or in a field named password, on one side or on both."""
     values = [f"{SECRET}{number}" for number in range(3)]
     for side in (base, head):
         for item in side:
@@ -120,12 +120,12 @@ def _text(changes: Sequence[ObjectChange]) -> list[str]:
 
 @settings(max_examples=inputs(200), deadline=None)
 @given(sets(), sets(), st.integers(500, 3000))
-def test_a_comment_never_passes_its_limit(base: list[Object], head: list[Object], limit: int) -> None:
+def test_a_comment_is_never_longer_than_its_limit(base: list[Object], head: list[Object], limit: int) -> None:
     assert len(formats.markdown(report(compare(base, head)), limit)) <= limit
 
 
 @settings(max_examples=inputs(200), deadline=None)
 @given(sets(), sets())
-def test_nothing_commands_a_terminal(base: list[Object], head: list[Object]) -> None:
+def test_output_contains_no_control_characters(base: list[Object], head: list[Object]) -> None:
     for line in _text(compare(base, head)):
         assert line.replace("\t", "").isprintable()

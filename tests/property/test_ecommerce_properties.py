@@ -1,4 +1,4 @@
-"""What holds for every shop and every batch, whatever its seed, sizes, ids and times."""
+"""Properties of all batches, for random seeds, sizes, ids and times."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -32,13 +32,13 @@ KEYS = {"customers": "customer_id", "products": "product_id", "orders": "order_i
 
 
 def values(batches: list[Batch], table: str, column: str) -> list[str]:
-    """A column of a table over several batches."""
+    """The values of a column in several batches."""
     return [value for batch in batches if table in batch.tables for value in batch.tables[table][column].to_pylist()]
 
 
 @a_few
 @given(shop=shops, batch_id=ids, at=times)
-def test_every_reference_leads_somewhere(shop: EcommerceGenerator, batch_id: str, at: datetime) -> None:
+def test_every_reference_has_a_target(shop: EcommerceGenerator, batch_id: str, at: datetime) -> None:
     batch = shop.batch(batch_id, at)
     known = [shop.reference(), batch]
 
@@ -90,7 +90,7 @@ def test_amounts_are_exact_and_never_negative(shop: EcommerceGenerator, batch_id
 
 @a_few
 @given(shop=shops, batch_id=ids, at=times)
-def test_batches_keep_to_their_schema_and_their_five_minutes(
+def test_batches_match_their_schema_and_their_five_minutes(
     shop: EcommerceGenerator, batch_id: str, at: datetime
 ) -> None:
     batch = shop.batch(batch_id, at)

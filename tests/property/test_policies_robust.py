@@ -1,4 +1,4 @@
-"""No policy falls over what the schema refuses: every node of every example is once something else."""
+"""No policy raises an exception for invalid objects: each node of each example is replaced by other values."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from policy_examples.written import documents
 OTHERS: tuple[Any, ...] = (None, True, 7, "x", [], [None], [[]], [{}], {}, {"x": 1})
 SCHEMAS = Schemas()
 CHECKED = [policy for policy in POLICIES if policy.waivable]
-"""Those that the API server's own rules come before, by which they need not be safe."""
+"""All policies except the rules of the API server, which run first. The others must handle invalid objects too."""
 
 
 def changed(documents: tuple[Any, ...]) -> Iterator[list[Any]]:
-    """The documents with one node replaced, for each node and each other value."""
+    """The documents with one node replaced, for each node and each of the other values."""
     mutable = copy.deepcopy(list(documents))
     todo: list[Any] = [mutable]
     while todo:
@@ -39,12 +39,12 @@ def changed(documents: tuple[Any, ...]) -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.code)
-def test_anything_anywhere(policy: Policy) -> None:
+def test_no_policy_fails_on_invalid_objects(policy: Policy) -> None:
     carried = (documents(policy.fails), documents(policy.passes))
     for example in (*carried, *(one.documents for one in EXAMPLES.get(policy.code, {}).values())):
         for values in changed(example):
-            found = list(objects((Document(1, 1, value) for value in values), "test"))
-            stream = Stream(found)
+            items = list(objects((Document(1, 1, value) for value in values), "test"))
+            stream = Stream(items)
             for checked in CHECKED:
                 try:
                     for hit in checked.check(stream, SCHEMAS):

@@ -1,4 +1,4 @@
-"""Whatever comes in, `validate` answers with a report or a FloeError, soon, and shows no value of a Secret."""
+"""For any input, `validate` quickly returns a report or raises FloeError, and shows no value of a Secret."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ trees = st.recursive(
 
 
 def attempt(content: bytes) -> Report | FloeError:
-    """The report, or the error that a person sees; anything else fails the test."""
+    """The report, or the FloeError. Any other exception fails the test."""
     try:
         return validate(content, "x", SCHEMAS, checkout=repo.current())
     except FloeError as error:
@@ -166,14 +166,14 @@ def test_edited_bytes(pieces: list[tuple[int, bytes]]) -> None:
 
 @settings(max_examples=inputs(100), deadline=None)
 @given(st.binary(max_size=300) | st.text().map(lambda text: text.encode(errors="surrogatepass")))
-def test_anything(content: bytes) -> None:
+def test_random_values(content: bytes) -> None:
     attempt(content)
 
 
 @settings(max_examples=inputs(300), deadline=None)
 @given(st.data(), trees)
-def test_any_value_anywhere(data: st.DataObject, tree: Any) -> None:
-    """Policies run on objects that the schema refuses, so no part may be taken for what it should be."""
+def test_each_node_replaced_by_other_values(data: st.DataObject, tree: Any) -> None:
+    """Policies also run on objects that do not match their schema, so they must not rely on the types of fields."""
     documents = [document for document in _documents() if document]
     document = data.draw(st.sampled_from(documents))
     path = data.draw(st.sampled_from([path for path in paths(document) if path]))
@@ -191,7 +191,7 @@ def _documents() -> list[Any]:
     return [json.loads(json.dumps(document.value)) for document in documents(STREAM, "x")]
 
 
-# The same edits in every run: one that makes the value a key or a name may come up, and names are shown.
+# Use the same edits in every run, because a random one may turn the value into a key or a name, which is shown.
 @settings(max_examples=inputs(500), deadline=None)
 @given(edits)
 def test_no_output_shows_a_planted_value(pieces: list[tuple[int, int, str]]) -> None:
@@ -200,17 +200,17 @@ def test_no_output_shows_a_planted_value(pieces: list[tuple[int, int, str]]) -> 
     assert PLANTED not in shown
 
 
-def test_the_stream_as_it_is_has_the_findings_planted_in_it() -> None:
+def test_the_unchanged_stream_has_the_expected_findings() -> None:
     outcome = attempt(STREAM.encode())
     assert isinstance(outcome, Report)
     assert outcome.objects == 4
-    found = [(finding.code, finding.object) for finding in outcome.findings]
-    assert found == [
+    findings = [(finding.code, finding.object) for finding in outcome.findings]
+    assert findings == [
         *[("FLOE011", "Deployment web")] * 2,
         ("FLOE012", "Deployment web"),
         ("FLOE013", "Deployment web"),
         ("FLOE014", "Deployment web"),
-        *[("FLOE015", "Deployment web")] * 8,  # four of each container
+        *[("FLOE015", "Deployment web")] * 8,  # four for each container
         ("FLOE011", "ConfigMap web"),
         ("FLOE011", "Secret shop/web"),
     ]
@@ -223,8 +223,8 @@ def test_deep_nesting(nested: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [100, 190])
-def test_nesting_that_yaml_allows_is_no_problem_later(depth: int) -> None:
-    """Neither for the schema, in a type that refers to itself, nor for the policies, nor in lists of lists."""
+def test_validation_handles_the_deepest_nesting_that_yaml_allows(depth: int) -> None:
+    """Schemas with recursive types, policies and nested lists can handle the depth that the YAML loader allows."""
     schema = '{"not": ' * depth + "{}" + "}" * depth
     crd = f"""{{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {{name: x}}, spec: {{
       group: g, scope: Namespaced, names: {{kind: X, plural: xs}},
@@ -248,7 +248,7 @@ def test_alias_bomb() -> None:
 
 
 @pytest.mark.parametrize("text", ["&a [*a]", "&a {b: *a}", "kind: List\nitems: &a [*a]", "&a {<<: *a}"])
-def test_what_contains_itself(text: str) -> None:
+def test_values_that_contain_themselves(text: str) -> None:
     outcome = attempt(text.encode())
     assert isinstance(outcome, FloeError)
     assert "contains itself" in outcome.message
@@ -274,8 +274,8 @@ def test_many_tiny_documents(document: str) -> None:
     ["a-" * 500_000, "a=" * 500_000, "://" * 300_000, "eyJ" * 300_000, "-eyJ" * 200_000, "a: " * 300_000, "{" * 500_000,
      "password=" * 100_000, "x" * 1_000_000, " " * 1_000_000, 'a="' * 300_000, "a://" * 200_000, "a:\n" * 300_000],
 )  # fmt: skip
-def test_long_values_take_no_long_time(value: str) -> None:
-    """The patterns that look for credentials must not backtrack."""
+def test_long_values_are_checked_quickly(value: str) -> None:
+    """The regular expressions for credentials must not backtrack."""
     content = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": value}})
     start = time.perf_counter()
     attempt(content.encode())

@@ -1,4 +1,4 @@
-"""What the quick block reader reads is what the full loader makes of the same text; it refuses nothing by itself."""
+"""The fast block reader returns the same values as the full loader, and leaves all errors to it."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ made = st.lists(st.sampled_from((*PIECES, *WORDS)), max_size=14).map("".join)
 
 
 def outcome(documents: Any) -> tuple[list[Any], bool]:
-    """What was read as (number, line, text of the value, which has its types), and whether it ended in an error."""
-    found = []
+    """(number, line, repr of the value) of each document, and whether the reader raised an error."""
+    read = []
     try:
         for document in documents():
-            found.append((document.number, document.line, repr(document.value)))  # noqa: PERF401 - those before an error
+            read.append((document.number, document.line, repr(document.value)))  # noqa: PERF401 # keep documents before an error
     except YamlError:
-        return found, True
-    return found, False
+        return read, True
+    return read, False
 
 
 def compare(text: str) -> None:
@@ -130,7 +130,7 @@ def compare(text: str) -> None:
     try:
         readable = reading._readable(data, "x")
     except YamlError:
-        return  # refused before either reads
+        return  # both readers refuse the bytes
     assert outcome(lambda: documents(data, "x")) == outcome(lambda: full.Stream(readable, "x").documents())
 
 
@@ -155,25 +155,20 @@ def test_edited_manifests(pieces: list[tuple[int, int, str]]) -> None:
 @example("a: |\n x")
 @example("---\n---\n---")
 @example("a: [-]\nb: [--]\nc: [-, -]")
-def test_made_up_text(text: str) -> None:
+def test_random_text(text: str) -> None:
     compare(text)
 
 
-def test_the_block_reader_is_what_reads_manifests() -> None:
+def test_the_block_reader_reads_the_documents_of_manifests() -> None:
     parts = [reading._block(part, whole=True) for part in f"\n{STREAM}".split("\n---")]
-    assert [part is None for part in parts] == [
-        False,
-        True,
-        False,
-        False,
-        False,
-    ]  # a list in a list is the full loader's
+    # Only the full loader reads a list in a list.
+    assert [part is None for part in parts] == [False, True, False, False, False]
     compare(STREAM)
 
 
 @pytest.mark.parametrize(
     "text", ["a: 1\na: 2", "a:\n  b: 1\n  b: 2", "a: {b: 1, b: 2}", "a: *b", "a: &b 1", "y: 1", "a: !!int 1"]
 )
-def test_what_it_leaves_to_the_full_loader(text: str) -> None:
+def test_the_block_reader_leaves_other_text_to_the_full_loader(text: str) -> None:
     with pytest.raises(block.Other):
         block.read(text.split("\n"))

@@ -1,4 +1,4 @@
-"""Edits of a person's YAML: the values that were asked for change, and nothing else does."""
+"""Edits of YAML files change the requested values and no other byte."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def quoted(value: str, quote: str) -> str:
 
 
 def read(text: str) -> dict[str, Any]:
-    """Values by place, as kubectl reads them."""
+    """The values at the edited places, as kubectl reads them."""
     (document,) = documents(text, "it")
     value = document.value
     first, second, third = value["values"]["list"]
-    found = (value["version"], value["values"]["image"]["tag"], first["tag"], second["tag"], third["deep"]["tag"])
+    values = (value["version"], value["values"]["image"]["tag"], first["tag"], second["tag"], third["deep"]["tag"])
     assert (first["name"], second["name"], third["deep"]["other"]) == ("a", "b", "1.28")
-    return dict(zip(PLACES, found, strict=True))
+    return dict(zip(PLACES, values, strict=True))
 
 
 @settings(max_examples=inputs(200), deadline=None)
 @given(st.tuples(*[written] * len(PLACES)), st.dictionaries(st.sampled_from(PLACES), values))
-def test_what_was_asked_for_changes_and_nothing_else(old: tuple[tuple[str, str], ...], new: dict[str, str]) -> None:
+def test_only_the_requested_values_change(old: tuple[tuple[str, str], ...], new: dict[str, str]) -> None:
     parts = [quoted(value, quote) for value, quote in old]
     text = TEXT.format(*parts)
     edited = edit.replace(text, new, "it")
@@ -63,7 +63,7 @@ def test_what_was_asked_for_changes_and_nothing_else(old: tuple[tuple[str, str],
         assert read(edited) == before | new
     rest = edited
     for piece in TEXT.replace("{{", "{").replace("}}", "}").split("{}"):
-        assert piece in rest, "a byte of what was not to be touched"
+        assert piece in rest, "another byte was changed"
         rest = rest[rest.index(piece) + len(piece) :]
     assert edit.replace(text, before, "it") == text
 
@@ -71,11 +71,11 @@ def test_what_was_asked_for_changes_and_nothing_else(old: tuple[tuple[str, str],
 @pytest.mark.parametrize(
     "place", ["values", "values.image", "values.image.tags", "values.list[c].tag", "values.list[0].tag"]
 )
-def test_a_place_that_is_not_there_is_named(place: str) -> None:
+def test_a_missing_place_is_reported(place: str) -> None:
     with pytest.raises(FloeError, match=r"^it has no "):
         edit.replace(TEXT.format(*["1"] * len(PLACES)), {place: "2"}, "it")
 
 
-def test_what_is_no_yaml_says_so() -> None:
+def test_invalid_yaml_is_reported() -> None:
     with pytest.raises(FloeError, match="it is not YAML"):
         edit.replace("a: [", {"a": "1"}, "it")

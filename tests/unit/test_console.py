@@ -1,4 +1,4 @@
-"""What a person sees of an error that nobody thought of."""
+"""The message for an unexpected error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Failing = Callable[[BaseException], None]
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
-    """Let everything that looks for the repository raise an exception."""
+    """Make every command that looks for the repository raise an exception."""
 
     def let(error: BaseException) -> None:
         def root() -> None:
@@ -29,26 +29,26 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
     return let
 
 
-def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+def error_output(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
     monkeypatch.setattr(sys, "argv", [*arguments])
     with pytest.raises(SystemExit) as ended:
         console.run(validate.app if arguments[0] == "floe-validate" else cli.app)
     assert ended.value.code == 2
-    found = capsys.readouterr()
-    assert not found.out
-    return found.err
+    captured = capsys.readouterr()
+    assert not captured.out
+    return captured.err
 
 
 class PanicException(BaseException):
-    """As a library in Rust raises it."""
+    """The exception that a panic in a Rust library raises."""
 
 
 @pytest.mark.parametrize("arguments", [("floe", "render", "dev"), ("floe-validate", "dev")])
-def test_in_words_and_without_a_traceback(
+def test_an_unexpected_error_is_reported_without_a_traceback(
     failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     failing(KeyError("Sum"))
-    text = said(capsys, monkeypatch, *arguments)
+    text = error_output(capsys, monkeypatch, *arguments)
     assert text.startswith("error: unexpected KeyError in floe/repo.py, line ")
     assert text.splitlines()[0].endswith(": 'Sum'")
     assert "and report the traceback." in text
@@ -65,16 +65,16 @@ def test_an_unexpected_error_is_reported_where_floe_toml_says(
         raise KeyError("Sum")
 
     monkeypatch.setattr("floe.render.print_manifests", fail)
-    text = said(capsys, monkeypatch, "floe", "render", "dev")
+    text = error_output(capsys, monkeypatch, "floe", "render", "dev")
     assert "report the traceback at https://git.example.com/data/platform/issues." in text
 
 
-def test_with_a_traceback_where_it_is_asked_for(
+def test_an_unexpected_error_is_reported_with_a_traceback_on_request(
     failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(console.TRACEBACK, "1")
     failing(RuntimeError("[bold]no markup[/]"))
-    text = said(capsys, monkeypatch, "floe", "render", "dev")
+    text = error_output(capsys, monkeypatch, "floe", "render", "dev")
     assert text.startswith("Traceback (most recent call last):\n")
     assert "\nerror: unexpected RuntimeError" in text
     assert "[bold]no markup[/]" in text
@@ -88,15 +88,15 @@ def test_no_credential_is_shown(
     monkeypatch.setenv(console.TRACEBACK, traceback)
     monkeypatch.setenv("FLOE_CUBE_PASSWORD", SECRET)
     failing(ValueError(f"cannot parse {SECRET}, nor postgres://floe:{SECRET[:9]}@db/floe"))
-    text = said(capsys, monkeypatch, "floe", "render", "dev")
+    text = error_output(capsys, monkeypatch, "floe", "render", "dev")
     assert "cannot parse ***, nor postgres://***@db/floe" in text
     assert SECRET[:9] not in text
 
 
-def test_a_message_of_any_length_or_none(
+def test_long_and_empty_messages(
     failing: Failing, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(ValueError("x" * 9000))
-    assert len(said(capsys, monkeypatch, "floe", "render", "dev")) < 1000
+    assert len(error_output(capsys, monkeypatch, "floe", "render", "dev")) < 1000
     failing(PanicException())
-    assert "unexpected PanicException" in said(capsys, monkeypatch, "floe", "render", "dev")
+    assert "unexpected PanicException" in error_output(capsys, monkeypatch, "floe", "render", "dev")

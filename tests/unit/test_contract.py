@@ -1,4 +1,4 @@
-"""The contract: what is wrong in a file is said in its words, secrets stay out, and compiling is repeatable."""
+"""The contract: errors name file and field, no message shows a secret, and compilation is deterministic."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of what is compiled, as the repository of this test."""
+    """A copy of the files that are compiled, which floe uses as the repository."""
     ignored = shutil.ignore_patterns("charts", "target", "logs")
     for folder in ("overlays", "apps"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
@@ -40,7 +40,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def edit(file: Path, path: str, new: object) -> None:
-    """Set, or with ABSENT take away, what a dotted path leads to."""
+    """Set the value at a dotted path, or remove it if the value is ABSENT."""
     content = yaml.safe_load(file.read_text())
     *above, last = path.split(".")
     node = content
@@ -59,7 +59,7 @@ def refusal(environment: str) -> str:
     return f"{caught.value.message}\n{caught.value.hint}"
 
 
-# Inside a union the member's name may stand in between: compute.trino.host.
+# In a union, the path may contain the name of the member: compute.trino.host.
 PLATFORM_ERRORS = [
     ("compute.target", "spark", r"compute: .*'duckdb', 'trino'"),
     ("compute.target", ABSENT, r"compute: .*'target'"),
@@ -114,14 +114,14 @@ def test_a_broken_app_names_file_and_field(tree: Path, path: str, new: object, w
     assert f"\n  {words}" in message
 
 
-def test_two_mistakes_are_two_lines(tree: Path) -> None:
+def test_each_mistake_has_its_own_line(tree: Path) -> None:
     file = tree / "apps" / "ecommerce" / "floe.yaml"
     edit(file, "name", "Shop")
     edit(file, "nmae", "shop")
     assert len(re.findall(r"\n  n[am]+e: ", refusal("dev"))) == 2
 
 
-def test_what_is_no_yaml_or_no_mapping_is_named(tree: Path) -> None:
+def test_files_without_a_yaml_mapping_are_reported(tree: Path) -> None:
     file = tree / "overlays" / "dev" / "platform.yaml"
     file.write_text("version: 1\ncompute: [\n")
     assert "platform.yaml: document 1, line 3" in refusal("dev")
@@ -158,7 +158,7 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(tree: Path, path: 
 @pytest.mark.parametrize("environment", ["embedded", "dev", "prod"])
 def test_compiling_is_repeatable(tree: Path, environment: str) -> None:
     first = compile_environment(repo.current(), environment).text()
-    for file in tree.glob("**/platform.yaml"):  # the order of keys in a file says nothing
+    for file in tree.glob("**/platform.yaml"):  # the order of keys does not matter
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))
     for file in tree.glob("apps/*/floe.yaml"):
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()), sort_keys=True))
@@ -170,7 +170,7 @@ def test_compiling_is_repeatable(tree: Path, environment: str) -> None:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_the_committed_artifacts_are_what_the_sources_compile_to(tree: Path, environment: str) -> None:
+def test_the_committed_artifacts_equal_the_compiled_sources(tree: Path, environment: str) -> None:
     assert (tree / "overlays" / environment / "compiled" / "CompiledArtifacts.json").read_text() == compile_environment(
         repo.current(), environment
     ).text()
@@ -181,18 +181,18 @@ def customers(environment: str) -> int | None:
     return app.synthetic.customers if app.synthetic else None
 
 
-def test_promoted_keeps_its_specification_and_follow_does_not(tree: Path) -> None:
+def test_only_a_promotion_changes_a_promoted_specification(tree: Path) -> None:
     before = customers("prod")
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
     assert customers("prod") == before != 4321
     assert customers("dev") == 4321
     edit(tree / "overlays" / "prod" / "platform.yaml", "compute.catalog", "other")
-    assert customers("prod") == before, "an edit of the platform is no promotion"
+    assert customers("prod") == before, "a change of the platform does not promote"
     edit(tree / "overlays" / "prod" / "platform.yaml", "specification", "follow")
     assert customers("prod") == 4321
 
 
-def test_promoted_without_a_committed_file_takes_the_sources(tree: Path) -> None:
+def test_a_promoted_specification_without_a_committed_file_is_compiled(tree: Path) -> None:
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
     repo.current().artifacts_file("prod").unlink()
     assert customers("prod") == 4321
@@ -211,7 +211,7 @@ def test_a_specification_edited_by_hand_is_refused() -> None:
     assert str(file) in refusal("prod")
 
 
-def test_compile_checks_and_writes(tree: Path) -> None:
+def test_compile_writes_checks_and_prints_artifacts(tree: Path) -> None:
     runner = CliRunner()
     assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 0
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
@@ -230,14 +230,14 @@ def test_compile_checks_and_writes(tree: Path) -> None:
     assert repo.current().artifacts_file("dev").read_text() != committed
 
 
-def test_secret_names_are_all_that_the_platform_refers_to(tree: Path) -> None:
+def test_secret_names_include_all_secrets_of_the_platform(tree: Path) -> None:
     platform = load(Platform, tree / "overlays" / "prod" / "platform.yaml")
     referred = {"floe-trino", "floe-object-store", "floe-catalog", "floe-postgres"}
     assert platform.secret_names() - referred == set(platform.secrets) >= {"floe-cube"}
     assert referred <= platform.secret_names()
 
 
-def test_tables_in_an_object_store_need_one(tree: Path) -> None:
+def test_marts_in_an_object_store_need_s3_storage(tree: Path) -> None:
     edit(tree / "platform.yaml", "marts.path", "s3://bucket/marts")
     assert "storage.kind must be s3" in refusal("embedded")
 
@@ -260,7 +260,7 @@ def test_settings_come_from_the_environment() -> None:
             value(ref, empty)
         assert "Secret s (key k)" in caught.value.hint
     assert number(Ref(env="PORT"), {"PORT": "5432"}) == 5432
-    with pytest.raises(FloeError, match="PORT is not a number") as refused:
+    with pytest.raises(FloeError, match="PORT is not a whole number") as refused:
         number(Ref(env="PORT"), {"PORT": PLANTED})
     assert PLANTED not in str(refused.value)
     assert PLANTED not in repr(secret(ref, {"PW": PLANTED}))

@@ -1,4 +1,4 @@
-"""The shop's generator: the shape of its data, its repeatability, what it refuses."""
+"""The generator of the shop's data: distributions, determinism and invalid arguments."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ AT = datetime(2025, 3, 1, 20, 0, tzinfo=UTC)
 
 
 def digest(batch: Batch) -> str:
-    """A hash of every byte in the batch's tables."""
+    """A hash of all bytes in the tables of the batch."""
     sink = pa.BufferOutputStream()
     for table in batch.tables.values():
         with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -29,7 +29,7 @@ def digest(batch: Batch) -> str:
 
 
 def run_python(script: str, **variables: str) -> str:
-    """What `script` prints in a new interpreter that finds the same modules."""
+    """The output of a script in a new interpreter with the same modules."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **variables}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     return done.stdout
@@ -60,7 +60,7 @@ def test_tables_have_the_documented_schema_in_loading_order(generator: Ecommerce
             assert all(column.null_count == 0 for column in table.columns)
 
 
-def test_reference_has_the_asked_sizes() -> None:
+def test_reference_data_have_the_requested_sizes() -> None:
     tables = EcommerceGenerator(customers=37, products=11).reference().tables
 
     assert (tables["customers"].num_rows, tables["products"].num_rows) == (37, 11)
@@ -101,7 +101,7 @@ def test_seed_and_sizes_matter(generator: EcommerceGenerator, changed: dict[str,
     assert digest(other.reference()) != digest(generator.reference())
 
 
-def test_more_orders_leave_the_reference_data_alone(generator: EcommerceGenerator) -> None:
+def test_the_number_of_orders_does_not_change_the_reference_data(generator: EcommerceGenerator) -> None:
     busier = EcommerceGenerator(orders_per_batch=121)
 
     assert digest(busier.batch("b", AT)) != digest(generator.batch("b", AT))
@@ -175,7 +175,7 @@ def test_few_products_sell_most(large: Batch) -> None:
     sold = [count for _, count in Counter(large.tables["order_items"]["product_id"].to_pylist()).most_common()]
 
     assert sum(sold[:20]) > 0.5 * sum(sold)  # a tenth of the 200 products
-    assert len(sold) > 190  # and the long tail sells too
+    assert len(sold) > 190  # most of the other products are sold as well
 
 
 def test_some_customers_order_again_and_again(large: Batch) -> None:
@@ -192,7 +192,9 @@ def test_some_customers_order_again_and_again(large: Batch) -> None:
         ("order_items", "quantity", {1: 0.68, 2: 0.19, 3: 0.07, 4: 0.03, 5: 0.02, 10: 0.01}),
     ],
 )
-def test_values_come_as_often_as_weighted(large: Batch, table: str, column: str, shares: dict[object, float]) -> None:
+def test_values_have_their_configured_frequencies(
+    large: Batch, table: str, column: str, shares: dict[object, float]
+) -> None:
     values = large.tables[table][column].to_pylist()
     counted = Counter(values)
 
@@ -248,8 +250,8 @@ def test_sizes_below_one_are_refused(size: str) -> None:
 
 
 @pytest.mark.parametrize("batch_id", ["", "reference"])
-def test_ids_that_are_taken_are_refused(generator: EcommerceGenerator, batch_id: str) -> None:
-    with pytest.raises(ValueError, match="an id of its own"):
+def test_empty_and_reserved_ids_are_refused(generator: EcommerceGenerator, batch_id: str) -> None:
+    with pytest.raises(ValueError, match="is empty or reserved"):
         generator.batch(batch_id, AT)
 
 
@@ -273,4 +275,4 @@ def test_unknown_names_are_attribute_errors() -> None:
     import floe_synthetic
 
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = floe_synthetic.Nothing  # type: ignore[attr-defined] # it is not there: that is the test
+        _ = floe_synthetic.Nothing  # type: ignore[attr-defined] # the test needs a name that does not exist

@@ -1,4 +1,4 @@
-"""What starts in the image and what is pinned in an overlay, without building an image."""
+"""The checks at the start of the image's programs, and image tags in overlays. These tests build no image."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_pin_changes_one_value_and_no_other_byte(checkout: Path, name: str, step
         (("nowhere", "cube", f"0.2.0@{DIGEST}"), "no overlay 'nowhere'"),
     ],
 )
-def test_pin_refuses_what_it_cannot_write(checkout: Path, arguments: tuple[str, str, str], words: str) -> None:
+def test_pin_refuses_invalid_arguments(checkout: Path, arguments: tuple[str, str, str], words: str) -> None:
     del checkout
     with pytest.raises(FloeError, match=words):
         images.pin(repo.current(), *arguments)
 
 
-def test_pin_says_what_comes_next(checkout: Path) -> None:
+def test_pin_prints_the_next_step(checkout: Path) -> None:
     del checkout
     assert (
         "next: Run `floe charts sync`." in CliRunner().invoke(cli.app, ["pin", "dev", "cube", f"9.9.9@{DIGEST}"]).output
@@ -64,13 +64,13 @@ def test_pin_says_what_comes_next(checkout: Path) -> None:
         (("0.2.0", "trino mysql"), "there is no adapter 'mysql'"),
     ],
 )
-def test_what_cannot_be_built_is_refused_before_the_build(arguments: tuple[str, str], words: str) -> None:
+def test_invalid_arguments_are_refused_before_the_build(arguments: tuple[str, str], words: str) -> None:
     images.check("0.2.0", " ".join(images.ADAPTERS))
     with pytest.raises(FloeError, match=words):
         images.check(*arguments)
 
 
-def test_every_variable_that_dagster_yaml_names_is_needed(tmp_path: Path) -> None:
+def test_missing_variables_of_dagster_yaml_are_reported(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text(
         "storage: {postgres: {postgres_db: {password: {env: PG_PASSWORD}, hostname: {env: PG_HOST}}}}\n"
         "run_launcher: {config: {env_vars: [A=b], other: {env: PG_PASSWORD}}}\n"
@@ -105,7 +105,7 @@ def test_the_webserver_waits_for_its_code_locations(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "load_from: [{python_file: shop.py}]", "load_from: {grpc_server}", "[", "5"])
-def test_another_workspace_file_is_left_to_dagster(tmp_path: Path, content: str) -> None:
+def test_invalid_workspace_files_are_left_to_dagster(tmp_path: Path, content: str) -> None:
     (tmp_path / "workspace.yaml").write_text(content)
     started = time.monotonic()
     start.wait_for_code_locations(["-w", str(tmp_path / "workspace.yaml")], 60)
@@ -113,19 +113,19 @@ def test_another_workspace_file_is_left_to_dagster(tmp_path: Path, content: str)
     assert time.monotonic() - started < 60
 
 
-def test_a_daemon_without_dagster_yaml_would_forget_everything(tmp_path: Path) -> None:
+def test_a_daemon_without_dagster_yaml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FloeError, match=r"cannot read .*dagster\.yaml"):
         start.check("dagster-daemon", ["run"], {"DAGSTER_HOME": str(tmp_path)})
     start.check("dagster", ["--version"], {"DAGSTER_HOME": str(tmp_path)})
 
 
-def test_a_dagster_yaml_that_is_none_says_so(tmp_path: Path) -> None:
+def test_an_invalid_dagster_yaml_is_reported(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text("storage: {postgres: [")
-    with pytest.raises(FloeError, match="is not YAML"):
+    with pytest.raises(FloeError, match="is not valid YAML"):
         start.check("dagster-webserver", [], {"DAGSTER_HOME": str(tmp_path)})
 
 
-def test_health_of_what_does_not_answer() -> None:
+def test_programs_that_do_not_answer_are_unhealthy() -> None:
     assert not healthy.healthy(["tini", "--", "/opt/venv/bin/dagster-webserver", "-h", "0.0.0.0", "-p", "9"])  # noqa: S104 # only compared
     assert not healthy.healthy(["/opt/venv/bin/dagster", "api", "grpc", "--port", "9"])
     assert healthy.healthy(["tini", "--", "/opt/venv/bin/dagster", "api", "execute_run", "{}"])

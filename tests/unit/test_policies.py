@@ -1,4 +1,4 @@
-"""Each policy finds what it is for and nothing else, as its examples say; and what holds for all of them."""
+"""The policies of floe-validate: the examples of each policy, and rules that all policies follow."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ SCHEMAS = Schemas()
 
 
 def check(*documents: Json, brought: dict[str, tuple[str, ...]] | None = None) -> list[Finding]:
-    """What is wrong with a stream of no environment."""
-    found = objects((Document(number, 1, value) for number, value in enumerate(documents, 1)), "test")
-    return policies.check(Stream(list(found), brought=brought or {}), SCHEMAS).findings
+    """The findings for a stream without an environment."""
+    items = objects((Document(number, 1, value) for number, value in enumerate(documents, 1)), "test")
+    return policies.check(Stream(list(items), brought=brought or {}), SCHEMAS).findings
 
 
 def report(*documents: Json, environment: str | None = None) -> Report:
@@ -64,7 +64,7 @@ def edit(folder: Path, edits: Sequence[Edit]) -> None:
 
 
 def in_a_checkout(example: Example, folder: Path) -> list[Finding]:
-    """What is wrong with a stream of an environment of a repository that has been changed."""
+    """The findings for a stream of an environment, in a repository with the changes of the example."""
     if example.history:
         git(folder, "init", "--initial-branch=main")
     for changes in example.history:
@@ -91,22 +91,22 @@ def test_example(code: str, name: str, request: pytest.FixtureRequest) -> None:
         if example.environment
         else check(*example.documents, brought=example.brought)
     )
-    found = [finding.message for finding in findings if finding.code == code]
-    assert len(found) == len(example.says), found
-    for message, said in zip(found, example.says, strict=True):
-        assert said in message
+    messages = [finding.message for finding in findings if finding.code == code]
+    assert len(messages) == len(example.says), messages
+    for message, words in zip(messages, example.says, strict=True):
+        assert words in message
 
 
 policy = pytest.mark.parametrize("policy", policies.POLICIES, ids=lambda policy: policy.code)
 
 
 def of_an_example(text: str, policy: Policy, request: pytest.FixtureRequest) -> set[str]:
-    """The codes of what no waiver lets stand."""
+    """The codes of the findings that are not waived."""
     if policy.stage is Stage.REPOSITORY:
         written.write(text, request.getfixturevalue("checkout"))
-    found = validate(written.stream(text), "an example", SCHEMAS, checkout=repo.current())
-    assert policy.code not in {omission.code for omission in found.left_out}
-    return {finding.code for finding in found.findings if not finding.waived}
+    result = validate(written.stream(text), "an example", SCHEMAS, checkout=repo.current())
+    assert policy.code not in {omission.code for omission in result.left_out}
+    return {finding.code for finding in result.findings if not finding.waived}
 
 
 @policy
@@ -119,16 +119,16 @@ def test_the_example_that_passes(policy: Policy, request: pytest.FixtureRequest)
     assert of_an_example(policy.passes, policy, request) == set()
 
 
-def test_further_examples_are_of_policies_that_exist() -> None:
+def test_further_examples_belong_to_existing_policies() -> None:
     assert set(EXAMPLES) <= {policy.code for policy in policies.POLICIES}
 
 
 SENTENCES = re.compile(r"([A-Z][^.?!]*(?:\.\S[^.?!]*)*\. )*[A-Z][^.?!]*(?:\.\S[^.?!]*)*\.")
-"""Each begins with a capital letter and ends with a full stop; one inside a word, as in floe.yaml, ends none."""
+"""Sentences, each from a capital letter to a full stop. A stop within a word, as in floe.yaml, does not end one."""
 
 
 @policy
-def test_a_policy_speaks_in_full_sentences(policy: Policy) -> None:
+def test_the_texts_of_a_policy_are_full_sentences(policy: Policy) -> None:
     assert SENTENCES.fullmatch(policy.why)
     assert SENTENCES.fullmatch(policy.remedy)
     assert not policy.waiver or SENTENCES.fullmatch(policy.waiver)
@@ -136,25 +136,25 @@ def test_a_policy_speaks_in_full_sentences(policy: Policy) -> None:
 
 
 def other(code: str, stage: Stage = Stage.STREAM) -> Policy:
-    """One more policy, which has something against every object."""
+    """An additional policy, which reports every object."""
     entry = replace(policies.POLICIES[0], code=code, stage=stage, waivable=True)
     return entry(lambda stream, _: [Hit(item, "no") for item in stream.objects])
 
 
-def test_more_policies_change_nothing_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever their codes are, the first part runs apart, waivers are judged last, and reports go by number."""
+def test_additional_policies_do_not_change_the_findings_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For any codes: the first part can run separately, waivers are checked last, findings are sorted by number."""
     expired = waiving("FLOE010", f"until 2020-01-31: {REASON}")
-    found = list(objects([Document(1, 1, expired)], "test"))
+    items = list(objects([Document(1, 1, expired)], "test"))
     codes = ["FLOE010", "FLOE025"]
-    assert [finding.code for finding in policies.check(Stream(found), SCHEMAS).findings] == codes
+    assert [finding.code for finding in policies.check(Stream(items), SCHEMAS).findings] == codes
     added = SimpleNamespace(a=other("FLOE1000"), b=other("FLOE009"), c=other("FLOE999", Stage.API_SERVER))
     more = registry.collect([SimpleNamespace(**{one.code: one for one in policies.POLICIES}), added])
     monkeypatch.setattr(policies, "POLICIES", more)
     codes = ["FLOE009", *codes, "FLOE999", "FLOE1000"]
-    assert [finding.code for finding in policies.check(Stream(found), SCHEMAS).findings] == codes
-    apart = policies.first(found, SCHEMAS)
+    assert [finding.code for finding in policies.check(Stream(items), SCHEMAS).findings] == codes
+    apart = policies.first(items, SCHEMAS)
     assert [hits for hits, _ in apart if hits] == [[(0, Hit(apart[-1][0][0][1].item, "no"))]]
-    outcome = policies.check(Stream(found), SCHEMAS, apart=lambda: apart)
+    outcome = policies.check(Stream(items), SCHEMAS, apart=lambda: apart)
     assert [finding.code for finding in outcome.findings] == codes
 
 
@@ -190,20 +190,20 @@ def test_one_mistake_is_one_finding() -> None:
     ]
 
 
-def test_findings_say_where() -> None:
+def test_findings_have_a_position() -> None:
     text = (
         b"# comment\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\n---\n---\n\nkind: Pod\n"
     )
-    found = validate(text, "some.yaml", SCHEMAS, checkout=repo.current())
-    assert found.objects == 2
-    (finding,) = found.findings
+    result = validate(text, "some.yaml", SCHEMAS, checkout=repo.current())
+    assert result.objects == 2
+    (finding,) = result.findings
     assert (finding.source, finding.document, finding.line, finding.object) == ("some.yaml", 3, 9, "Pod (no name)")
 
 
 def test_findings_carry_no_control_characters() -> None:
-    found = check(named("ConfigMap", "a\x1b[31m\nb", data={"\x1b]0;x\x07": 1}))
-    assert {finding.code for finding in found} == {"FLOE002", "FLOE007"}
-    assert all(finding.object.isprintable() and finding.message.isprintable() for finding in found)
+    findings = check(named("ConfigMap", "a\x1b[31m\nb", data={"\x1b]0;x\x07": 1}))
+    assert {finding.code for finding in findings} == {"FLOE002", "FLOE007"}
+    assert all(finding.object.isprintable() and finding.message.isprintable() for finding in findings)
 
 
 def test_secrets_of_the_environment_are_taken_from_its_platform_file() -> None:
@@ -218,7 +218,7 @@ def test_secrets_of_the_environment_are_taken_from_its_platform_file() -> None:
     assert not validate(stamped_elsewhere, "x", SCHEMAS, "prod", checkout=repo.current()).findings
 
 
-def test_stamps_that_disagree_say_nothing() -> None:
+def test_different_environments_in_a_stream_are_ignored() -> None:
     stamped = [annotated("floe-runtime.io/environment", name) for name in ("prod", "dev")]
     content = "\n---\n".join(map(json.dumps, stamped)).encode()
     assert validate(content, "x", SCHEMAS, checkout=repo.current()).environment is None
@@ -230,20 +230,20 @@ def test_every_release_has_usable_schemas(release: str) -> None:
     assert not validate(json.dumps(pod()).encode(), "x", Schemas(release), checkout=repo.current()).findings
 
 
-def left_out(found: Report) -> dict[str, str]:
-    return {omission.code: omission.reason for omission in found.left_out}
+def left_out(result: Report) -> dict[str, str]:
+    return {omission.code: omission.reason for omission in result.left_out}
 
 
-def test_without_git_no_history_is_judged(checkout: Path) -> None:
+def test_policies_on_the_history_are_left_out_without_git(checkout: Path) -> None:
     assert checkout.is_dir()
-    found = report(named("ConfigMap", "c"), environment="prod")
-    assert not found.findings
-    assert left_out(found).keys() == {"FLOE023", "FLOE024"}
-    assert all("not a git repository" in reason for reason in left_out(found).values())
+    result = report(named("ConfigMap", "c"), environment="prod")
+    assert not result.findings
+    assert left_out(result).keys() == {"FLOE023", "FLOE024"}
+    assert all("not a git repository" in reason for reason in left_out(result).values())
     assert not left_out(report(named("ConfigMap", "c"), environment="dev"))
 
 
-def test_a_shallow_clone_says_so_where_it_cannot_tell(
+def test_policies_on_the_history_are_left_out_in_a_shallow_clone(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bumped = bump("staging") + bump("prod")
@@ -255,40 +255,40 @@ def test_a_shallow_clone_says_so_where_it_cannot_tell(
     git(tmp_path, "clone", "--depth=1", f"file://{checkout}", "shallow")
     assert not left_out(report(named("ConfigMap", "c"), environment="prod"))
     monkeypatch.setenv("FLOE_ROOT", str(tmp_path / "shallow"))
-    found = report(named("ConfigMap", "c"), environment="prod")
-    assert not found.findings
-    assert left_out(found).keys() == {"FLOE023", "FLOE024"}
-    assert all("git fetch --unshallow" in reason for reason in left_out(found).values())
+    result = report(named("ConfigMap", "c"), environment="prod")
+    assert not result.findings
+    assert left_out(result).keys() == {"FLOE023", "FLOE024"}
+    assert all("git fetch --unshallow" in reason for reason in left_out(result).values())
 
 
-def test_a_stream_of_another_repository_says_what_is_left_out() -> None:
+def test_policies_on_the_repository_are_left_out_for_another_one() -> None:
     stamped = annotated("floe-runtime.io/environment", "elsewhere")
     reasons = left_out(report(stamped))
     assert reasons.keys() == {policy.code for policy in policies.POLICIES if policy.stage is Stage.REPOSITORY}
     assert set(reasons.values()) == {"there is no overlay 'elsewhere'"}
 
 
-def test_what_a_chart_makes_elsewhere_is_left_out() -> None:
+def test_references_are_not_checked_if_flux_renders_a_chart() -> None:
     release = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": {"name": "r"}}
     chart = {"chart": "c", "sourceRef": {"kind": "HelmRepository", "name": "r"}}
-    found = report(
+    result = report(
         release | {"spec": {"interval": "1h", "chart": {"spec": chart}}}, pod(serviceAccountName="x"), service(app="y")
     )
-    assert {finding.code for finding in found.findings} <= {"FLOE003"}
-    assert {"FLOE013", "FLOE018"} <= left_out(found).keys()
-    assert "HelmRelease r" in left_out(found)["FLOE018"]
+    assert {finding.code for finding in result.findings} <= {"FLOE003"}
+    assert {"FLOE013", "FLOE018"} <= left_out(result).keys()
+    assert "HelmRelease r" in left_out(result)["FLOE018"]
 
 
-def test_a_waiver_of_what_was_left_out_is_not_for_nothing() -> None:
+def test_a_waiver_of_a_policy_that_was_left_out_is_no_finding() -> None:
     waiver = annotated(f"{PREFIX}FLOE024", f"until {SOON}: {REASON}")
     assert not report(waiver).findings
     (finding,) = report(waiver, environment="prod").findings
     assert (finding.code, finding.message) == ("FLOE025", "the waiver of FLOE024 waives nothing")
 
 
-def test_a_waiver_holds_on_its_last_day() -> None:
-    found = list(objects([Document(1, 1, waiving("FLOE010", f"until 2030-06-30: {REASON}"))], "test"))
+def test_a_waiver_is_valid_on_its_last_day() -> None:
+    items = list(objects([Document(1, 1, waiving("FLOE010", f"until 2030-06-30: {REASON}"))], "test"))
     last, after = datetime.date(2030, 6, 30), datetime.date(2030, 7, 1)
     for day, codes in ((last, [("FLOE010", True)]), (after, [("FLOE010", False), ("FLOE025", False)])):
-        outcome = policies.check(Stream(found), SCHEMAS, day)
+        outcome = policies.check(Stream(items), SCHEMAS, day)
         assert [(finding.code, bool(finding.waived)) for finding in outcome.findings] == codes

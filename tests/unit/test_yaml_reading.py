@@ -1,4 +1,4 @@
-"""The loader: go-yaml's scalars, positions, and what it refuses."""
+"""The YAML loader: scalars as in go-yaml, positions, and invalid input."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import yaml
 from floe.errors import FloeError
 from floe.yaml import YamlError, documents, full, load_file
 
-# What each text is as a value, in JSON: made by YAMLToJSON of sigs.k8s.io/yaml v1.6.0, the module and version in
-# kubectl 1.37, from the document `a: <text>`; "error" where it refuses.
+# Each text and its value as JSON. The values were created by YAMLToJSON of sigs.k8s.io/yaml v1.6.0, which kubectl 1.37
+# uses, from the document `a: <text>`. "error" means that it refuses the text.
 SCALARS = r"""
 y  true|Yes  true|yES  "yES"|on  true|oN  "oN"|OFF  false|n  false|No  false|TRUE  true|tRUE  "tRUE"|~  null
 null  null|Null  null|nULL  "nULL"|0  0|-0  0|+0  0|00  0|07  7|0777  511|-0777  -511|08  8|0789  789|0o17  15
@@ -47,15 +47,15 @@ def problem(text: str | bytes) -> YamlError:
     return caught.value
 
 
-def same(ours: Any, theirs: Any) -> bool:
-    """As JSON has it, where 1 and 1.0 are one number but 1 and true are not."""
-    if isinstance(ours, float) and isinstance(theirs, int) and not isinstance(theirs, bool):
-        return ours == float(theirs)
-    return (isinstance(ours, bool), ours) == (isinstance(theirs, bool), theirs)
+def same(ours: Any, expected: Any) -> bool:
+    """Whether two values are equal in JSON, where 1 and 1.0 are equal, but 1 and true are not."""
+    if isinstance(ours, float) and isinstance(expected, int) and not isinstance(expected, bool):
+        return ours == float(expected)
+    return (isinstance(ours, bool), ours) == (isinstance(expected, bool), expected)
 
 
 @pytest.mark.parametrize(("text", "json_text"), TABLE, ids=[text for text, _ in TABLE])
-def test_scalars_are_those_of_kubectl(text: str, json_text: str) -> None:
+def test_scalars_have_the_same_values_as_in_kubectl(text: str, json_text: str) -> None:
     if json_text == "error":
         assert "JSON cannot represent" in problem(f"a: {text}").message
     else:
@@ -89,21 +89,21 @@ def test_scalars_are_those_of_kubectl(text: str, json_text: str) -> None:
     ],
 )
 def test_quotes_and_tags(text: str, value: Any) -> None:
-    found = load(f"a: {text}")["a"]
-    assert same(found, value)
-    assert type(found) is type(value)
+    loaded = load(f"a: {text}")["a"]
+    assert same(loaded, value)
+    assert type(loaded) is type(value)
 
 
 @pytest.mark.parametrize(
     "text", ["!!int x", "!!int 1.5", "!!bool 1", "!!null x", "!!float x", "!!binary '*'", "!!int ''"]
 )
-def test_a_tag_that_lies_is_refused(text: str) -> None:
+def test_a_tag_that_does_not_match_its_value_is_refused(text: str) -> None:
     assert problem(f"a: 1\nb: {text}").line == 2
 
 
-def test_keys_become_the_strings_that_json_has() -> None:
-    found = load("yes: 1\n0x10: 2\n'on': 3\n007: 4\n? a\n: 5\n-1: 6")
-    assert found == {"true": 1, "16": 2, "on": 3, "7": 4, "a": 5, "-1": 6}
+def test_keys_are_converted_to_strings() -> None:
+    loaded = load("yes: 1\n0x10: 2\n'on': 3\n007: 4\n? a\n: 5\n-1: 6")
+    assert loaded == {"true": 1, "16": 2, "on": 3, "7": 4, "a": 5, "-1": 6}
 
 
 @pytest.mark.parametrize("key", ["~", "null", "1.10", "1e3", "[a]", "{a: b}", "? [a]\n", "? {a: b}\n", ".inf"])
@@ -114,7 +114,7 @@ def test_other_keys_are_refused(key: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a: 1\nb: 2\na: 3", "x:\n  a: 1\n  a: 2", "{a: 1,\n\n a: 1}", "yes: 1\n\ntrue: 2", "1: 1\n\n'1': 2"]
 )
-def test_a_key_that_stands_twice_is_refused(text: str) -> None:
+def test_duplicate_keys_are_refused(text: str) -> None:
     error = problem(text)
     assert "appears twice" in error.message
     assert error.line == 3
@@ -127,8 +127,8 @@ def test_merge_keys() -> None:
     assert load(text + "c: {<<: {<<: *a, z: 9}, x: 3}")["c"] == {"x": 3, "w": 1, "z": 9}
     assert load("{'<<': 1}") == {"<<": 1}
     assert load("[<<]") == ["<<"]
-    assert load(text + "c: {<<: *a, x: 3}")["a"] == {"x": 1, "w": 1}, "the source stays as it was"
-    # Where go-yaml and the specification differ, there is no right answer to give.
+    assert load(text + "c: {<<: *a, x: 3}")["a"] == {"x": 1, "w": 1}, "a merge must not change its source"
+    # If go-yaml and the specification differ, the loader refuses the document.
     assert "appears before a <<" in problem(text + "c: {x: 3, <<: *a}").message
     assert "appears twice" in problem(text + "c: {<<: *a, x: 3, x: 4}").message
     assert "appears twice" in problem("c: {<<: {<<: {x: 1}}, d: {x: 1, x: 2}}").message
@@ -160,7 +160,7 @@ def test_alias_bombs_are_refused_at_once() -> None:
     for text in (laughs(30), laughs(400, 2), laughs(3, 200), "a: &a {x: 1}\nb: [" + "*a, " * 500_000 + "]"):
         assert "aliases expand to too many" in problem(text).message
     assert time.perf_counter() - start < 5
-    # As go-yaml's limits have it: 99 of 100 nodes may come from aliases in a document of usual size.
+    # The limits of go-yaml: in a document of usual size, 99 of 100 nodes may come from aliases.
     assert load(laughs(3))
     assert load("a: &a [1, 2, 3]\nb: [" + "*a, " * 20_000 + "]")
 
@@ -176,15 +176,15 @@ def test_deep_nesting_is_refused(text: str) -> None:
     assert time.perf_counter() - start < 5
 
 
-def test_the_deepest_that_is_taken() -> None:
+def test_the_limit_of_nesting() -> None:
     assert load("[" * 200 + "]" * 200)
     assert "nested more than 200 levels" in problem("[" * 201 + "]" * 201).message
 
 
 def test_positions() -> None:
     text = "# comment\n---\n\n# more\na: 1\n---\n---\n# only a comment\n---\n- 1\n"
-    found = [(document.number, document.line, document.value) for document in documents(text, "x")]
-    assert found == [(1, 5, {"a": 1}), (4, 10, [1])]
+    positions = [(document.number, document.line, document.value) for document in documents(text, "x")]
+    assert positions == [(1, 5, {"a": 1}), (4, 10, [1])]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "---", "---\n---\n", "# x", "--- ~\n", "null\n", "\ufeff"])
@@ -212,7 +212,7 @@ def test_empty_documents_are_left_out(text: str) -> None:
         ("a: b: c", 1, 1, "mapping values are not allowed"),
     ],
 )
-def test_what_does_not_parse_says_where(text: str | bytes, document: int, line: int, words: str) -> None:
+def test_syntax_errors_have_a_position(text: str | bytes, document: int, line: int, words: str) -> None:
     error = problem(text)
     assert (error.document, error.line) == (document, line)
     assert error.message.startswith(f"x.yaml: document {document}, line {line}: ")
@@ -222,11 +222,11 @@ def test_what_does_not_parse_says_where(text: str | bytes, document: int, line: 
 
 
 @pytest.mark.parametrize("text", ["a: 1\r\nb:\r\n- 2\r\n", b"\xef\xbb\xbfa: 1\nb: [2]\n", '{"a": 1,\n\t"b": [2]}'])
-def test_other_ways_to_write_it(text: str | bytes) -> None:
+def test_other_notations_of_the_same_content(text: str | bytes) -> None:
     assert load(text) == {"a": 1, "b": [2]}
 
 
-def test_documents_before_a_broken_one_come_first() -> None:
+def test_documents_before_an_invalid_one_are_yielded() -> None:
     stream = documents("a: 1\n---\nb: [", "x")
     assert next(stream).value == {"a": 1}
     with pytest.raises(YamlError):

@@ -1,1 +1,1 @@
-"""The e-commerce application's Dagster code location."""
+"""The Dagster code location of the e-commerce application."""

@@ -1,4 +1,4 @@
-"""What Dagster loads: the pipeline from raw batch to published marts, and its schedule."""
+"""The definitions that Dagster loads: the pipeline from raw batches to published marts, and its schedule."""
 
 from datetime import UTC
 from pathlib import Path
@@ -17,8 +17,8 @@ _project = project(_app, Path(__file__).parents[1], _artifacts.platform)
 pipeline = dg.define_asset_job(
     "pipeline",
     selection=dg.AssetSelection.all(),
-    description="One tick: append a batch, build and test the models, publish the marts.",
-    executor_def=dg.in_process_executor,  # a process a step would import dbt and Iceberg's client anew each time
+    description="Append a batch, build and test the models, publish the marts.",
+    executor_def=dg.in_process_executor,  # separate processes would import dbt and PyIceberg for each step
 )
 
 
@@ -31,7 +31,7 @@ pipeline = dg.define_asset_job(
     else dg.DefaultScheduleStatus.STOPPED,
 )
 def ticks(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Names the batch after the tick, so that a tick that is launched again loads nothing twice."""
+    """Request a run. The batch id is the time of the tick, so that a repeated tick loads no batch twice."""
     at = context.scheduled_execution_time.astimezone(UTC).isoformat()
     return dg.RunRequest(run_key=at, tags={BATCH_ID: at, BATCH_AT: at})
 

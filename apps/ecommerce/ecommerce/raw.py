@@ -1,4 +1,4 @@
-"""Raw tables: one batch of synthetic data a run, appended once however often the run is retried."""
+"""The raw tables. Each run appends one batch of synthetic data, and a retried run does not append it again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from floe_runtime.contract.platform import Platform
 
 BATCH_ID = "floe/batch-id"
 BATCH_AT = "floe/batch-at"
-"""Run tags: which batch a run loads, and the moment it is generated for (ISO 8601). A retried run carries them on."""
+"""Run tags: the id of the batch that a run loads, and its time (ISO 8601). A retry has the same tags."""
 
 TABLES = ("customers", "products", "orders", "order_items")
 
 
 @dataclass(frozen=True)
 class BatchKey:
-    """What a batch is generated from."""
+    """The values from which a batch is generated."""
 
     batch_id: str
     at: datetime
 
 
 def batch_key(instance: dg.DagsterInstance, run: dg.DagsterRun) -> BatchKey:
-    """The batch of a run: the schedule's tags; for a run by hand, its first attempt's id and time."""
+    """The batch of a run: from the tags that the schedule set, or else the id and time of the run's first attempt."""
     if BATCH_ID in run.tags:
         return BatchKey(run.tags[BATCH_ID], datetime.fromisoformat(run.tags[BATCH_AT]))
     first = instance.get_run_record_by_id(run.root_run_id or run.run_id)
@@ -37,10 +37,10 @@ def batch_key(instance: dg.DagsterInstance, run: dg.DagsterRun) -> BatchKey:
 
 
 def raw_assets(app: App, platform: Platform) -> dg.AssetsDefinition:
-    """The asset of the four raw tables, which are one batch and so one step."""
+    """The assets of the raw tables. One step appends to all of them, because a batch has rows for each."""
     synthetic = app.synthetic
     if synthetic is None:
-        raise ValueError(f"apps/{app.name}/floe.yaml has no synthetic section, and there is no other source")
+        raise ValueError(f"apps/{app.name}/floe.yaml has no section `synthetic`, the only source of data")
     namespace = app.pipeline.raw_namespace
 
     @dg.multi_asset(

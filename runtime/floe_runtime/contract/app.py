@@ -1,4 +1,4 @@
-"""`floe.yaml`: what the data engineer says of one application."""
+"""The model of `floe.yaml`, in which the data engineer describes one application."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields
 
 
 class Schedule(Model):
-    """When the pipeline runs by itself."""
+    """When the pipeline runs on a schedule."""
 
     cron: _Cron
     enabled: bool = True
 
 
 class Retries(Model):
-    """What a failed step does: attempts after the first, and the first wait in seconds, doubled each time."""
+    """How often a failed step is retried (`max`), and the seconds before the first retry, doubled each time."""
 
     max: Annotated[int, Field(ge=0, le=10)] = 3
     delay_seconds: Annotated[float, Field(gt=0, le=600)] = 5
 
 
 class Pipeline(Model):
-    """Raw tables, dbt project and the namespaces of the Iceberg catalog they write to."""
+    """The dbt project, the Iceberg namespaces of the raw tables and of the marts, the schedule and the retries."""
 
     dbt: Annotated[str, Field(description="folder of the dbt project, relative to the app")] = "dbt"
     raw_namespace: _Identifier = "raw"
@@ -37,13 +37,13 @@ class Pipeline(Model):
 
 
 class SemanticLayer(Model):
-    """What Cube serves."""
+    """The data model that Cube serves."""
 
     model: Annotated[str, Field(description="folder of the Cube model, relative to the app")] = "cube/model"
 
 
 class Synthetic(Model):
-    """Generated data of the live demo."""
+    """Parameters of the synthetic data that the pipeline loads."""
 
     seed: int = 42
     customers: Annotated[int, Field(ge=1)] = 1000

@@ -1,6 +1,6 @@
-"""CompiledArtifacts: an environment's platform and the specification of each app that runs there, in one file.
+"""CompiledArtifacts: one file with an environment's platform and the specification of each app that runs in it.
 
-It is committed per overlay, mounted into the code location, and read there and nowhere else.
+`floe compile` writes the file into each overlay. It is committed there and mounted into the pods of the code locations.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from floe_runtime.contract.platform import Platform
 from floe_runtime.errors import FloeError
 
 VARIABLE = "FLOE_COMPILED_ARTIFACTS"
-"""Names the file in a code location's environment."""
+"""The environment variable that holds the path of the file."""
 
 
 class Specification(Model):
-    """One app's specification with its digest, which tells two environments' apart at a glance."""
+    """The specification of an app, and its digest, which shows whether two environments run the same specification."""
 
     sha256: str
     app: App
 
     @classmethod
     def of(cls, app: App) -> Specification:
-        """The specification of an app, with the digest that shows whether somebody edits it by hand later."""
+        """The specification of an app with its digest, which also reveals a later edit by hand."""
         return cls(sha256=_digest(app.model_dump(mode="json", exclude_none=True)), app=app)
 
     @model_validator(mode="before")
     @classmethod
     def _digest_is_right(cls, data: Any) -> Any:
-        # Over what the file holds, so that a field which a later release adds does not make an older file wrong.
+        # Compare with the content of the file, not with the parsed model, to which a later release may add defaults.
         if isinstance(data, dict) and isinstance(data.get("app"), dict) and data.get("sha256") != _digest(data["app"]):
-            raise ValueError("the digest is not that of the specification: the file was edited by hand")
+            raise ValueError("sha256 is not the digest of the app's specification: the file was edited by hand")
         return data
 
 
 class CompiledArtifacts(Model):
-    """What a code location needs to know."""
+    """The configuration of a code location."""
 
     version: Literal[1] = 1
     environment: str
@@ -51,7 +51,7 @@ class CompiledArtifacts(Model):
     apps: dict[str, Specification]
 
     def text(self) -> str:
-        """The file's content: the same for the same inputs, to the byte."""
+        """The file's content. The same inputs give the same bytes."""
         return self.model_dump_json(indent=2, exclude_none=True) + "\n"
 
 
@@ -61,22 +61,24 @@ def _digest(app: dict[str, Any]) -> str:
 
 
 def read(path: Path) -> CompiledArtifacts:
-    """The artifacts a file holds. Raises FloeError where it is not there or not valid."""
+    """Read artifacts from a file. Raises FloeError if the file cannot be read or is not valid."""
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
-        raise FloeError(f"cannot read {path}: {error.strerror}", "floe compile writes it") from error
+        raise FloeError(f"cannot read {path}: {error.strerror}", "Write it with `floe compile`.") from error
     except ValueError:
-        raise FloeError(f"{path} is not JSON", "write it anew with floe compile") from None
+        raise FloeError(f"{path} is not JSON", "Write it again with `floe compile`.") from None
     try:
         return CompiledArtifacts.model_validate(value)
     except ValidationError as error:
-        raise FloeError(f"{path} is not valid:{problems(error, value)}", "write it anew with floe compile") from None
+        reason = problems(error, value)
+        raise FloeError(f"{path} is not valid:{reason}", "Write it again with `floe compile`.") from None
 
 
 def mounted() -> CompiledArtifacts:
-    """The artifacts of the environment this process runs in."""
+    """Read the file that FLOE_COMPILED_ARTIFACTS names. Raises FloeError if there is none or it is not valid."""
     path = os.environ.get(VARIABLE)
     if not path:
-        raise FloeError(f"the environment variable {VARIABLE} is not set", "name the file that floe compile wrote")
+        hint = "Set it to the path of the file that `floe compile` wrote."
+        raise FloeError(f"the environment variable {VARIABLE} is not set", hint)
     return read(Path(path))

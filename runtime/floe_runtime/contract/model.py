@@ -1,4 +1,4 @@
-"""The base of every model of the contract, and how what a file holds becomes one."""
+"""The base class of the contract's models, and the parsing of a file's content into a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from floe_runtime.errors import FloeError
 
 
 class Model(BaseModel):
-    """A part of the contract. A field it does not know is an error: a misspelt one would be ignored in silence."""
+    """A part of the contract. An unknown field is an error, because a misspelt field would otherwise be ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,26 +20,30 @@ M = TypeVar("M", bound=Model)
 
 
 def parse(model: type[M], value: Any, path: Path) -> M:
-    """The model of what a file holds. Raises FloeError that names file, field and what it may be."""
+    """Parse the content of a file. Raises FloeError, which names the file, the fields and what they may be."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise FloeError(f"{path.name} is not valid ({path}):{problems(error, value)}", f"mend {path.name}") from None
+        reason = problems(error, value)
+        raise FloeError(f"{path.name} is not valid ({path}):{reason}", f"Correct {path.name}.") from None
 
 
 def problems(error: ValidationError, value: Any) -> str:
-    """What is wrong with what a file holds, a line a field. Values stay out: one may be a secret in the wrong place."""
-    found: dict[str, list[str]] = {}
+    """What is wrong with a file's content, one line for each field. Shows no values: one may be a secret by mistake."""
+    by_field: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_input=False):
         field, node = _field(item["loc"], value)
         if item["loc"][-1:] in _PLAIN_MEMBERS and isinstance(node, dict):
-            continue  # a mapping that a union tried as text too
-        found.setdefault(field or "the file", []).append(_words(item))
-    return "".join(f"\n  {field}: {' or '.join(dict.fromkeys(words))}" for field, words in found.items())
+            continue  # the content is a mapping, and a union also tried to parse it as plain text
+        by_field.setdefault(field or "the file", []).append(_words(item))
+    return "".join(f"\n  {field}: {' or '.join(dict.fromkeys(words))}" for field, words in by_field.items())
 
 
 def _field(location: tuple[int | str, ...], value: Any) -> tuple[str, Any]:
-    """The steps of a location that the file has, and where they lead: pydantic also names a union's member it tried."""
+    """The field that pydantic's location means, and its value in the file.
+
+    A location also contains the member of a union that pydantic tried. Such a step is not in the file and is left out.
+    """
     steps = []
     for number, step in enumerate(location, 1):
         if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
@@ -47,7 +51,7 @@ def _field(location: tuple[int | str, ...], value: Any) -> tuple[str, Any]:
             value = node[step]
             steps.append(str(step))
         elif isinstance(value, dict) and number == len(location) and isinstance(step, str) and step.islower():
-            steps.append(step)  # what is not there, but must be
+            steps.append(step)  # a required field that the file lacks
     return ".".join(steps), value
 
 
@@ -58,7 +62,7 @@ def _words(item: Any) -> str:
     kind = item["type"]
     if kind in ("model_type", "model_attributes_type"):
         if item.get("ctx", {}).get("class_name") == "Ref":
-            return "must name where the value is, as in {env: VARIABLE, secret: NAME}"
+            return "must be a reference to the value, as in {env: VARIABLE, secret: NAME}"
         return "must be a mapping"
     if kind.startswith("union_tag"):
         context = item["ctx"]

@@ -1,4 +1,4 @@
-"""`platform.yaml`: what a platform engineer says of an environment: endpoints and names of secrets, never a secret."""
+"""The model of `platform.yaml`, which describes an environment: endpoints and names of secrets, never a secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from floe_runtime.contract.settings import Ref, SecretRef, Setting
 
 
 class DuckDB(Model):
-    """Compute inside the run's own process."""
+    """Compute with DuckDB, in the process of the run."""
 
     target: Literal["duckdb"]
     threads: Annotated[int, Field(ge=1)] = 2
@@ -36,7 +36,7 @@ class Snowflake(Model):
 
     target: Literal["snowflake"]
     account: Setting
-    host: Annotated[Setting | None, Field(description="where the account's own address is not the one to call")] = None
+    host: Annotated[Setting | None, Field(description="host name, if it is not the account's default one")] = None
     port: Setting = 443
     http_scheme: Literal["http", "https"] = "https"
     database: Setting
@@ -54,37 +54,35 @@ class BigQuery(Model):
     location: Setting = "US"
     keyfile: Annotated[
         Setting | None,
-        Field(description="path of a mounted service account key; the workload's own identity where it is left out"),
+        Field(description="path of a mounted service account key; by default, the workload's identity is used"),
     ] = None
-    endpoint: Annotated[Setting | None, Field(description="URL of the API where it is not Google's public one")] = None
+    endpoint: Annotated[Setting | None, Field(description="URL of the API, if it is not Google's public one")] = None
 
 
 class FileStorage(Model):
-    """Tables in a folder; a relative one lies in the repository."""
+    """Tables in a folder. A relative path starts at the root of the repository."""
 
     kind: Literal["file"]
     path: str
 
 
 class S3Storage(Model):
-    """Tables in a bucket of S3 or of an object store that speaks its protocol."""
+    """Tables in a bucket of S3 or of an object store with the same protocol."""
 
     kind: Literal["s3"]
     bucket: str
     prefix: str = ""
     region: Setting = "us-east-1"
-    endpoint: Annotated[
-        Setting | None, Field(description="URL of the object store; AWS itself where it is left out")
-    ] = None
+    endpoint: Annotated[Setting | None, Field(description="URL of the object store; by default, AWS")] = None
     access_key: SecretRef = Ref(env="AWS_ACCESS_KEY_ID")
     secret_key: SecretRef = Ref(env="AWS_SECRET_ACCESS_KEY")
 
 
 class SqlCatalog(Model):
-    """An Iceberg catalog in a SQL database: for the embedded default, since it has no access control."""
+    """An Iceberg catalog in a SQLite file. It has no access control, so use it only in the embedded environment."""
 
     kind: Literal["sql"]
-    path: Annotated[str, Field(description="SQLite file; a relative one lies in the repository")]
+    path: Annotated[str, Field(description="SQLite file; a relative path starts at the root of the repository")]
 
 
 class RestCatalog(Model):
@@ -97,12 +95,12 @@ class RestCatalog(Model):
     client_secret: SecretRef = Ref(env="FLOE_CATALOG_CLIENT_SECRET")
     scope: str = "PRINCIPAL_ROLE:ALL"
     token_uri: Annotated[
-        Setting | None, Field(description="the catalog's own v1/oauth/tokens where it is left out")
+        Setting | None, Field(description="URL for OAuth2 tokens; by default, the catalog's v1/oauth/tokens")
     ] = None
 
 
 class Sqlite(Model):
-    """Dagster's metadata in files; a relative folder lies in the repository."""
+    """Dagster's metadata in SQLite files. A relative path starts at the root of the repository."""
 
     kind: Literal["sqlite"]
     path: str
@@ -117,20 +115,20 @@ class Postgres(Model):
     database: Setting = Ref(env="FLOE_POSTGRES_DATABASE", default="dagster")
     user: Setting = Ref(env="FLOE_POSTGRES_USER", default="dagster")
     password: Annotated[
-        SecretRef, Field(description="may stay unset where no Secret is named, for a server that trusts its host")
+        SecretRef, Field(description="without a Secret, the variable may be unset, for a server that needs no password")
     ] = Ref(env="FLOE_POSTGRES_PASSWORD")
     sslmode: Literal["disable", "prefer", "require", "verify-full"] = "prefer"
 
 
 class Marts(Model):
-    """Where the semantic layer reads a mart: Parquet that each run replaces, or the query engine's tables."""
+    """Where the semantic layer reads a mart: a Parquet file, which each run replaces, or a table of the engine."""
 
     kind: Literal["parquet", "tables"]
     path: Annotated[str, Field(description="parquet: folder or s3:// prefix; tables: catalog.schema")]
 
 
 class Cluster(Model):
-    """Names of what the cluster brings, so that manifests may refer to it."""
+    """Names of objects that the cluster provides and that manifests may therefore refer to."""
 
     config_maps: list[str] = Field(default_factory=list)
     service_accounts: list[str] = Field(default_factory=list)
@@ -142,14 +140,12 @@ class Cluster(Model):
 
 
 class Platform(Model):
-    """One environment."""
+    """The platform of one environment."""
 
     version: Literal[1]
     specification: Annotated[
         Literal["follow", "promoted"],
-        Field(
-            description="follow: the apps as they stand in apps/; promoted: as they were promoted to this environment"
-        ),
+        Field(description="follow: run the apps as they are in apps/; promoted: as promoted to this environment"),
     ]
     compute: Annotated[DuckDB | Trino | Snowflake | BigQuery, Field(discriminator="target")]
     storage: Annotated[FileStorage | S3Storage, Field(discriminator="kind")]
@@ -157,12 +153,12 @@ class Platform(Model):
     metadata: Annotated[Sqlite | Postgres, Field(discriminator="kind")]
     marts: Marts
     secrets: Annotated[
-        list[str], Field(description="Secrets that the cluster holds besides those that a setting names")
+        list[str], Field(description="Secrets in the cluster, in addition to those that a setting refers to")
     ] = Field(default_factory=list)
     cluster: Annotated[
         Cluster | None,
-        # The manifests are checked against it; a code location has no use for it.
-        Field(description="what else the cluster brings", exclude=True),
+        # Only validation of the manifests reads it, so it is left out of CompiledArtifacts.
+        Field(description="further objects that the cluster provides", exclude=True),
     ] = None
 
     @model_validator(mode="after")
@@ -172,17 +168,17 @@ class Platform(Model):
         return self
 
     def refs(self, part: BaseModel | None = None) -> list[Ref]:
-        """Every reference of the environment, or of one part of it."""
+        """All references in the platform, or in one part of it."""
         return list(_refs(part or self))
 
     def secret_names(self) -> set[str]:
-        """Secrets that this environment expects in its namespace."""
+        """Names of the Secrets that this environment expects in its namespace."""
         return {ref.secret for ref in self.refs() if ref.secret} | set(self.secrets)
 
     def brought(self) -> dict[str, set[str]]:
-        """Names of everything that the cluster is to bring, by Kubernetes kind."""
-        lists = dict(self.cluster or ())
-        return {"Secret": self.secret_names()} | {kind: set(lists.get(field, ())) for field, kind in _KINDS.items()}
+        """Names of all objects that the cluster must provide, by Kubernetes kind."""
+        names = dict(self.cluster or ())
+        return {"Secret": self.secret_names()} | {kind: set(names.get(field, ())) for field, kind in _KINDS.items()}
 
 
 _KINDS = {

@@ -1,4 +1,4 @@
-"""Settings that name where a value comes from instead of holding it."""
+"""Settings: plain values, or references to environment variables that hold the values."""
 
 from __future__ import annotations
 
@@ -13,66 +13,64 @@ from floe_runtime.errors import FloeError
 
 
 class Ref(Model):
-    """A value that a process finds in an environment variable; in a cluster a Secret's key may fill that variable."""
+    """A reference to an environment variable that holds a value. In a cluster, a Secret may provide the variable."""
 
     env: Annotated[
         str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$", description="the environment variable that holds the value")
     ]
-    secret: Annotated[str | None, Field(description="the Kubernetes Secret that fills the variable")] = None
-    key: Annotated[
-        str | None, Field(description="the key in that Secret; the variable's name where it is left out")
-    ] = None
-    default: Annotated[str | None, Field(description="the value without the variable; never for a secret")] = None
+    secret: Annotated[str | None, Field(description="the Kubernetes Secret that provides the variable")] = None
+    key: Annotated[str | None, Field(description="the key in that Secret; by default, the name of the variable")] = None
+    default: Annotated[str | None, Field(description="the value if the variable is not set; never for a secret")] = None
 
     @model_validator(mode="after")
     def _no_default_for_a_secret(self) -> Ref:
         if self.secret and self.default is not None:
-            raise ValueError("a value that comes from a Secret has no default")
+            raise ValueError("a value from a Secret must not have a default")
         return self
 
 
 Setting = str | StrictInt | Ref
-"""A value as it is, or where to find it."""
+"""A plain value, or a reference to it."""
 
 
 def _without_default(ref: Ref) -> Ref:
     if ref.default is not None:
-        raise ValueError("a secret has no default: it would stand in this file")
+        raise ValueError("a secret must not have a default, because this file would then contain it")
     return ref
 
 
 SecretRef = Annotated[Ref, AfterValidator(_without_default)]
-"""Where to find what must not be written here."""
+"""A reference to a value that must not be written into the file."""
 
 
 class Missing(FloeError):
-    """A variable that a setting names is not in the environment."""
+    """The environment variable that a setting refers to is not set."""
 
     def __init__(self, ref: Ref) -> None:
-        """`ref`: the reference; the message names its variable and, if it has one, the Secret and key it comes from."""
-        source = f", or take it from the Secret {ref.secret} (key {ref.key or ref.env})" if ref.secret else ""
-        super().__init__(f"the environment variable {ref.env} is not set", f"export {ref.env}=…{source}")
+        """`ref`: the reference. The hint names its variable and, if there is one, the Secret that provides it."""
+        source = f" to the value in the Secret {ref.secret} (key {ref.key or ref.env})" if ref.secret else ""
+        super().__init__(f"the environment variable {ref.env} is not set", f"Set {ref.env}{source}.")
 
 
 def value(setting: Setting, env: Mapping[str, str] = os.environ) -> str:
-    """The value of a setting. Raises Missing where its variable is not set or empty."""
+    """The value of a setting. Raises Missing if its variable is not set or empty."""
     if not isinstance(setting, Ref):
         return str(setting)
-    found = env.get(setting.env) or setting.default
-    if found is None:
+    text = env.get(setting.env) or setting.default
+    if text is None:
         raise Missing(setting)
-    return found
+    return text
 
 
 def number(setting: Setting, env: Mapping[str, str] = os.environ) -> int:
-    """The value of a setting that is a number. Raises FloeError where it is none."""
+    """The value of a setting as a whole number. Raises FloeError if it is not one."""
     text = value(setting, env)
     if not text.isdecimal():
         name = setting.env if isinstance(setting, Ref) else "the setting"
-        raise FloeError(f"{name} is not a number", "give a whole number, such as 5432")
+        raise FloeError(f"{name} is not a whole number", "Set it to a whole number, such as 5432.")
     return int(text)
 
 
 def secret(ref: Ref, env: Mapping[str, str] = os.environ) -> SecretStr:
-    """The value of a reference, wrapped so that it does not show in a log or a traceback."""
+    """The value of a reference, wrapped so that no log or traceback shows it. Raises Missing as `value` does."""
     return SecretStr(value(ref, env))

@@ -1,4 +1,4 @@
-"""`python -m floe_runtime.preflight`, in a pod: every service that the mounted CompiledArtifacts name."""
+"""`python -m floe_runtime.preflight`: checks, in a pod, every service that the mounted CompiledArtifacts name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from floe_runtime.preflight.report import run
 
 
 def main() -> None:
-    """Exit 0 where every check passed, 1 where one failed, 2 where the artifacts cannot be read."""
+    """Exit with 0 if all checks passed, with 1 if one failed, with 2 if the artifacts cannot be read."""
     with in_words():
         compiled = artifacts.mounted()
         sys.exit(run(compiled.environment, compiled.platform))

@@ -114,13 +114,13 @@ def _sql_catalog(platform: Platform, env: Env) -> str:
     assert isinstance(platform.catalog, SqlCatalog)
     file = connect.local(platform.catalog.path)
     try:
-        found = connect.open_catalog(platform, env).list_namespaces()
+        namespaces = connect.open_catalog(platform, env).list_namespaces()
     except (SQLAlchemyError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error)
         raise CheckFailed(
             "connection", f"{file}: {reason}", "Make the file's folder writable, or set another file in catalog.path."
         ) from None
-    return f"{file}: {len(found)} namespaces"
+    return f"{file}: {len(namespaces)} namespaces"
 
 
 def _rest_catalog(platform: Platform, env: Env) -> str:
@@ -140,7 +140,7 @@ def _rest_catalog(platform: Platform, env: Env) -> str:
     uri = value(catalog.uri, env)
     credentials = f"Check {catalog.client_id.env} and {catalog.client_secret.env}, and that the principal exists."
     try:
-        found = connect.open_catalog(platform, env).list_namespaces()
+        namespaces = connect.open_catalog(platform, env).list_namespaces()
     except (OAuthError, UnauthorizedError, AuthorizationExpiredError):
         raise CheckFailed("authentication", f"{uri}: the catalog refuses the credentials", credentials) from None
     except ForbiddenError:
@@ -158,7 +158,7 @@ def _rest_catalog(platform: Platform, env: Env) -> str:
         raise CheckFailed(
             "answer", f"{uri}: {_first_line(error)}", "Check that catalog.uri is the URI of an Iceberg REST catalog."
         ) from None
-    return f"{uri}: token granted, warehouse {catalog.warehouse}, {len(found)} namespaces"
+    return f"{uri}: token granted, warehouse {catalog.warehouse}, {len(namespaces)} namespaces"
 
 
 def _postgres(platform: Platform, env: Env) -> str:
@@ -177,7 +177,7 @@ def _postgres(platform: Platform, env: Env) -> str:
         raise CheckFailed("query", f"{where}: {_first_line(error)}", "Read the server's log.") from None
     version, may_create = row or ("?", False)
     if not may_create:
-        grant = f"As the database's owner, run GRANT CREATE ON SCHEMA public TO {value(postgres.user, env)}"
+        grant = f"As the database's owner, run `GRANT CREATE ON SCHEMA public TO {value(postgres.user, env)}`."
         raise CheckFailed("authorization", f"{where}: the user may not create tables, as Dagster must", grant)
     return f"{where}: PostgreSQL {version}, may create tables"
 

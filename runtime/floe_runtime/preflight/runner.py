@@ -35,7 +35,7 @@ def run(platform: Platform, also: frozenset[str] = frozenset(), env: Env = os.en
     for check in CHECKS:
         if check.applies(platform) or check.id in also:
             covered.add(check.id.partition("-")[0])
-            yield _one(check, platform, env)
+            yield _outcome(check, platform, env)
     for part, kind in _parts(platform).items():
         if part not in covered and kind not in _NOTHING_TO_REACH:
             yield Outcome(f"{part}-{kind}", f"{part}: {kind}", "unchecked", f"floe has no check for {kind} yet")
@@ -48,7 +48,7 @@ def _parts(platform: Platform) -> dict[str, str]:
     return {"compute": platform.compute.target, "metadata": platform.metadata.kind}
 
 
-def _one(check: Check, platform: Platform, env: Env) -> Outcome:
+def _outcome(check: Check, platform: Platform, env: Env) -> Outcome:
     started = time.monotonic()
 
     def outcome(status: Literal["passed", "failed"], detail: str, remedy: str = "") -> Outcome:
@@ -73,7 +73,7 @@ def _one(check: Check, platform: Platform, env: Env) -> Outcome:
 def _masked(text: str, platform: Platform, env: Env) -> str:
     """The text with *** in place of values that the platform reads from secret variables."""
     for ref in platform.refs():
-        found = env.get(ref.env, "")
-        if ref.default is None and len(found) >= 4:
-            text = text.replace(found, "***")
+        content = env.get(ref.env, "")
+        if ref.default is None and len(content) >= 4:
+            text = text.replace(content, "***")
     return text

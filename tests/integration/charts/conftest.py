@@ -1,4 +1,4 @@
-"""Charts as `helm package` makes them, and where they are served from."""
+"""Charts packaged by `helm package`, and a repository and a registry that serve them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rendering import ROOT
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of archives as `helm package` makes them."""
+    """A folder of archives that `helm package` created."""
     folder = tmp_path_factory.mktemp("packages")
     generators = [
         one
@@ -34,7 +34,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NAMES:
         chart = tmp_path_factory.mktemp("unpacked") / name
         shutil.copytree(ROOT / "tests" / "charts" / name, chart)
-        # The stand-ins know no more values than they need; as real charts they know whatever overlays set.
+        # The schemas of the stand-ins allow only the values that they need. Real charts allow all values of overlays.
         keys = {key for one in generators if one["name"] == name for key in one["valuesInline"]}
         reads = "".join(f'{{{{ toYaml (index .Values "{key}") }}}}' for key in sorted(keys))
         (chart / "templates" / "_any.tpl").write_text(f'{{{{ define "any" }}}}{reads}{{{{ end }}}}')
@@ -44,7 +44,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def upstream(checkout: Path, packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
-    """A repository of the checkout's own, and an empty cache."""
+    """A chart repository for the checkout, and an empty cache."""
     for tool in ("helm", "kustomize"):
         monkeypatch.setenv("PATH", f"{tools.resolve(tool).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -58,7 +58,7 @@ def upstream(checkout: Path, packages: Path, tmp_path: Path, monkeypatch: pytest
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory, packages: Path) -> Iterator[str]:
-    """An OCI registry on loopback that holds the charts."""
+    """An OCI registry on loopback that contains the charts."""
     built.need("registry", "no registry")
     with servers.registry(tmp_path_factory.mktemp("registry")) as host:
         for archive in sorted(packages.glob("*.tgz")):

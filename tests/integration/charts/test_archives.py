@@ -1,4 +1,4 @@
-"""Archives that are not what they should be, and what is done to the schema of one that is."""
+"""Invalid chart archives are refused, and remote references in the schema of a chart are bundled."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ def huge(archive: Path) -> None:
         (huge, "more than 100 MiB"),
     ],
 )
-def test_a_bad_archive_leaves_nothing(
+def test_an_invalid_archive_is_refused_and_leaves_no_files(
     checkout: Path, upstream: Upstream, spoil: Callable[[Path], None], words: str
 ) -> None:
-    archive = upstream.archive("cube")  # the first that is pulled; the index still promises what it was
+    archive = upstream.archive("cube")  # the first chart that is pulled; the index keeps its old digest
     spoil(archive)
     for mirror in (None, str(upstream.folder)):
         with pytest.raises(FloeError) as error:

@@ -1,4 +1,4 @@
-"""`floe charts list` and `verify`: where each chart is, if it is what was pulled, which values it does not know."""
+"""`floe charts list` and `verify`: the pulled charts, changes since the pull, and values that a chart does not know."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from floe.charts.values import unknown_values
 
 
 @pytest.mark.usefixtures("upstream")
-def test_verify_finds_what_is_not_as_it_was_pulled(checkout: Path) -> None:
+def test_verify_reports_changed_and_missing_charts(checkout: Path) -> None:
     lock()
     list(charts.pull(repo.current(), ["dev"]))
     cube, cubestore, dagster = charts.pinned(repo.current(), "dev")
@@ -39,14 +39,14 @@ def test_verify_finds_what_is_not_as_it_was_pulled(checkout: Path) -> None:
     text = run(FLOE, "charts", "verify", "dev", cwd=checkout)
     assert text.returncode == 1
     assert "next: Run `floe charts pull dev --force`." in text.stdout
-    # What floe did not put there is left alone until it is told to replace it.
+    # Without --force, floe keeps files that it did not write.
     assert "kept in overlays/dev" in run(FLOE, "charts", "pull", "dev", cwd=checkout).stderr
     assert run(FLOE, "charts", "pull", "dev", "--force", cwd=checkout).returncode == 0
     assert run(FLOE, "charts", "verify", "dev", cwd=checkout).returncode == 0
 
 
 @pytest.mark.usefixtures("upstream")
-def test_list_says_where_each_chart_is(checkout: Path) -> None:
+def test_list_shows_the_origin_of_each_chart(checkout: Path) -> None:
     list(charts.pull(repo.current(), ["dev"]))
     table = json.loads(run(FLOE, "charts", "list", "--json", cwd=checkout).stdout)
     assert [row["name"] for row in table] == sorted(NAMES)
@@ -82,7 +82,7 @@ TEMPLATE = """\
 """
 
 
-def test_values_that_the_chart_does_not_know(checkout: Path, tmp_path: Path) -> None:
+def test_values_that_the_chart_does_not_know_are_reported(checkout: Path, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     shutil.copytree(checkout / "tests" / "charts", mirror)
     (mirror / "cube" / "values.yaml").write_text(VALUES)
@@ -115,7 +115,7 @@ def test_values_that_the_chart_does_not_know(checkout: Path, tmp_path: Path) -> 
     pin = checkout / "overlays" / "dev" / "values" / "cube.yaml"
     patch = yaml.safe_load(pin.read_text())
     pin.write_text(yaml.safe_dump({**patch, "valuesInline": {"image": {"tag": "2", "pullPolicy": "Never"}}}))
-    assert unknown_values(repo.current(), "dev") == []  # nothing is pulled
+    assert unknown_values(repo.current(), "dev") == []  # no chart is pulled yet
     list(charts.pull(repo.current(), ["dev"], str(mirror)))
     unknown = {value.removeprefix("cube: ") for value in unknown_values(repo.current(), "dev")}
     assert unknown >= {"config.fromTemplate.nmae", "config.prot", "image.tagg", "imgae", "sub.service.prot"}

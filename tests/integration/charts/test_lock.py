@@ -1,4 +1,4 @@
-"""charts.lock: what is locked is what is pulled, and only a person who says so changes it."""
+"""charts.lock: only locked archives are pulled, and only `floe charts lock --update` changes a locked digest."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def test_locked_archives_are_pulled_and_verified(checkout: Path) -> None:
     }
 
 
-def test_the_committed_lock_has_what_overlays_pin() -> None:
+def test_the_committed_lock_matches_the_pins_of_overlays() -> None:
     pins = charts.chart.places(repo.current(), repo.current().environments())
     locked = lockfile.digests(Checkout(ROOT))
     assert lockfile.file(Checkout(ROOT)).read_text() == lockfile.text({key: locked.get(key) for key in pins})
 
 
-def test_a_lock_reads_as_it_was_written(tmp_path: Path) -> None:
+def test_a_lock_that_is_written_and_read_is_unchanged(tmp_path: Path) -> None:
     digests = ["0" * 64, "1" * 63 + "e", "12e" + "4" * 61, "1" * 31 + "e" + "2" * 32, "f" * 64, None]
     versions = ["1.2.3", "1.20", "7", "v1.0.0-rc.1+build"]
     repositories = ["oci://r.example:5000/x", "https://r.example/?a=b: c # d"]
@@ -62,7 +62,7 @@ def test_a_lock_reads_as_it_was_written(tmp_path: Path) -> None:
     assert linted.returncode == 0, linted.stdout
 
 
-def test_another_archive_than_the_locked_one_is_refused(checkout: Path, upstream: Upstream) -> None:
+def test_an_archive_that_differs_from_the_lock_is_refused(checkout: Path, upstream: Upstream) -> None:
     lock()
     before = lockfile.file(repo.current()).read_text()
     old = archives.sha256(upstream.archive("cube"))
@@ -76,7 +76,7 @@ def test_another_archive_than_the_locked_one_is_refused(checkout: Path, upstream
     assert lockfile.file(repo.current()).read_text() == before
 
     shutil.rmtree(repo.cache_dir() / "charts")
-    for stand_ins in (False, True):  # a stand-in is for what cannot be had, not for what must not be had
+    for stand_ins in (False, True):  # a stand-in replaces an unavailable chart, not a refused one
         with pytest.raises(FloeError) as error:
             list(charts.pull(repo.current(), ["dev"], stand_ins=stand_ins))
         assert old in error.value.message
@@ -90,7 +90,7 @@ def test_another_archive_than_the_locked_one_is_refused(checkout: Path, upstream
         lock(update=["kube"])
 
 
-def test_a_chart_that_is_locked_anew_is_pulled_anew(upstream: Upstream) -> None:
+def test_a_chart_is_pulled_again_after_its_lock_was_updated(upstream: Upstream) -> None:
     lock()
     assert sources() == {"cache"}
     upstream.change("cube")
@@ -102,7 +102,7 @@ def test_a_chart_that_is_locked_anew_is_pulled_anew(upstream: Upstream) -> None:
     assert verify(repo.current(), "dev") == []
 
 
-def test_what_cannot_be_locked_keeps_its_entry(checkout: Path, upstream: Upstream) -> None:
+def test_a_chart_that_cannot_be_locked_keeps_its_entry(checkout: Path, upstream: Upstream) -> None:
     lock()
     first = lockfile.digests(repo.current())
     upstream.archive("cube").unlink()
@@ -116,7 +116,7 @@ def test_what_cannot_be_locked_keeps_its_entry(checkout: Path, upstream: Upstrea
 
 
 @pytest.mark.usefixtures("checkout")
-def test_entries_that_nothing_pins_go(upstream: Upstream) -> None:
+def test_lock_removes_entries_that_no_overlay_pins(upstream: Upstream) -> None:
     stale = ("old", "1.0.0", upstream.url)
     lockfile.file(repo.current()).write_text(lockfile.text({stale: "0" * 64}))
     lock()
@@ -131,7 +131,7 @@ def test_entries_that_nothing_pins_go(upstream: Upstream) -> None:
         ("<<<<<<< ours", "charts.lock"),
     ],
 )
-def test_a_broken_lock_is_a_sentence(checkout: Path, content: str, words: str) -> None:
+def test_an_invalid_lock_is_reported_without_a_traceback(checkout: Path, content: str, words: str) -> None:
     lockfile.file(repo.current()).write_text(content)
     done = run(FLOE, "charts", "pull", cwd=checkout)
     assert done.returncode == 2

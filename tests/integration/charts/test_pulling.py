@@ -1,4 +1,4 @@
-"""Charts from real repositories, registries and mirrors on loopback, to where kustomize looks for them."""
+"""Pull charts from real repositories, registries and mirrors on loopback, into the folders that kustomize reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from floe.errors import FloeError
 from floe.repo import Checkout
 
 
-def test_from_the_repository_to_a_rendered_overlay(checkout: Path, upstream: Upstream) -> None:
+def test_an_overlay_is_rendered_with_charts_from_the_repository(checkout: Path, upstream: Upstream) -> None:
     done = run(FLOE, "charts", "pull", cwd=checkout)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("from its repository (unlocked: charts.lock has no sha256 for it)") == len(NAMES)
@@ -34,22 +34,22 @@ def test_from_the_repository_to_a_rendered_overlay(checkout: Path, upstream: Ups
         assert record
         assert (record.origin, record.location) == ("repository", upstream.url)
         assert record.archive == archives.sha256(upstream.archive(chart.name))
-    assert b"kind: Deployment" in render.render(repo.current(), "dev")  # the record beside the chart is no hindrance
+    assert b"kind: Deployment" in render.render(repo.current(), "dev")  # kustomize ignores the record next to the chart
     again = run(FLOE, "charts", "pull", cwd=checkout)
     assert (again.returncode, again.stderr) == (0, "")
 
 
-def test_the_cache_saves_the_network(checkout: Path, upstream: Upstream) -> None:
+def test_a_cached_archive_is_not_downloaded_again(checkout: Path, upstream: Upstream) -> None:
     assert sources() == {"repository"}
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
     upstream.archive("cube").unlink()
     assert sources() == {"cache"}
     with pytest.raises(FloeError, match="cannot pull the chart cube"):
         sources(force=True)
-    assert all(chart.is_pulled() for chart in charts.pinned(repo.current(), "dev"))  # what was there stays
+    assert all(chart.is_pulled() for chart in charts.pinned(repo.current(), "dev"))  # the pulled charts are kept
 
 
-def test_a_cache_that_holds_something_else_is_passed_over(checkout: Path, upstream: Upstream) -> None:
+def test_a_damaged_archive_in_the_cache_is_replaced(checkout: Path, upstream: Upstream) -> None:
     lock()
     cached = next((repo.cache_dir() / "charts").glob("cube-3*.tgz"))
     cached.write_bytes(b"damaged")
@@ -66,7 +66,7 @@ def test_a_cache_that_holds_something_else_is_passed_over(checkout: Path, upstre
         sources()
 
 
-def test_a_mirror_wins_over_cache_and_checkout(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
+def test_a_mirror_takes_precedence_over_cache_and_checkout(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
     list(charts.pull(repo.current(), repo.current().environments()))
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
     mirror = tmp_path / "mirror"
@@ -75,14 +75,14 @@ def test_a_mirror_wins_over_cache_and_checkout(checkout: Path, upstream: Upstrea
     record = charts.pinned(repo.current(), "dev")[0].record()
     assert record
     assert record.location.startswith(str(mirror))
-    # Nobody vouches for a mirror's archive, so it is not kept for those who name no mirror.
+    # An archive from a mirror is not verified, so it is not added to the cache, which pulls without a mirror use.
     shutil.rmtree(repo.cache_dir() / "charts")
     shutil.rmtree(checkout / "overlays" / "dev" / "charts")
     sources(mirror=str(mirror))
     assert not (repo.cache_dir() / "charts").exists()
 
 
-def test_another_checkout_is_filled_from_this_one(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
+def test_charts_are_copied_from_this_checkout_to_another(checkout: Path, upstream: Upstream, tmp_path: Path) -> None:
     list(charts.pull(repo.current(), ["dev"]))
     shutil.rmtree(repo.cache_dir() / "charts")
     shutil.rmtree(upstream.folder)
@@ -100,7 +100,7 @@ def test_another_checkout_is_filled_from_this_one(checkout: Path, upstream: Upst
         sources(Checkout(base), source=repo.current())
 
 
-def test_stand_ins_fill_another_checkout_too(upstream: Upstream, checkout: Path, tmp_path: Path) -> None:
+def test_stand_ins_are_copied_to_another_checkout(upstream: Upstream, checkout: Path, tmp_path: Path) -> None:
     shutil.rmtree(upstream.folder)
     base = tmp_path / "base revision"
     shutil.copytree(checkout, base)
@@ -109,7 +109,7 @@ def test_stand_ins_fill_another_checkout_too(upstream: Upstream, checkout: Path,
     assert all(chart.is_stand_in() for chart in charts.pinned(Checkout(base), "dev"))
 
 
-def test_a_mirror_of_archives_and_one_of_folders(checkout: Path, packages: Path) -> None:
+def test_a_mirror_contains_archives_or_folders(checkout: Path, packages: Path) -> None:
     assert sources(mirror=str(packages)) == {"mirror"}
     assert sources(mirror=str(packages)) == {"present"}
     records = [chart.record() for chart in charts.pinned(repo.current(), "dev")]
@@ -120,7 +120,7 @@ def test_a_mirror_of_archives_and_one_of_folders(checkout: Path, packages: Path)
     assert {record and record.archive for record in records} == {None}
 
 
-def test_a_mirror_by_url_keeps_its_credentials_to_itself(checkout: Path, upstream: Upstream) -> None:
+def test_credentials_in_the_url_of_a_mirror_are_not_shown(checkout: Path, upstream: Upstream) -> None:
     password = "a-password-of-this-test"
     mirror = upstream.url.replace("://", f"://me:{password}@")
     done = run(FLOE, "charts", "pull", "--mirror", mirror, cwd=checkout)
@@ -136,7 +136,7 @@ def test_a_mirror_by_url_keeps_its_credentials_to_itself(checkout: Path, upstrea
 
 @pytest.mark.usefixtures("upstream")
 @BUILT
-def test_a_mirror_that_is_a_registry(checkout: Path, packages: Path, registry: str) -> None:
+def test_charts_are_pulled_from_a_mirror_that_is_a_registry(checkout: Path, packages: Path, registry: str) -> None:
     assert set(lock(mirror=registry).values()) == {"locked"}
     assert sources(mirror=registry) == {"mirror"}
     for chart in charts.pinned(repo.current(), "dev"):
@@ -150,7 +150,9 @@ def test_a_mirror_that_is_a_registry(checkout: Path, packages: Path, registry: s
 
 
 @BUILT
-def test_a_registry_as_the_public_repository(checkout: Path, upstream: Upstream, registry: str) -> None:
+def test_charts_are_pulled_from_a_repository_that_is_a_registry(
+    checkout: Path, upstream: Upstream, registry: str
+) -> None:
     shutil.rmtree(upstream.folder)
     point_at(checkout, registry)
     assert sources() == {"repository"}
@@ -167,11 +169,11 @@ def test_a_registry_as_the_public_repository(checkout: Path, upstream: Upstream,
         ("oci://registry.example.com/x", False),
     ],
 )
-def test_only_registries_on_this_machine_go_without_tls(url: str, plain: bool) -> None:
+def test_only_registries_on_loopback_are_used_without_tls(url: str, plain: bool) -> None:
     assert archives._is_loopback(url) is plain
 
 
-def test_an_unreadable_folder_in_a_mirror(checkout: Path, tmp_path: Path) -> None:
+def test_an_unreadable_folder_in_a_mirror_is_reported(checkout: Path, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     shutil.copytree(checkout / "tests" / "charts", mirror)
     (mirror / "cube" / "templates" / "broken.yaml").symlink_to("nowhere")
@@ -181,7 +183,7 @@ def test_an_unreadable_folder_in_a_mirror(checkout: Path, tmp_path: Path) -> Non
     assert lock(mirror=str(mirror))["cube"] == "failed"
 
 
-def test_a_web_page_for_an_index(checkout: Path, upstream: Upstream) -> None:
+def test_an_index_that_is_a_web_page_is_reported(checkout: Path, upstream: Upstream) -> None:
     (upstream.folder / "index.yaml").write_text("<!doctype html><title>Not found</title>")
     done = run(FLOE, "charts", "pull", "--mirror", upstream.url, cwd=checkout)
     assert done.returncode == 2
@@ -199,7 +201,7 @@ def test_a_web_page_for_an_index(checkout: Path, upstream: Upstream) -> None:
         ("file:///srv", "cannot pull the chart cube 3.3.0 from file:///srv"),
     ],
 )
-def test_a_mirror_without_the_chart(checkout: Path, tmp_path: Path, mirror: str, words: str) -> None:
+def test_a_mirror_without_the_chart_is_reported(checkout: Path, tmp_path: Path, mirror: str, words: str) -> None:
     (tmp_path / "empty").mkdir()
     shutil.copytree(checkout / "tests" / "charts", tmp_path / "older")
     meta = tmp_path / "older" / "cube" / "Chart.yaml"
@@ -219,19 +221,21 @@ def test_without_helm(checkout: Path, upstream: Upstream, monkeypatch: pytest.Mo
     assert "cannot pull the chart cube 3.3.0: helm 99 or newer is missing" in error.value.message
     assert "install Helm" in error.value.hint
     assert leftovers(checkout) == []
-    assert sources(mirror=str(upstream.folder)) == {"mirror"}  # a folder needs no helm
+    assert sources(mirror=str(upstream.folder)) == {"mirror"}  # a mirror that is a folder needs no Helm
     tools.resolve.cache_clear()
 
 
-def test_a_place_that_cannot_be_written(checkout: Path, packages: Path) -> None:
-    (checkout / "overlays" / "dev" / "charts").write_text("in the way")  # permissions do not keep root out
+def test_a_folder_that_cannot_be_written_is_reported(checkout: Path, packages: Path) -> None:
+    (checkout / "overlays" / "dev" / "charts").write_text(
+        "in the way"
+    )  # root ignores permissions, so a file blocks the folder
     done = run(FLOE, "charts", "pull", "dev", "--mirror", packages, cwd=checkout)
     assert done.returncode == 2
     assert "cannot write the chart cube 3.3.0" in done.stderr
     assert (checkout / "overlays" / "dev" / "charts").read_text() == "in the way"
 
 
-def test_stand_ins_say_why_and_give_way(checkout: Path, upstream: Upstream) -> None:
+def test_real_charts_replace_stand_ins(checkout: Path, upstream: Upstream) -> None:
     hidden = upstream.folder.rename(upstream.folder.with_name("hidden"))
     done = run(FLOE, "charts", "pull", "--stand-ins", cwd=checkout)
     assert done.returncode == 0, done.stderr

@@ -64,7 +64,7 @@ class GoServers:
 
 def required(module: str) -> str:
     """The version, without its v, of a module that go.mod requires. Raises FloeError if it is not required."""
-    found = re.search(rf"^\s*{re.escape(module)} v(\S+)", (SERVERS / "go.mod").read_text(), re.MULTILINE)
-    if found is None:
+    match = re.search(rf"^\s*{re.escape(module)} v(\S+)", (SERVERS / "go.mod").read_text(), re.MULTILINE)
+    if match is None:
         raise FloeError(f"{SERVERS / 'go.mod'} does not require {module}")
-    return found[1]
+    return match[1]

@@ -1,4 +1,4 @@
-{# A timestamp with time zone as a plain one in UTC, which every query engine and Cube read alike. #}
+{# Converts a timestamp with time zone to one without, in UTC, which all engines and Cube read in the same way. #}
 {% macro utc(column) -%}
   {{ return(adapter.dispatch('utc')(column)) }}
 {%- endmacro %}

@@ -1,5 +1,5 @@
 {{ config(meta={'dagster': {'ref': {'name': 'orders', 'package': 'ecommerce'}}}) }}
--- The two marts that Cube joins must come to the same total.
+-- The marts orders and order_items, which Cube joins, must have the same total amount.
 select
   ordered.total as orders_total,
   item.total as items_total
