@@ -7,17 +7,18 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from floe import console, repo
-from floe.charts import overlay_values
+from floe.charts import environment, overlay_values, parity
 from floe.charts.chart import pinned
 from floe.charts.overlay_values import Environment, Values
 from floe.charts.packaged import UMBRELLA, UPSTREAM, folder
 from floe.errors import FloeError
 from floe.yaml import documents, edit, load_file
-from floe.yaml.commented import Comment, Comments, dump
+from floe.yaml.commented import Comment, dump
 
 README = Path("charts", "README.md")
 _TABLE = ("<!-- written by floe charts sync -->", "<!-- until here -->")
@@ -44,7 +45,7 @@ def changes() -> Iterator[Change]:
     root = repo.root()
     if not (root / "charts").is_dir():
         raise FloeError(f"there is no folder charts/ in {root}", "Restore it from the repository that you forked.")
-    with console.progress("charts: reading the overlays"):
+    with console.progress("charts: comparing Helm with kustomize"):
         wanted = _files()
     there = {path.relative_to(root) for chart in UPSTREAM for path in (folder(chart) / "objects").rglob("*.yaml")}
     there |= {path.relative_to(root) for path in (root / "charts" / "post-renderer" / "hardening").glob("*.yaml")}
@@ -83,14 +84,20 @@ def write(found: list[Change]) -> None:
 
 
 def _files() -> dict[Path, str]:
-    """The content of every file that sync generates, by path in the repository."""
+    """The content of every file that sync generates, by path in the repository.
+
+    Raises FloeError if Helm would not install with them what kustomize renders.
+    """
     root = repo.root()
-    with ThreadPoolExecutor() as pool:  # each waits for kustomize
+    with ThreadPoolExecutor() as pool:  # each waits for kustomize or Helm
         environments = list(pool.map(overlay_values.environment, _order()))
-    files: dict[Path, str] = {}
-    for chart in UPSTREAM:
-        files |= {Path("charts", chart, name): text for name, text in _chart(chart, environments).items()}
-    files |= {Path("charts", UMBRELLA, name): text for name, text in _umbrella(environments).items()}
+        files: dict[Path, str] = {}
+        for chart in UPSTREAM:
+            files |= {Path("charts", chart, name): text for name, text in _chart(chart, environments).items()}
+        files |= {Path("charts", UMBRELLA, name): text for name, text in _umbrella(environments).items()}
+        headers = [f"{_WRITTEN} overlays/{one.name}/objects: edit there." for one in environments]
+        for carried in pool.map(parity.own_objects, environments, repeat(dict(files)), headers):
+            files |= carried
     for patch in sorted((root / "base" / "hardening").glob("*.yaml")):
         files[Path("charts", "post-renderer", "hardening", patch.name)] = patch.read_text()
     files[README] = _readme((root / README).read_text(), files)
@@ -98,8 +105,15 @@ def _files() -> dict[Path, str]:
 
 
 def _order() -> list[str]:
-    """The environments in the promotion order, followed by the others."""
-    return sorted(repo.environments(), key=lambda name: (*repo.PROMOTION, name).index(name))
+    """The environments that Helm may install, in the promotion order, followed by the others."""
+    names = sorted(repo.environments(), key=lambda name: (*repo.PROMOTION, name).index(name))
+    found = [name for name in names if environment.read(name).helm]
+    if not found:
+        raise FloeError(
+            "every overlay sets spec.helm: false, so there is nothing that floe's charts could contain",
+            "Remove it from objects/environment.yaml of an overlay, or remove charts/ and its step in CI.",
+        )
+    return found
 
 
 def _base(chart: str, environments: list[Environment]) -> Values:
@@ -117,17 +131,12 @@ def _chart(chart: str, environments: list[Environment]) -> dict[str, str]:
     files = {
         "Chart.yaml": _with_versions(chart),
         "templates/_floe.tpl": (repo.root() / "charts" / "_floe.tpl").read_text(),
-        "values.yaml": dump(base, _placed(base, documented | agreed), header),
+        "values.yaml": dump(base, agreed | documented, header),
     }
     for one in environments:
         values = overlay_values.beyond(one.values[chart], base)
         header = f"{_WRITTEN} overlays/{one.name}: edit there. Helm merges these values over values.yaml."
-        files[f"values-{one.name}.yaml"] = dump(values, _placed(values, one.comments[chart]), header)
-        for item in one.objects[chart]:
-            name = f"objects/{one.name}/{item.kind.lower()}-{item.name}.yaml"
-            files[name] = dump(
-                overlay_values.stamped(item, one.name), {}, f"{_WRITTEN} overlays/{one.name}/objects: edit there."
-            )
+        files[f"values-{one.name}.yaml"] = dump(values, one.comments[chart], header)
     return files
 
 
@@ -153,7 +162,7 @@ def _umbrella(environments: list[Environment]) -> dict[str, str]:
             values[chart] = overlay_values.beyond(one.values[chart], base)
             comments |= {(chart, *path): text for path, text in one.comments[chart].items()}
         header = f"{_WRITTEN} overlays/{one.name}: edit there."
-        files[f"values-{one.name}.yaml"] = dump(values, _placed(values, comments), header)
+        files[f"values-{one.name}.yaml"] = dump(values, comments, header)
     return files
 
 
@@ -190,24 +199,6 @@ def _documented(schema: Values, path: tuple[str, ...]) -> dict[Any, Comment]:
             about[*path, key] = Comment(above=(part["description"],)) if "description" in part else Comment()
             about |= _documented(part, (*path, key)) if "default" not in part else {}
     return about
-
-
-def _placed(values: Values, about: Comments) -> dict[Any, Comment]:
-    """Comments with those on ports moved from the port number to its index in the list."""
-    placed = dict(about)
-    for name, ports in ((key, found) for node in _egress(values) for key, found in node[1].items()):
-        path = next(node[0] for node in _egress(values) if name in node[1])
-        said = {port: placed.pop((*path, name, port), None) for port in ports}
-        placed |= {(*path, name, number): text for number, port in enumerate(ports) if (text := said[port])}
-    return placed
-
-
-def _egress(values: Values, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Values]]:
-    for key, value in values.items():
-        if key == "egress" and isinstance(value, dict):
-            yield (*path, key), value
-        elif isinstance(value, dict) and (key == "floe" or key in UPSTREAM):
-            yield from _egress(value, (*path, key))
 
 
 def _readme(text: str, files: dict[Path, str]) -> str:
