@@ -31,7 +31,7 @@ def test_helm_renders_what_kustomize_renders(
     assert {kind for _, kind, _, _ in patched} == HARDENING
     print(
         f"parity: {environment}, {form}, Helm {helm.major}: {len(hardened)} objects as kustomize renders them; "
-        "without the post-renderer {len(patched)} that base/hardening patches"
+        f"without the post-renderer {len(patched)} that base/hardening patches"
     )
 
 
