@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from floe import tools
+from floe.charts import parity
 from floe.charts.packaged import UMBRELLA, UPSTREAM
-from floe.kubernetes.objects import ENVIRONMENT, Object
+from floe.kubernetes.objects import Object
 from rendering import Identity, Values, by_identity, parse
 
 CHARTS = (*UPSTREAM, UMBRELLA)
 KUBERNETES = "1.34.0"
-HOOK = "helm.sh/hook"
+HOOK = parity.HOOK
 SECONDS = 120
 HARDENING = {"Deployment", "StatefulSet"}
 """The kinds that base/hardening patches."""
@@ -118,39 +117,10 @@ FORMS = (
 )
 """The release of Dagster has the same name as under kustomize, because Dagster's chart uses it in names of objects."""
 
-DIFFERENCES: dict[str, Callable[[Object], bool]] = {
-    "the Namespace, which Helm leaves to --create-namespace": lambda one: one.kind == "Namespace",
-    "hooks of helm test": lambda one: HOOK in one.annotations,
-}
-"""Objects that only one form contains: the reason, and a function that recognises them."""
-LABELS = ("app.kubernetes.io/instance",)
-"""Labels with the name of the release, which is the same for all objects with Helm."""
 
-
-def comparable(objects: list[Object], namespace: str) -> dict[Identity, Values]:
-    """Objects without what depends on the form: DIFFERENCES, the annotation of the environment, the release's name."""
-    kept = [copy.deepcopy(one.value) for one in objects if not any(differs(one) for differs in DIFFERENCES.values())]
-    for value in kept:
-        if value["kind"] == "ConfigMap":  # Helm 3 strips trailing white space before it calls a post-renderer
-            value["data"] = {key: text.rstrip() for key, text in (value.get("data") or {}).items()}
-        metadata = value["metadata"]
-        metadata.setdefault("namespace", namespace)  # a chart leaves the namespace to Helm
-        annotations = {
-            key: text for key, text in (metadata.pop("annotations", None) or {}).items() if key != ENVIRONMENT
-        }
-        if annotations:
-            metadata["annotations"] = annotations
-        for mapping in _mappings(value):
-            for label in LABELS:
-                mapping.pop(label, None)
-    return by_identity(parse(json.dumps({"apiVersion": "v1", "kind": "List", "items": kept})))
-
-
-def _mappings(node: Any) -> Iterator[Values]:
-    if isinstance(node, dict):
-        yield node
-    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _mappings(part)
+def comparable(found: list[Object], namespace: str) -> dict[Identity, Values]:
+    """Objects by their identity, without what depends on the form."""
+    return by_identity(parity.comparable(found, namespace))
 
 
 def written(values: Values, folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import ipaddress
 import json
 import re
 import secrets
@@ -156,10 +157,22 @@ def half_finished(server: ApiServer, namespace: str) -> None:
     all_clear("release", server.create([pending]))
 
 
+def resolved(node: Any, definitions: Values) -> Any:
+    """A schema with what its references name in their place."""
+    if isinstance(node, list):
+        return [resolved(part, definitions) for part in node]
+    if not isinstance(node, dict):
+        return node
+    named = definitions[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
+    return {key: resolved(part, definitions) for key, part in (named | node).items() if key != "$ref"}
+
+
 def strategy(schema: Values) -> st.SearchStrategy[Any]:
     """Values that a schema accepts. Only the keywords that the schema of floe's values uses are supported."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
+    if "oneOf" in schema:
+        return st.one_of([strategy(part) for part in schema["oneOf"]])
     match schema["type"]:
         case "boolean":
             return st.booleans()
@@ -168,11 +181,19 @@ def strategy(schema: Values) -> st.SearchStrategy[Any]:
         case "string":
             return _text(schema)
         case "array":
-            return st.lists(strategy(schema["items"]), unique=schema.get("uniqueItems", False), max_size=4)
+            return st.lists(
+                strategy(schema["items"]),
+                unique=schema.get("uniqueItems", False),
+                min_size=schema.get("minItems", 0),
+                max_size=4,
+            )
     return _object(schema)
 
 
 def _text(schema: Values) -> st.SearchStrategy[str]:
+    if schema.get("format") == "cidr":
+        pairs = st.tuples(st.ip_addresses(), st.integers(0, 32))
+        return pairs.map(lambda pair: str(ipaddress.ip_network(f"{pair[0]}/{pair[1]}", strict=False)))
     if "pattern" not in schema:
         return st.text(st.characters(exclude_categories=["C"]), max_size=20)  # YAML allows no control characters
     end = schema["pattern"].removesuffix("$") + r"\Z"  # Python's $ also matches before a line feed at the end
@@ -183,7 +204,9 @@ def _text(schema: Values) -> st.SearchStrategy[str]:
 def _object(schema: Values) -> st.SearchStrategy[Values]:
     named = {key: strategy(part) for key, part in schema.get("properties", {}).items()}
     if not schema.get("additionalProperties"):
-        return st.fixed_dictionaries({}, optional=named)
+        needed = {key: named.pop(key) for key in schema.get("required", ())}
+        found = st.fixed_dictionaries(needed, optional=named)
+        return found.filter(lambda value: len(value) >= schema.get("minProperties", 0))
     special = [re.compile(pattern) for pattern in schema.get("patternProperties", {})]
     keys = _text(schema["propertyNames"]).filter(lambda key: not any(one.search(key) for one in special))
     return st.dictionaries(keys, strategy(schema["additionalProperties"]), max_size=3)
@@ -193,7 +216,8 @@ def _object(schema: Values) -> st.SearchStrategy[Values]:
 def test_the_server_accepts_all_values_that_the_schema_accepts(
     helm: Helm, api_server: ApiServer, charts: Path, tmp_path: Path, chart: str
 ) -> None:
-    schema = json.loads((charts / chart / "values.schema.json").read_text())["properties"]["floe"]
+    whole = json.loads((charts / chart / "values.schema.json").read_text())
+    schema = resolved(whole["properties"]["floe"], whole["definitions"])
     artifacts = json.loads(repo.current().artifacts_file("dev").read_text())
     hardened = helm.hardened(charts)
 

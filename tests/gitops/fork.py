@@ -162,6 +162,6 @@ def _dev(fork: Fork, dev: Deployed) -> None:
 
     def with_services(value: Values) -> None:
         value["resources"].append(f"../../../{_SERVICES}")
-        value["patches"] += tested["patches"]
+        value["patches"] = tested["patches"]
 
     fork.edit("overlays/dev/objects/kustomization.yaml", with_services)

@@ -84,7 +84,7 @@ def test_waived_findings_are_counted_and_do_not_fail(capsys: pytest.CaptureFixtu
 
 def test_an_origin_is_a_file_of_the_repository(capsys: pytest.CaptureFixture[str]) -> None:
     origins = {
-        "path: ../../base/platform/resourcequota.yaml\n": "base/platform/resourcequota.yaml",
+        "path: ../../base/quota/resourcequota.yaml\n": "base/quota/resourcequota.yaml",
         "configuredIn: values/dagster.yaml\nconfiguredBy:\n  kind: X\n": "overlays/prod/values/dagster.yaml",
         "path: base/a.yaml\nrepo: https://example.com/x\n": "",
         "nonsense": "",

@@ -40,13 +40,6 @@ metadata:
 {{- .name }}-{{ $sum }}
 {{- end }}
 
-{{- /* Ports of a NetworkPolicy, from a list of numbers. */}}
-{{- define "floe.ports" -}}
-{{- range . }}
-- {protocol: TCP, port: {{ . }}}
-{{- end }}
-{{- end }}
-
 {{- /* Objects that only this environment's overlay has, unchanged. */}}
 {{- define "floe.objects" -}}
 {{- range $path, $_ := .Files.Glob (printf "objects/%s/*.yaml" .Values.floe.environment) }}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,11 +51,12 @@ def _field(location: tuple[int | str, ...], value: Any) -> tuple[str, Any]:
             node: Any = value
             value = node[step]
             steps.append(str(step))
-        elif isinstance(value, dict) and number == len(location) and isinstance(step, str) and step.islower():
+        elif isinstance(value, dict) and number == len(location) and isinstance(step, str) and _IS_FIELD.match(step):
             steps.append(step)  # a required field that the file lacks
     return ".".join(steps), value
 
 
+_IS_FIELD = re.compile(r"[a-z]\w*$")
 _PLAIN_MEMBERS = frozenset({("str",), ("int",)})
 
 
@@ -74,5 +76,6 @@ def _words(item: Any) -> str:
         "string_type": "must be text",
         "int_type": "must be a whole number",
         "list_type": "must be a list",
+        "tuple_type": "must be a list",
     }.get(kind, item["msg"].removeprefix("Value error, ").replace("Input should be", "must be"))
     return words

@@ -1,10 +1,10 @@
-"""Turn an overlay into values of floe's own charts: the upstream charts' values, and floe's part from its objects."""
+"""Turn an overlay into values of floe's own charts: its environment.yaml, and the values of its upstream charts."""
 
 from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from typing import Any
 import yaml
 
 from floe import render
+from floe.charts import environment as environment_file
+from floe.charts.chart import GENERATOR
 from floe.charts.packaged import UPSTREAM
-from floe.kubernetes.objects import ENVIRONMENT, Object, objects
+from floe.errors import FloeError
+from floe.kubernetes.objects import ENVIRONMENT, Object, mapping, mappings, objects, text
 from floe.repo import Checkout
 from floe.yaml import documents, load_file
 from floe.yaml.commented import Comment, Comments, comments
@@ -24,8 +27,23 @@ Values = dict[str, Any]
 Step = tuple[str | int, ...]
 
 ARTIFACTS = "floe-compiled-artifacts"
-_ENDS_IN_HASH = re.compile(rf"^{ARTIFACTS}-[a-z0-9]{{10}}$")
-_PORT = re.compile(r"port: (\d+)\}\}? *# *(.+)$", re.MULTILINE)
+OR_WITHOUT_HELM = "If nobody installs this environment with Helm, set spec.helm: false in its objects/environment.yaml."
+"""The way out of any difference between kustomize and Helm: the end of the hint of an error."""
+_HASHED = r"-[a-z0-9]{10}$"
+_ENDS_IN_HASH = re.compile(rf"^{ARTIFACTS}{_HASHED}")
+_PROXY_SETTINGS = re.compile(rf"^auth-proxy{_HASHED}")
+_PLACES: dict[Step, Step] = {
+    ("spec", "quota"): ("floe", "namespace", "quota"),
+    ("spec", "egress"): ("floe", "egress"),
+    ("spec", "login"): ("floe", "authProxy"),
+}
+"""Where the charts' values have what environment.yaml sets, for its comments."""
+_TOP = {
+    "resources": ["objects"],
+    "generators": ["values"],
+    "transformers": ["../../base/hardening", "../../base/stamp"],
+}
+"""The kustomization of an overlay. Anything more, such as patches of what a chart renders, has no place in a chart."""
 _OWN: dict[str, Values] = {
     "dagster": {},
     "cube": {"enabled": True, "fullnameOverride": "cube"},
@@ -35,70 +53,61 @@ _OWN: dict[str, Values] = {
 charts they share one release, so their names must be set."""
 _OWN_COMMENTS = {"fullnameOverride": "the same for every release name, since other objects use it"}
 
-Identity = tuple[str, str]
-"""Kind and name of an object; the name of a ConfigMap is without kustomize's hash."""
-
-TEMPLATES: frozenset[Identity] = frozenset(
-    {
-        ("Namespace", ""),
-        ("ConfigMap", ARTIFACTS),
-        ("ConfigMap", "auth-proxy"),
-        ("Deployment", "auth-proxy"),
-        ("Service", "auth-proxy"),
-        ("Ingress", "dagster"),
-        ("ResourceQuota", "floe"),
-        *(
-            ("PodDisruptionBudget", name)
-            for name in ("auth-proxy", "cube-api", "cubestore-workers", "runs", "webserver")
-        ),
-        *(
-            ("NetworkPolicy", name)
-            for name in (
-                *("auth-proxy", "code-locations", "cube", "cubestore"),
-                *("dagster", "default-deny", "dns", "webserver"),
-            )
-        ),
-    }
-)
-"""The objects of overlays for which the charts have templates. All others are copied into the charts unchanged."""
-
 
 @dataclass
 class Environment:
-    """An overlay as floe's charts need it: by chart its values, their comments, and objects without a template."""
+    """An overlay as floe's charts need it: by chart its values and their comments, and the objects that it renders."""
 
     name: str
+    objects: list[Object]
     values: dict[str, Values] = field(default_factory=dict)
     comments: dict[str, Comments] = field(default_factory=dict)
-    objects: dict[str, list[Object]] = field(default_factory=dict)
 
 
 def environment(checkout: Checkout, name: str) -> Environment:
-    """Read an overlay. Raises FloeError if kustomize cannot build it."""
-    found = Environment(name)
-    inline = {one["name"]: one["valuesInline"] for one in render.chart_generators(checkout, name)}
+    """Read an overlay. Raises FloeError if kustomize cannot build it, or if it sets what floe's charts cannot."""
+    given = environment_file.given(environment_file.read(checkout, name))
     own = list(objects(documents(render.build(checkout, checkout.overlay(name) / "objects"), name), name))
+    inline = _inline_values(checkout, name, own)
+    found = Environment(name, own)
     said = _said(checkout, name)
     for chart, upstream in UPSTREAM.items():
-        values: Values = {"floe": _floe(checkout, chart, name, own, {one: inline[one] for one in upstream})}
-        about: dict[Step, Comment] = dict(_ports_said(checkout, name, chart))
+        values: Values = {"floe": _floe(checkout, chart, name, given, own, [inline[one] for one in upstream])}
+        about: dict[Step, Comment] = dict(_said_of_floe(checkout, name))
         for one in upstream:
             values[one] = _OWN[one] | _without_hash(inline[one])
             about |= {(one, *path): comment for path, comment in said[one].items()}
             about |= {(one, key): Comment(beside=_OWN_COMMENTS[key]) for key in _OWN[one] if key in _OWN_COMMENTS}
         found.values[chart], found.comments[chart] = values, about
-        found.objects[chart] = [one for one in own if _identity(one) not in TEMPLATES and _chart_of(one) == chart]
     return found
 
 
-def _identity(one: Object) -> Identity:
-    if one.kind == "Namespace":
-        return one.kind, ""
-    return one.kind, re.sub(r"-[a-z0-9]{10}$", "", one.name) if one.kind == "ConfigMap" else one.name
+def _inline_values(checkout: Checkout, environment: str, own: list[Object]) -> dict[str, Values]:
+    """The values of each upstream chart. Raises FloeError if the overlay sets more than a release of Helm can have."""
+    top = load_file(checkout.overlay(environment) / "kustomization.yaml")
+    _refuse(_other(_TOP, top), f"overlays/{environment}/kustomization.yaml", "Move it to objects/ or values/.")
+    namespace = {"namespace": next((one.name for one in own if one.kind == "Namespace"), "")}
+    files = (load_file(file) for file in sorted((checkout.root / "base" / "charts").glob("*.yaml")))
+    base = {one["metadata"]["name"]: one | namespace for one in files if one.get("kind") == GENERATOR}
+    found = {one["metadata"]["name"]: one for one in render.chart_generators(checkout, environment)}
+    for name in sorted(base.keys() | found.keys()):
+        other = _other(base.get(name, {}), found.get(name, {})) - {"version", "valuesInline"}
+        where = f"overlays/{environment}/values (chart {name})"
+        _refuse(other, where, "Set only values, the version, and the namespace that objects/namespace.yaml names.")
+    return {name: one.get("valuesInline") or {} for name, one in found.items()}
 
 
-def _chart_of(one: Object) -> str:
-    return "floe-cube" if one.name.startswith("cube") else "floe-dagster"
+def _other(ours: Values, theirs: Values) -> set[str]:
+    """The keys whose values differ, except for those of any resource."""
+    keys = (ours.keys() | theirs.keys()) - {"apiVersion", "kind", "metadata"}
+    return {key for key in keys if ours.get(key) != theirs.get(key)}
+
+
+def _refuse(keys: set[str], where: str, hint: str) -> None:
+    if keys:
+        raise FloeError(
+            f"{where} sets what floe's charts cannot have: {', '.join(sorted(keys))}", f"{hint} {OR_WITHOUT_HELM}"
+        )
 
 
 def _without_hash(value: Any) -> Any:
@@ -110,120 +119,110 @@ def _without_hash(value: Any) -> Any:
     return ARTIFACTS if isinstance(value, str) and _ENDS_IN_HASH.match(value) else value
 
 
-def _floe(checkout: Checkout, chart: str, environment: str, own: list[Object], upstream: dict[str, Values]) -> Values:
-    by_name = {_identity(one): one.value for one in own}
+def _floe(
+    checkout: Checkout, chart: str, environment: str, given: Values, own: list[Object], upstream: list[Values]
+) -> Values:
     policies = {"floe-dagster": ("dagster",), "floe-cube": ("cube", "cubestore")}[chart]
+    objects = [one.value for one in own] if chart == "floe-dagster" else []
     values: Values = {
         "environment": environment,
-        "secrets": _secrets(checkout, environment, upstream),
-        "namespace": {"quota": by_name["ResourceQuota", "floe"]["spec"]["hard"]},
-        "egress": {
-            name: [port["port"] for port in by_name["NetworkPolicy", name]["spec"]["egress"][-1]["ports"]]
-            for name in policies
-        },
+        "secrets": _secrets(checkout, environment, [*upstream, *objects]),
+        "namespace": {"quota": given.get("quota", {})},
+        "egress": {name: given["egress"][name] for name in policies},
     }
     if chart == "floe-dagster":
         values["compiledArtifacts"] = {"value": checkout.artifacts_file(environment).read_text()}
-        if ("Deployment", "auth-proxy") in by_name:
-            values["authProxy"] = _auth_proxy(by_name)
-            values["secrets"][values["authProxy"]["existingSecret"]] = [
-                f"OAUTH2_PROXY_{key}" for key in ("CLIENT_ID", "CLIENT_SECRET", "COOKIE_SECRET")
-            ]
-        values["secrets"] = dict(sorted((values["secrets"] | _read_by_carried(own)).items()))
+        if login := given.get("login"):
+            values["authProxy"] = _auth_proxy(login, own)
+            keys = [f"OAUTH2_PROXY_{key}" for key in ("CLIENT_ID", "CLIENT_SECRET", "COOKIE_SECRET")]
+            values["secrets"] = dict(sorted((values["secrets"] | {login["secret"]: keys}).items()))
     return values
 
 
-def _auth_proxy(by_name: dict[Identity, Values]) -> Values:
-    (container,) = by_name["Deployment", "auth-proxy"]["spec"]["template"]["spec"]["containers"]
-    repository, _, tag = container["image"].partition(":")
-    ingress = by_name["Ingress", "dagster"]["spec"]
-    (secret,) = [one["secretRef"]["name"] for one in container["envFrom"] if "secretRef" in one]
-    settings = by_name["ConfigMap", "auth-proxy"]["data"]
-    return {
+def _auth_proxy(login: Values, own: list[Object]) -> Values:
+    """The values of the login: environment.yaml's, and oauth2-proxy's image and settings as kustomize patched them."""
+    values = {
         "enabled": True,
-        "image": {"repository": repository, "tag": tag},
-        "existingSecret": secret,
-        "host": ingress["rules"][0]["host"],
-        "ingressClassName": ingress["ingressClassName"],
-        "tlsSecret": ingress["tls"][0]["secretName"],
-        "settings": {key: value for key, value in settings.items() if key != "OAUTH2_PROXY_UPSTREAMS"},
+        "existingSecret": login["secret"],
+        "host": login["host"],
+        "ingressClassName": login["ingressClassName"],
+        "tls": login.get("tls", []),
     }
+    for one in own:
+        if (one.kind, one.name) == ("Deployment", "auth-proxy"):
+            images = [text(node["image"]) for node in every_mapping(one.value) if "image" in node]
+            repository, _, tag = images[0].partition(":") if images else ("", "", "")
+            values["image"] = {"repository": repository, "tag": tag}
+        elif one.kind == "ConfigMap" and _PROXY_SETTINGS.match(one.name):
+            data = mapping(one.value.get("data"))
+            values["settings"] = {key: value for key, value in data.items() if key != "OAUTH2_PROXY_UPSTREAMS"}
+    return values
 
 
-def _secrets(checkout: Checkout, environment: str, values: dict[str, Values]) -> dict[str, list[str]]:
-    """The Secrets that values refer to, with their keys; platform.yaml has the keys of one that is read as a whole."""
-    platform = artifacts.read(checkout.artifacts_file(environment)).platform
-    keys: dict[str, set[str]] = {}
+def _secrets(checkout: Checkout, environment: str, nodes: Iterable[Any]) -> dict[str, list[str]]:
+    """The Secrets, with their keys, that the charts' values or objects refer to.
+
+    platform.yaml has the keys of a Secret that is read as a whole.
+    """
     named: dict[str, set[str]] = {}
-    for ref in platform.refs():
+    for ref in artifacts.read(checkout.artifacts_file(environment)).platform.refs():
         if isinstance(ref, Ref) and ref.secret:
             named.setdefault(ref.secret, set()).add(ref.key or ref.env)
-    for node in _mappings(values):
-        for key, value in node.items():
-            if key == "envSecrets":
-                for one in value:
-                    keys.setdefault(one["name"], set()).update(named.get(one["name"], ()))
-            elif (key == "secretKeyRef" or key.endswith("FromSecret")) and isinstance(value, dict):
-                keys.setdefault(value["name"], set()).add(value["key"])
-            elif key == "postgresqlSecretName":
-                keys.setdefault(value, set()).add("postgresql-password")
-    return {name: sorted(found) for name, found in sorted(keys.items())}
-
-
-def _read_by_carried(own: list[Object]) -> dict[str, list[str]]:
-    """The Secrets, with their keys, that objects without a template refer to."""
     keys: dict[str, set[str]] = {}
-    for one in own:
-        if _identity(one) not in TEMPLATES:
-            for node in _mappings(one.value):
-                if isinstance(ref := node.get("secretKeyRef"), dict):
-                    keys.setdefault(ref["name"], set()).add(ref["key"])
+    for node in (found for one in nodes for found in every_mapping(one)):
+        for name in (text(one.get("name")) for one in mappings(node.get("envSecrets"))):
+            keys.setdefault(name, set()).update(named.get(name, ()))
+        if name := text(node.get("postgresqlSecretName")):
+            keys.setdefault(name, set()).add("postgresql-password")
+        for key, value in node.items():
+            name, item = text(mapping(value).get("name")), text(mapping(value).get("key"))
+            if name and item and (key == "secretKeyRef" or str(key).endswith("FromSecret")):
+                keys.setdefault(name, set()).add(item)
     return {name: sorted(found) for name, found in sorted(keys.items())}
 
 
-def _mappings(node: Any) -> Iterator[Values]:
+def every_mapping(node: Any) -> Iterator[Values]:
+    """Yield the mappings in a value, at any depth; first itself if it is one."""
     if isinstance(node, dict):
         yield node
     for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _mappings(part)
+        yield from every_mapping(part)
 
 
-def _ports_said(checkout: Checkout, environment: str, chart: str) -> dict[Step, Comment]:
-    """The comments in base/platform and the overlay on the ports of network policies."""
-    patches = load_file(checkout.overlay(environment) / "objects" / "kustomization.yaml").get("patches") or []
-    about: dict[Step, Comment] = {}
-    for name in ("dagster",) if chart == "floe-dagster" else ("cube", "cubestore"):
-        texts = [(checkout.root / "base" / "platform" / f"networkpolicy-{name}.yaml").read_text()]
-        texts += [one["patch"] for one in patches if one["target"] == {"kind": "NetworkPolicy", "name": name}]
-        for port, text in (found for one in texts for found in _PORT.findall(one)):
-            about["floe", "egress", name, int(port)] = Comment(beside=text)
-    return about
+def _said_of_floe(checkout: Checkout, environment: str) -> dict[Step, Comment]:
+    """The comments in environment.yaml, by the path of the value that each belongs to."""
+    return {
+        (*to, *path[len(place) :]): comment
+        for path, comment in comments((checkout.overlay(environment) / environment_file.FILE).read_text()).items()
+        for place, to in _PLACES.items()
+        if path[: len(place)] == place and len(path) > len(place)
+    }
 
 
 def _said(checkout: Checkout, environment: str) -> dict[str, dict[Step, Comment]]:
     """The comments on each upstream chart's values, from base/charts, components and the overlay; the last one wins."""
-    names = [name for upstream in UPSTREAM.values() for name in upstream]
-    said: dict[str, dict[Step, Comment]] = {name: {} for name in names}
-    for name in names:
-        said[name] |= _inline(comments((checkout.root / "base" / "charts" / f"{name}.yaml").read_text()))
-    for target, text in _patches(checkout.overlay(environment) / "values"):
-        content = yaml.safe_load(text)
-        if isinstance(content, dict):
-            said[content["metadata"]["name"]] |= _inline(comments(text))
-        else:
-            for name in names if target is None else [target]:
-                said[name] |= _of_operations(content, comments(text))
+    charts = {name: checkout.root / "base" / "charts" / f"{name}.yaml" for names in UPSTREAM.values() for name in names}
+    said = {name: _inline(comments(file.read_text())) for name, file in charts.items()}
+    for target, patch in _patches(checkout.overlay(environment) / "values"):
+        try:
+            content, about = yaml.safe_load(patch), comments(patch)
+            target = target or text(mapping(mapping(content).get("metadata")).get("name")) or ".*"
+            targets = [name for name in said if re.fullmatch(target, name)]
+        except (yaml.YAMLError, re.error):
+            continue  # kustomize understands more than is needed for comments
+        for name in targets:
+            said[name] |= _of_operations(content, about) if isinstance(content, list) else _inline(about)
     return said
 
 
-def _patches(folder: Path) -> Iterator[tuple[str | None, str]]:
-    """Yield (name of the target or None, text) of each patch of a kustomization and its components."""
+def _patches(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield (name of the target, text) of each patch of a kustomization and its components; the name may be empty."""
     kustomization = load_file(folder / "kustomization.yaml")
     for component in kustomization.get("components") or ():
         yield from _patches((folder / component).resolve())
     for patch in kustomization.get("patches") or ():
-        text = patch["patch"] if "patch" in patch else (folder / patch["path"]).read_text()
-        yield (patch.get("target") or {}).get("name"), text
+        content = patch["patch"] if "patch" in patch else (folder / patch["path"]).read_text()
+        yield text(mapping(patch.get("target")).get("name")), content
 
 
 def _inline(found: Comments) -> dict[Step, Comment]:
@@ -283,7 +282,8 @@ def merged(base: Values, values: Values) -> Values:
 
 
 def stamped(one: Object, environment: str) -> Values:
-    """A copy of an object with the annotation that names its environment."""
+    """A copy of an object as base/stamp leaves it, except for the namespace, which is that of the release."""
     value = copy.deepcopy(one.value)
-    value["metadata"].setdefault("annotations", {})[ENVIRONMENT] = environment
+    value["metadata"].pop("namespace", None)
+    value["metadata"]["annotations"] = mapping(value["metadata"].get("annotations")) | {ENVIRONMENT: environment}
     return value

@@ -7,18 +7,19 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from floe import console
-from floe.charts import overlay_values
+from floe.charts import environment, overlay_values, parity
 from floe.charts.chart import pinned
 from floe.charts.overlay_values import Environment, Values
 from floe.charts.packaged import UMBRELLA, UPSTREAM, folder
 from floe.errors import FloeError
 from floe.repo import Checkout
 from floe.yaml import documents, edit, load_file
-from floe.yaml.commented import Comment, Comments, dump
+from floe.yaml.commented import Comment, dump
 
 README = Path("charts", "README.md")
 _TABLE = ("<!-- written by floe charts sync -->", "<!-- until here -->")
@@ -45,7 +46,7 @@ def changes(checkout: Checkout) -> Iterator[Change]:
     root = checkout.root
     if not (root / "charts").is_dir():
         raise FloeError(f"there is no folder charts/ in {root}", "Restore it from the repository that you forked.")
-    with console.progress("charts: reading the overlays"):
+    with console.progress("charts: comparing Helm with kustomize"):
         wanted = _files(checkout)
     there = {
         path.relative_to(root) for chart in UPSTREAM for path in (folder(checkout, chart) / "objects").rglob("*.yaml")
@@ -90,19 +91,35 @@ def write(checkout: Checkout, found: list[Change]) -> None:
 
 
 def _files(checkout: Checkout) -> dict[Path, str]:
-    """The content of every file that sync generates, by path in the repository."""
-    root = checkout.root
-    with ThreadPoolExecutor() as pool:  # each waits for kustomize
-        names = checkout.in_promotion_order()
-        environments = list(pool.map(lambda name: overlay_values.environment(checkout, name), names))
-    files: dict[Path, str] = {}
-    for chart in UPSTREAM:
-        files |= {Path("charts", chart, name): text for name, text in _chart(checkout, chart, environments).items()}
-    files |= {Path("charts", UMBRELLA, name): text for name, text in _umbrella(checkout, environments).items()}
+    """The content of every file that sync generates, by path in the repository.
+
+    Raises FloeError if Helm would not install with them what kustomize renders.
+    """
+    root, names = checkout.root, _for_helm(checkout)
+    with ThreadPoolExecutor() as pool:  # each waits for kustomize or Helm
+        environments = list(pool.map(overlay_values.environment, repeat(checkout), names))
+        files: dict[Path, str] = {}
+        for chart in UPSTREAM:
+            files |= {Path("charts", chart, name): text for name, text in _chart(checkout, chart, environments).items()}
+        files |= {Path("charts", UMBRELLA, name): text for name, text in _umbrella(checkout, environments).items()}
+        headers = [f"{_WRITTEN} overlays/{one.name}/objects: edit there." for one in environments]
+        for carried in pool.map(parity.own_objects, repeat(checkout), environments, repeat(dict(files)), headers):
+            files |= carried
     for patch in sorted((root / "base" / "hardening").glob("*.yaml")):
         files[Path("charts", "post-renderer", "hardening", patch.name)] = patch.read_text()
     files[README] = _readme(checkout, (root / README).read_text(), files)
     return files
+
+
+def _for_helm(checkout: Checkout) -> list[str]:
+    """The environments that Helm may install, in the promotion order, followed by the others."""
+    names = [name for name in checkout.in_promotion_order() if environment.read(checkout, name).helm]
+    if not names:
+        raise FloeError(
+            "every overlay sets spec.helm: false, so there is nothing that floe's charts could contain",
+            "Remove it from objects/environment.yaml of an overlay, or remove charts/ and its step in CI.",
+        )
+    return names
 
 
 def _base(checkout: Checkout, chart: str, environments: list[Environment]) -> Values:
@@ -120,17 +137,12 @@ def _chart(checkout: Checkout, chart: str, environments: list[Environment]) -> d
     files = {
         "Chart.yaml": _with_versions(checkout, chart),
         "templates/_floe.tpl": (checkout.root / "charts" / "_floe.tpl").read_text(),
-        "values.yaml": dump(base, _placed(base, documented | agreed), header),
+        "values.yaml": dump(base, agreed | documented, header),
     }
     for one in environments:
         values = overlay_values.beyond(one.values[chart], base)
         header = f"{_WRITTEN} overlays/{one.name}: edit there. Helm merges these values over values.yaml."
-        files[f"values-{one.name}.yaml"] = dump(values, _placed(values, one.comments[chart]), header)
-        for item in one.objects[chart]:
-            name = f"objects/{one.name}/{item.kind.lower()}-{item.name}.yaml"
-            files[name] = dump(
-                overlay_values.stamped(item, one.name), {}, f"{_WRITTEN} overlays/{one.name}/objects: edit there."
-            )
+        files[f"values-{one.name}.yaml"] = dump(values, one.comments[chart], header)
     return files
 
 
@@ -156,7 +168,7 @@ def _umbrella(checkout: Checkout, environments: list[Environment]) -> dict[str, 
             values[chart] = overlay_values.beyond(one.values[chart], base)
             comments |= {(chart, *path): text for path, text in one.comments[chart].items()}
         header = f"{_WRITTEN} overlays/{one.name}: edit there."
-        files[f"values-{one.name}.yaml"] = dump(values, _placed(values, comments), header)
+        files[f"values-{one.name}.yaml"] = dump(values, comments, header)
     return files
 
 
@@ -168,7 +180,7 @@ def _with_versions(checkout: Checkout, chart: str) -> str:
         places = {f"dependencies[{name}].version": version for name, version in versions.items()}
     else:
         places = {}
-        for one in pinned(checkout, checkout.in_promotion_order()[0]):
+        for one in pinned(checkout, _for_helm(checkout)[0]):
             if one.name in UPSTREAM[chart]:
                 places[f"dependencies[{one.name}].version"] = one.version
                 places[f"dependencies[{one.name}].repository"] = one.repository
@@ -193,24 +205,6 @@ def _documented(schema: Values, path: tuple[str, ...]) -> dict[Any, Comment]:
             about[*path, key] = Comment(above=(part["description"],)) if "description" in part else Comment()
             about |= _documented(part, (*path, key)) if "default" not in part else {}
     return about
-
-
-def _placed(values: Values, about: Comments) -> dict[Any, Comment]:
-    """Comments with those on ports moved from the port number to its index in the list."""
-    placed = dict(about)
-    for name, ports in ((key, found) for node in _egress(values) for key, found in node[1].items()):
-        path = next(node[0] for node in _egress(values) if name in node[1])
-        said = {port: placed.pop((*path, name, port), None) for port in ports}
-        placed |= {(*path, name, number): text for number, port in enumerate(ports) if (text := said[port])}
-    return placed
-
-
-def _egress(values: Values, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Values]]:
-    for key, value in values.items():
-        if key == "egress" and isinstance(value, dict):
-            yield (*path, key), value
-        elif isinstance(value, dict) and (key == "floe" or key in UPSTREAM):
-            yield from _egress(value, (*path, key))
 
 
 def _readme(checkout: Checkout, text: str, files: dict[Path, str]) -> str:

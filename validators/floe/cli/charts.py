@@ -189,6 +189,8 @@ def sync(
 ) -> None:
     """Update charts/ from base/ and overlays/: chart versions, values files and the README's table of values.
 
+    Fails if Helm would not install floe's objects as kustomize renders them.
+
     \b
     Examples:
       floe charts sync
