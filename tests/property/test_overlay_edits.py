@@ -107,9 +107,9 @@ extra: st.SearchStrategy[Values] = st.fixed_dictionaries(
 )
 
 
-def _of_kustomization(change: Callable[[Values], object]) -> Edit:
+def _of_kustomization(change: Callable[[Values], object], folder: str = "objects") -> Edit:
     def edit(overlay: Path) -> None:
-        file = overlay / "objects" / "kustomization.yaml"
+        file = overlay / folder / "kustomization.yaml"
         value = yaml.safe_load(file.read_text())
         change(value)
         file.write_text(yaml.safe_dump(value))
@@ -194,7 +194,42 @@ def settings_of_kustomize(draw: st.DrawFn) -> Edit:
     )
 
 
-edits = st.lists(of_environment_file() | patches() | resources() | settings_of_kustomize(), min_size=1, max_size=2)
+@st.composite
+def patches_of_charts(draw: st.DrawFn) -> Edit:
+    """A patch of what a chart renders, or of the generator of a chart."""
+    folder = draw(st.sampled_from([".", "values"]))
+    target = draw(
+        st.sampled_from(
+            [
+                {"kind": "Deployment", "name": "cube-api"},
+                {"kind": "HelmChartInflationGenerator", "name": "cube.*"},
+                {"kind": "HelmChartInflationGenerator", "name": "(?i:dagster)"},
+            ]
+        )
+    )
+    content = draw(
+        st.sampled_from(
+            [
+                "- {op: add, path: /metadata/labels, value: {a: b}}",
+                "- {op: add, path: /releaseName, value: x}",
+                "- {op: add, path: /includeCRDs, value: true}",
+                "- {op: add, path: /namespace, value: x}",
+                "- {op: add, path: /valuesInline/nameOverride, value: null} # nothing",
+                "- {op: add, path: /valuesInline/envSecrets, value: [{name: a}, {nam: b}, 3]}",
+                "- {op: add, path: /valuesInline/aFromSecret, value: {name: a}}",
+                "- {op: remove, path: /valuesInline}",
+            ]
+        )
+    )
+    one = {"target": target, "patch": content}
+    return _of_kustomization(lambda value: value.setdefault("patches", []).append(one), folder)
+
+
+edits = st.lists(
+    st.one_of(of_environment_file(), patches(), resources(), settings_of_kustomize(), patches_of_charts()),
+    min_size=1,
+    max_size=2,
+)
 
 
 @pytest.fixture(scope="module")
