@@ -35,7 +35,7 @@ _RUN_SECONDS = 180
 _BUSY = 3
 """How much slower pods may be where other suites use the same two cores."""
 LOCATION, JOB = "ecommerce", "pipeline"
-BATCH_ID, BATCH_AT = "floe/batch-id", "floe/batch-at"  # tags of ecommerce.raw
+BATCH_ID, BATCH_AT = "floe/batch-id", "floe/batch-at"  # tags of floe_runtime.raw
 AT = "2026-01-05T12:00:00+00:00"
 """The time for which batches are generated that a test launches."""
 _USER = "floe"

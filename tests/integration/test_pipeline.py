@@ -12,6 +12,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import servers
 from code_location import Location, edit
@@ -66,6 +67,20 @@ def test_marts_contain_the_rows_of_the_batches(location: Location) -> None:
     assert sorted(path.name for path in (repo.current().state / "marts").iterdir()) == sorted(
         f"{m}.parquet" for m in MARTS
     )
+
+
+def test_an_app_without_synthetic_data_models_tables_that_others_fill(checkout: Path, location: Location) -> None:
+    assert location.run("filled").success
+    before = location.rows(*RAW)
+    file = checkout / "apps" / "ecommerce" / "floe.yaml"
+    settings = yaml.safe_load(file.read_text())
+    del settings["synthetic"]
+    file.write_text(yaml.safe_dump(settings))
+    run = Location(checkout).run()
+    assert run.success
+    assert {event.step_key for event in run.get_step_success_events()} == {"ecommerce_dbt"}
+    assert location.rows(*RAW) == before
+    assert len(exported("orders")) == len(before)
 
 
 def test_a_repeated_run_of_a_batch_adds_no_rows(location: Location) -> None:

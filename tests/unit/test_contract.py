@@ -59,6 +59,14 @@ def refusal(environment: str) -> str:
     return f"{caught.value.message}\n{caught.value.hint}"
 
 
+def test_an_app_has_the_name_of_its_folder(tree: Path) -> None:
+    """A copy of an app would otherwise read the settings of the first one."""
+    (tree / "apps" / "ecommerce").rename(tree / "apps" / "returns")
+    error = refusal(repo.EMBEDDED)
+    assert "apps/returns/floe.yaml has the name 'ecommerce', but its folder is apps/returns" in error
+    assert "`name: returns`" in error
+
+
 # In a union, the path may contain the name of the member: compute.trino.host.
 PLATFORM_ERRORS = [
     ("compute.target", "spark", r"compute: .*'duckdb', 'trino'"),

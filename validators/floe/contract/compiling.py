@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from floe.contract.files import load
+from floe.errors import FloeError
 from floe.repo import EMBEDDED, Checkout
 from floe.yaml import load_file
 from floe_runtime.contract.app import App
@@ -24,10 +25,21 @@ def compile_environment(checkout: Checkout, environment: str) -> CompiledArtifac
     if platform.specification == "promoted" and file.is_file():
         kept = read(file).apps
     apps = {
-        name: Specification.of(kept[name].app if name in kept else load(App, checkout.app(name) / "floe.yaml"))
+        name: Specification.of(kept[name].app if name in kept else _app(checkout, name))
         for name in _apps(checkout, environment)
     }
     return CompiledArtifacts(environment=environment, platform=platform, apps=apps)
+
+
+def _app(checkout: Checkout, name: str) -> App:
+    file = checkout.app(name) / "floe.yaml"
+    app = load(App, file)
+    if app.name != name:
+        raise FloeError(
+            f"{checkout.relative(file)} has the name {app.name!r}, but its folder is apps/{name}",
+            f"Set `name: {name}` there, or rename the folder.",
+        )
+    return app
 
 
 def _apps(checkout: Checkout, environment: str) -> list[str]:

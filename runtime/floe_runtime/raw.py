@@ -9,7 +9,7 @@ import dagster as dg
 
 from floe_runtime.assets import retry_policy
 from floe_runtime.connect import open_catalog
-from floe_runtime.contract.app import App
+from floe_runtime.contract.app import App, Synthetic
 from floe_runtime.contract.platform import Platform
 
 BATCH_ID = "floe/batch-id"
@@ -36,11 +36,8 @@ def batch_key(instance: dg.DagsterInstance, run: dg.DagsterRun) -> BatchKey:
     return BatchKey(run.root_run_id or run.run_id, created.astimezone(UTC))
 
 
-def raw_assets(app: App, platform: Platform) -> dg.AssetsDefinition:
+def raw_assets(app: App, synthetic: Synthetic, platform: Platform) -> dg.AssetsDefinition:
     """The assets of the raw tables. One step appends to all of them, because a batch has rows for each."""
-    synthetic = app.synthetic
-    if synthetic is None:
-        raise ValueError(f"apps/{app.name}/floe.yaml has no section `synthetic`, the only source of data")
     namespace = app.pipeline.raw_namespace
 
     @dg.multi_asset(

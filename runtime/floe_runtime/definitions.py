@@ -1,0 +1,59 @@
+"""The Dagster definitions of a data application: its pipeline from raw tables to published marts, and the schedule."""
+
+from datetime import UTC
+from pathlib import Path
+
+import dagster as dg
+
+from floe_runtime.assets import dbt_project_assets, project
+from floe_runtime.contract.app import App
+from floe_runtime.contract.artifacts import mounted
+from floe_runtime.errors import FloeError
+from floe_runtime.raw import BATCH_AT, BATCH_ID, raw_assets
+
+PIPELINE = "pipeline"
+"""Name of the job that materializes all assets of an application."""
+
+
+def definitions(file: str) -> dg.Definitions:
+    """The definitions of the application whose `definitions.py` is `file`: apps/APP/PACKAGE/definitions.py.
+
+    The settings are those of the application in the mounted CompiledArtifacts. An application whose floe.yaml has no
+    section `synthetic` loads no data: its sources are tables that something else fills. Raises FloeError if the
+    artifacts do not contain the application.
+    """
+    folder = Path(file).resolve().parents[1]
+    artifacts = mounted()
+    if folder.name not in artifacts.apps:
+        raise FloeError(
+            f"the CompiledArtifacts of {artifacts.environment} do not contain the app {folder.name!r}",
+            f"Add apps/{folder.name}/deploy to the overlay's values/kustomization.yaml, then run "
+            f"`floe compile {artifacts.environment}`.",
+        )
+    app = artifacts.apps[folder.name].app
+    models = dbt_project_assets(project(app, folder, artifacts.platform))
+    raw = [raw_assets(app, app.synthetic, artifacts.platform)] if app.synthetic else []
+    job = dg.define_asset_job(
+        PIPELINE,
+        selection=dg.AssetSelection.all(),
+        description="Append a batch, build and test the models, publish the marts.",
+        executor_def=dg.in_process_executor,  # separate processes would import dbt and PyIceberg for each step
+    )
+    return dg.Definitions(assets=[*raw, models], jobs=[job], schedules=[_schedule(app, job)])
+
+
+def _schedule(app: App, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    running = app.pipeline.schedule.enabled
+
+    @dg.schedule(
+        job=job,
+        cron_schedule=app.pipeline.schedule.cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
+    )
+    def ticks(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        """Request a run. The batch id is the time of the tick, so that a repeated tick loads no batch twice."""
+        at = context.scheduled_execution_time.astimezone(UTC).isoformat()
+        return dg.RunRequest(run_key=at, tags={BATCH_ID: at, BATCH_AT: at})
+
+    return ticks
