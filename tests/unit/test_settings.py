@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,21 @@ import pytest
 from floe import settings
 from floe.errors import FloeError
 from floe.repo import Checkout
+from rendering import ROOT
 
 
 def test_the_committed_schema_is_up_to_date() -> None:
     """If this fails, run `python -m floe.settings`."""
     assert settings.SCHEMA.read_text() == settings.schema()
+
+
+def test_the_manifests_name_images_in_the_registry_of_floe_toml() -> None:
+    """`floe images` names the images after floe.toml, and overlays must find them."""
+    files = [*(ROOT / "base" / "charts").rglob("*.yaml"), *ROOT.glob("apps/*/deploy/*.yaml")]
+    images = {image for file in files for image in re.findall(r"repository: (\S+/floe-\w+)$", file.read_text(), re.M)}
+    registry = Checkout(ROOT).settings.registry
+    assert images
+    assert {image.rpartition("/")[0] for image in images} == {registry}
 
 
 def test_a_missing_file_gives_the_defaults(tmp_path: Path) -> None:
