@@ -21,7 +21,8 @@ def test_the_committed_schema_is_up_to_date() -> None:
 def test_the_manifests_name_images_in_the_registry_of_floe_toml() -> None:
     """`floe images` names the images after floe.toml, and overlays must find them."""
     files = [*(ROOT / "base" / "charts").rglob("*.yaml"), *ROOT.glob("apps/*/deploy/*.yaml")]
-    images = {image for file in files for image in re.findall(r"repository: (\S+/floe-\w+)$", file.read_text(), re.M)}
+    named = re.compile(r"repository: (\S+/floe-\w+)$", re.MULTILINE)
+    images = {image for file in files for image in named.findall(file.read_text())}
     registry = Checkout(ROOT).settings.registry
     assert images
     assert {image.rpartition("/")[0] for image in images} == {registry}
