@@ -133,7 +133,7 @@ def test_a_program_that_is_missing(
         path = script(program, "")
         tools.resolve(program)
         path.unlink()
-        monkeypatch.setattr(tools, "find", lambda name: tools.Found(tmp_path / "bin" / name, "99.9.9", "PATH"))
+        monkeypatch.setattr(tools, "find", lambda name: tools.Installed(tmp_path / "bin" / name, "99.9.9", "PATH"))
     else:
         monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     message = command(*arguments)
