@@ -21,7 +21,7 @@ from floe.repo import Checkout
 from floe.yaml import documents, load_file
 from floe.yaml.commented import Comment, Comments, comments
 from floe_runtime.contract import artifacts
-from floe_runtime.contract.settings import Ref
+from floe_runtime.contract.refs import Ref
 
 Values = dict[str, Any]
 Step = tuple[str | int, ...]
