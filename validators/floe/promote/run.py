@@ -25,7 +25,7 @@ from floe.promote import carried
 from floe.render import started
 from floe.repo import Checkout
 from floe.validate import output
-from floe.validate.run import Report, validate
+from floe.validate.validation import Report, validate
 from floe.validate.schema import Schemas
 
 _WAIVED_DAYS = 14
