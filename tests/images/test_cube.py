@@ -10,7 +10,7 @@ import pytest
 
 import servers
 from containers import Podman, podman
-from floe import images, repo
+from floe import image_builds, repo
 from floe.demo import cube
 from floe.errors import FloeError
 from floe_runtime.connect import s3_client
@@ -89,7 +89,7 @@ def test_a_production_build_never_uses_the_stand_in() -> None:
     reference = f"localhost/floe-production/cube:{TAG}"
     refused = ""
     try:
-        builder().build(repo.current(), images.IMAGES["cube"], TAG, {}, reference)
+        builder().build(repo.current(), image_builds.IMAGES["cube"], TAG, {}, reference)
     except FloeError as error:
         refused = f"{error.message} {error.hint}"
     if refused:

@@ -130,7 +130,6 @@ def secrets_init(
       floe secrets init
       floe secrets init prod --key /media/vault/prod.agekey
     """
-    from floe import repo
-    from floe import secrets as sops
+    from floe import repo, sops
 
     sops.show(sops.init(repo.current(), environment, key))

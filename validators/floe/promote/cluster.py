@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from floe import images, process, tools
+from floe import image_builds, process, tools
 from floe.errors import FloeError
 from floe.kubernetes.objects import ENVIRONMENT, mapping, mappings, text
 from floe.promote import carried
@@ -179,8 +179,8 @@ def _workloads(checkout: Checkout, environment: str, items: list[Values]) -> Ite
     """The number of ready replicas of each workload, and the images of floe that differ from the overlay's."""
     runs = carried.held(checkout, environment)
     tags = {
-        images.IMAGES[name].name: runs.get(f"values/{file}", {}).get(".".join(steps), "")
-        for name, (file, steps) in images.PLACES.items()
+        image_builds.IMAGES[name].name: runs.get(f"values/{file}", {}).get(".".join(steps), "")
+        for name, (file, steps) in image_builds.PLACES.items()
     }
     for item in items:
         spec, status = mapping(item.get("spec")), mapping(item.get("status"))
