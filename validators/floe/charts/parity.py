@@ -13,7 +13,7 @@ from floe import console, process, tools
 from floe.charts.overlay_values import OR_WITHOUT_HELM, Environment, every_mapping, stamped
 from floe.charts.packaged import UMBRELLA, UPSTREAM
 from floe.diff.compare import compare
-from floe.diff.model import ObjectChange
+from floe.diff.changes import ObjectChange
 from floe.errors import FloeError
 from floe.kubernetes.objects import ENVIRONMENT, Object, mapping, objects
 from floe.repo import Checkout
