@@ -10,13 +10,13 @@ import pytest
 
 import servers
 from containers import Podman, podman
+from cube_server import REVENUE_BY_DAY, Shop, wait_ready
 from floe import image_builds, repo
 from floe.demo import cube
 from floe.errors import FloeError
 from floe_runtime.connect import s3_client
 from floe_runtime.contract.platform import S3Storage
 from images.build import RECIPES, TAG, builder
-from integration.test_cube_model import REVENUE_BY_DAY, Shop, wait_ready
 
 SECRET = "only-this-test-signs-with-it-0123456789"
 
