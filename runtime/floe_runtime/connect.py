@@ -18,7 +18,7 @@ from floe_runtime.contract.platform import (
     SqlCatalog,
     Trino,
 )
-from floe_runtime.contract.settings import number, secret, value
+from floe_runtime.contract.refs import number, secret, value
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from floe_runtime.contract.platform import BigQuery, DuckDB, Platform, Snowflake, Trino
-from floe_runtime.contract.settings import secret, value
+from floe_runtime.contract.refs import secret, value
 
 Env = Mapping[str, str]
 PASSWORD = "DBT_ENV_SECRET_PASSWORD"  # noqa: S105 # a name; dbt masks variables with this prefix in its logs

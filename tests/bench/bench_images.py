@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from floe import images, repo
+from floe import image_builds, repo
 from images.build import RECIPES, archives, builder
 
 PRODUCTION = ("dagster", "dagster-small", "cube")
@@ -28,11 +28,11 @@ def run() -> dict[str, object]:
         figures[f"{name}, MB"] = round(size / MB)
         figures[f"{name}, MB of its layers"] = ", ".join(f"{layer / MB:.0f}" for layer, _ in layers if layer > MB)
     for size, package in engine.packages(RECIPES["dagster"].names[0])[:5]:
-        figures[f"dagster, MB of {package}"] = f"{size / MB:.0f} ({images.WHY[package]})"
+        figures[f"dagster, MB of {package}"] = f"{size / MB:.0f} ({image_builds.WHY[package]})"
     return figures | _rebuilt(engine)
 
 
-def _rebuilt(engine: images.Builder) -> dict[str, object]:
+def _rebuilt(engine: image_builds.Builder) -> dict[str, object]:
     """Seconds to build dagster from a copy of the repository, without changes and after a change of the code."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
@@ -53,9 +53,9 @@ def _rebuilt(engine: images.Builder) -> dict[str, object]:
     return {"build again, nothing changed, s": round(unchanged, 1), "build again, code changed, s": round(changed, 1)}
 
 
-def _build(engine: images.Builder) -> float:
+def _build(engine: image_builds.Builder) -> float:
     reference = "localhost/floe-bench/dagster:1"
     try:
-        return engine.build(repo.current(), images.IMAGES["dagster"], "1", {}, reference).seconds
+        return engine.build(repo.current(), image_builds.IMAGES["dagster"], "1", {}, reference).seconds
     finally:
         engine.call("rmi", "--force", reference)

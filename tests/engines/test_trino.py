@@ -13,12 +13,12 @@ import pytest
 import servers
 import trino_server
 from code_location import Location, edit
+from cube_server import serving
 from floe import repo
 from floe.demo import cube
 from floe_runtime.connect import trino_connection
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.scratch import scratch
-from integration.test_cube_model import serving
 
 MARTS = ("customers", "products", "orders", "order_items")
 

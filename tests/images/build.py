@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import debian
-from floe import images, repo
+from floe import image_builds, repo
 from floe.console import err, run
 from floe.errors import FloeError
 from toolbox import resolve
@@ -42,7 +42,7 @@ class Recipe:
     names: tuple[str, ...]
     inputs: tuple[Path, ...]
     on: tuple[str, ...] = ()
-    production: str = ""  # key in floe.images.IMAGES; empty for a look-alike
+    production: str = ""  # key in floe.image_builds.IMAGES; empty for a look-alike
     arguments: dict[str, str] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)  # path in the build context by name of the tool copied there
 
@@ -144,7 +144,7 @@ def digest(name: str) -> str:
     return found.hexdigest()[:12]
 
 
-def builder() -> images.Builder:
+def builder() -> image_builds.Builder:
     """Buildah with a store in the cache folder, so that the machine's own images stay unchanged.
 
     Raises FloeError if a program is missing.
@@ -156,14 +156,14 @@ def builder() -> images.Builder:
     building = ["--isolation=chroot", "--network=host", "--pull-never", f"--volume={STANDIN}:/mnt:ro"]
     if _AUTHORITIES.is_file():  # mounted from the machine, never copied to the image
         building.append(f"--volume={_AUTHORITIES}:{_AUTHORITIES}:ro")
-    return images.Builder("buildah", program, globally, tuple(building))
+    return image_builds.Builder("buildah", program, globally, tuple(building))
 
 
 def _store(part: str) -> Path:
     return repo.cache_dir() / "images" / "store" / part
 
 
-def build(name: str) -> images.Built:
+def build(name: str) -> image_builds.Built:
     """Build an image and its missing base images. Raises FloeError with the end of the builder's output."""
     recipe = RECIPES[name]
     engine = builder()
@@ -172,7 +172,8 @@ def build(name: str) -> images.Built:
             build(base)
     err().print(f"[dim]building {name}[/]")
     if recipe.production:
-        done = engine.build(repo.current(), images.IMAGES[recipe.production], TAG, recipe.arguments, recipe.names[0])
+        image = image_builds.IMAGES[recipe.production]
+        done = engine.build(repo.current(), image, TAG, recipe.arguments, recipe.names[0])
     else:
         done = _build_lookalike(engine, recipe)
     engine.call("tag", done.reference, _marked(name))
@@ -180,7 +181,7 @@ def build(name: str) -> images.Built:
     return done
 
 
-def _forget(engine: images.Builder, name: str) -> None:
+def _forget(engine: image_builds.Builder, name: str) -> None:
     """Delete what builds of an image left behind, except for recent steps that the next build may reuse."""
     engine.call("rm", "--all")  # containers of build stages, which would stay mounted
     mark, current = _marked(name).rpartition(":")[0], _marked(name)
@@ -212,7 +213,7 @@ def _marked(name: str) -> str:
     return f"localhost/floe-made/{name}:{digest(name)}"
 
 
-def _build_lookalike(engine: images.Builder, recipe: Recipe) -> images.Built:
+def _build_lookalike(engine: image_builds.Builder, recipe: Recipe) -> image_builds.Built:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder) / "context"
@@ -227,7 +228,7 @@ def _build_lookalike(engine: images.Builder, recipe: Recipe) -> images.Built:
             _debian(context / "rootfs.tar")
         tags = [option for name in recipe.names for option in ("--tag", name)]
         engine.call("build", *engine.building, "--layers", "--format", "docker", *tags, str(context))
-    return images.Built(recipe.names[0], time.monotonic() - started, 0, [])
+    return image_builds.Built(recipe.names[0], time.monotonic() - started, 0, [])
 
 
 def _debian(target: Path) -> None:

@@ -10,13 +10,13 @@ import pytest
 
 import servers
 from containers import Podman, podman
-from floe import images, repo
+from cube_server import REVENUE_BY_DAY, Shop, wait_ready
+from floe import image_builds, repo
 from floe.demo import cube
 from floe.errors import FloeError
 from floe_runtime.connect import s3_client
 from floe_runtime.contract.platform import S3Storage
 from images.build import RECIPES, TAG, builder
-from integration.test_cube_model import REVENUE_BY_DAY, Shop, wait_ready
 
 SECRET = "only-this-test-signs-with-it-0123456789"
 
@@ -89,7 +89,7 @@ def test_a_production_build_never_uses_the_stand_in() -> None:
     reference = f"localhost/floe-production/cube:{TAG}"
     refused = ""
     try:
-        builder().build(repo.current(), images.IMAGES["cube"], TAG, {}, reference)
+        builder().build(repo.current(), image_builds.IMAGES["cube"], TAG, {}, reference)
     except FloeError as error:
         refused = f"{error.message} {error.hint}"
     if refused:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from containers import Podman, podman, readable
-from floe import images, repo
+from floe import image_builds, repo
 from floe_synthetic import EcommerceGenerator
 from images.build import RECIPES, ROOT, TAG, archives, builder, tagged
 from servers import Postgres, free_ports
@@ -136,7 +136,7 @@ def test_the_image_is_not_larger_than_its_limit(name: str, most: int) -> None:
     largest = builder().packages(reference)[:5]
     print(f"{name}: {size / 1e6:.0f} MB in {len(layers)} layers; {', '.join(f'{n} {b / 1e6:.0f}' for b, n in largest)}")
     assert size <= most
-    assert all(images.WHY.get(package) for _, package in largest)
+    assert all(image_builds.WHY.get(package) for _, package in largest)
 
 
 def test_the_image_contains_no_build_tools_and_no_caches(dagster: Podman) -> None:
@@ -232,7 +232,7 @@ def test_no_planted_secret_in_any_layer(name: str, planted: str, tmp_path: Path)
     recipe = RECIPES[name]
     podman(name)
     reference = f"localhost/floe-planted/{name}:{TAG}"
-    builder().build(repo.current(), images.IMAGES[recipe.production], TAG, recipe.arguments, reference)
+    builder().build(repo.current(), image_builds.IMAGES[recipe.production], TAG, recipe.arguments, reference)
     archive = tmp_path / "image.tar"
     try:
         builder().call("push", "--quiet", reference, f"docker-archive:{archive}")

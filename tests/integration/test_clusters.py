@@ -13,8 +13,8 @@ import yaml
 
 from floe import repo
 from floe.kubernetes.objects import ENVIRONMENT, Object
-from floe.validate.run import validate
 from floe.validate.schema import Schemas
+from floe.validate.validation import validate
 from floe.yaml import load_file
 from rendering import ROOT, Tree, by_identity, kustomize
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from floe import charts, repo, tools
+from floe.diff.changes import MASK, MASK_CHANGED, Comparison, ObjectChange, Report
 from floe.diff.formats import markdown
-from floe.diff.model import MASK, MASK_CHANGED, Comparison, ObjectChange, Report
 from forks import FLOE, commit, edit, floe, git
 
 ROOT = Path(__file__).parents[2]

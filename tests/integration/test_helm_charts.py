@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from floe import repo
-from floe.validate.run import validate
 from floe.validate.schema import Schemas
+from floe.validate.validation import validate
 from floe.yaml.commented import comments, dump
 from forks import floe
 from helm import CHARTS, HOOK, KUBERNETES, Helm, values_of, written

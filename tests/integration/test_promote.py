@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from floe import images, repo
+from floe import image_builds, repo
 from floe.yaml import load_file
 from floe_runtime.contract import artifacts
 from forks import commit, edit, floe, git
@@ -27,7 +27,7 @@ REASON = "mends the outage of Monday"
 def newer(fork: Path) -> Path:
     """A fork with a commit in which dev runs another image of Dagster."""
     identify(fork)
-    images.pin(repo.current(), "dev", "dagster", TAG)
+    image_builds.pin(repo.current(), "dev", "dagster", TAG)
     commit(fork, "dev runs 0.2.0")
     return fork
 
@@ -132,7 +132,7 @@ def test_the_compiled_specification_of_an_app_is_promoted(fork: Path) -> None:
     floe_yaml = fork / "apps" / "ecommerce" / "floe.yaml"
     edit(floe_yaml, "orders_per_batch: 120", "orders_per_batch: 130")
     assert floe(fork, "compile", "dev").returncode == 0
-    images.pin(repo.current(), "dev", "dagster", TAG)
+    image_builds.pin(repo.current(), "dev", "dagster", TAG)
     commit(fork, "dev has more orders")
     wanted = artifacts.read(repo.current().artifacts_file("dev")).apps["ecommerce"]
     done = promoted(fork, "dev", "staging", "--app", "ecommerce")
@@ -195,7 +195,7 @@ def test_uncommitted_changes_are_refused(newer: Path) -> None:
 
 def test_a_merge_conflict_is_refused(newer: Path) -> None:
     git(newer, "checkout", "--quiet", "-b", "other", "HEAD~1")
-    images.pin(repo.current(), "dev", "dagster", f"0.3.0@{DIGEST}")
+    image_builds.pin(repo.current(), "dev", "dagster", f"0.3.0@{DIGEST}")
     commit(newer)
     with pytest.raises(subprocess.CalledProcessError):
         git(newer, "merge", "main")
@@ -261,8 +261,8 @@ def test_an_unproven_version_is_promoted_with_a_reason_in_commit_and_waiver(newe
     assert floe(newer, "status").returncode == 0
     # After a normal promotion, the waivers are removed.
     git(newer, "merge", "--quiet", promoted(newer, "dev", "staging")["branch"])
-    images.pin(repo.current(), "staging", "cube", TAG)
-    images.pin(repo.current(), "dev", "cube", TAG)
+    image_builds.pin(repo.current(), "staging", "cube", TAG)
+    image_builds.pin(repo.current(), "dev", "cube", TAG)
     commit(newer)
     done = promoted(newer, "staging", "prod")
     git(newer, "merge", "--quiet", "--ff-only", done["branch"])
@@ -280,7 +280,7 @@ def test_text_output_of_promote_and_status(newer: Path) -> None:
     assert re.search(r"dagster  dagsterWebserver.image.tag +0.2.0@sha256:abababababab +0.1.0 +0.1.0", shown)
     assert "staging: 1 value differs from dev" in shown
     assert "(1 version behind)" in shown
-    images.pin(repo.current(), "dev", "cube", TAG)
+    image_builds.pin(repo.current(), "dev", "cube", TAG)
     assert "(not committed yet)" in floe(newer, "status").stdout.decode()
 
 

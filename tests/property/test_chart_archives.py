@@ -49,7 +49,7 @@ def unpack(content: bytes) -> None:
         archive = Path(name) / "archive.tgz"
         archive.write_bytes(gzip.compress(content, mtime=0))
         try:
-            archives.unpack(CHART, archives.Found(archive, "mirror", "a mirror", None), folder)
+            archives.unpack(CHART, archives.Fetched(archive, "mirror", "a mirror", None), folder)
         finally:
             written = [path for path in Path(name).rglob("*") if path.is_file() or path.is_symlink()]
             assert all(path == archive or path.is_relative_to(folder / "cube") for path in written)
@@ -74,4 +74,4 @@ def test_other_bytes_are_a_sentence(content: bytes) -> None:
         archive = Path(name) / "archive.tgz"
         archive.write_bytes(content)
         with pytest.raises(FloeError):
-            archives.unpack(CHART, archives.Found(archive, "mirror", "a mirror", None), Path(name))
+            archives.unpack(CHART, archives.Fetched(archive, "mirror", "a mirror", None), Path(name))

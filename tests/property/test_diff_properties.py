@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floe.diff import formats
+from floe.diff.changes import Comparison, ObjectChange, Report
 from floe.diff.compare import compare
-from floe.diff.model import Comparison, ObjectChange, Report
 from floe.kubernetes.objects import Object
 from fuzz import inputs
 

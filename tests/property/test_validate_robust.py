@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from floe import repo
 from floe.errors import FloeError
-from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
+from floe.validate.validation import Report, validate
 from fuzz import inputs
 
 PLANTED = "correct-horse-battery-staple-7"

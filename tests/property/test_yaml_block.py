@@ -128,7 +128,7 @@ def outcome(documents: Any) -> tuple[list[Any], bool]:
 def compare(text: str) -> None:
     data = text.encode(errors="replace")
     try:
-        readable = reading._readable(data, "x")
+        readable = reading._checked_text(data, "x")
     except YamlError:
         return  # both readers refuse the bytes
     assert outcome(lambda: documents(data, "x")) == outcome(lambda: full.Stream(readable, "x").documents())
@@ -160,7 +160,7 @@ def test_random_text(text: str) -> None:
 
 
 def test_the_block_reader_reads_the_documents_of_manifests() -> None:
-    parts = [reading._block(part, whole=True) for part in f"\n{STREAM}".split("\n---")]
+    parts = [reading._read_block(part, whole=True) for part in f"\n{STREAM}".split("\n---")]
     # Only the full loader reads a list in a list.
     assert [part is None for part in parts] == [False, True, False, False, False]
     compare(STREAM)

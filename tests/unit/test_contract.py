@@ -19,7 +19,7 @@ from floe.errors import FloeError
 from floe_runtime.contract import artifacts
 from floe_runtime.contract.app import App
 from floe_runtime.contract.platform import Platform
-from floe_runtime.contract.settings import Missing, Ref, number, secret, value
+from floe_runtime.contract.refs import Missing, Ref, number, secret, value
 
 ROOT = Path(__file__).parents[2]
 PLANTED = "correct-horse-battery-staple"

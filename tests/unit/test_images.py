@@ -11,20 +11,20 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from floe import cli, images, repo
+from floe import cli, image_builds, repo
 from floe.errors import FloeError
 from floe_runtime import healthy, start
 
 DIGEST = "sha256:" + "0a" * 32
 
 
-@pytest.mark.parametrize(("name", "steps"), [(name, place[1]) for name, place in images.PLACES.items()])
+@pytest.mark.parametrize(("name", "steps"), [(name, place[1]) for name, place in image_builds.PLACES.items()])
 def test_pin_changes_one_value_and_no_other_byte(checkout: Path, name: str, steps: tuple[str, ...]) -> None:
     del checkout
     for environment in repo.current().environments():
-        file = repo.current().overlay(environment) / "values" / images.PLACES[name][0]
+        file = repo.current().overlay(environment) / "values" / image_builds.PLACES[name][0]
         before = file.read_text()
-        assert images.pin(repo.current(), environment, name, f"9.9.9@{DIGEST}") == file
+        assert image_builds.pin(repo.current(), environment, name, f"9.9.9@{DIGEST}") == file
         value = yaml.safe_load(file.read_text())
         for step in steps:
             value = value[step]
@@ -47,7 +47,7 @@ def test_pin_changes_one_value_and_no_other_byte(checkout: Path, name: str, step
 def test_pin_refuses_invalid_arguments(checkout: Path, arguments: tuple[str, str, str], words: str) -> None:
     del checkout
     with pytest.raises(FloeError, match=words):
-        images.pin(repo.current(), *arguments)
+        image_builds.pin(repo.current(), *arguments)
 
 
 def test_pin_prints_the_next_step(checkout: Path) -> None:
@@ -65,9 +65,9 @@ def test_pin_prints_the_next_step(checkout: Path) -> None:
     ],
 )
 def test_invalid_arguments_are_refused_before_the_build(arguments: tuple[str, str], words: str) -> None:
-    images.check("0.2.0", " ".join(images.ADAPTERS))
+    image_builds.check("0.2.0", " ".join(image_builds.ADAPTERS))
     with pytest.raises(FloeError, match=words):
-        images.check(*arguments)
+        image_builds.check(*arguments)
 
 
 def test_missing_variables_of_dagster_yaml_are_reported(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from floe.validate import policies
 from floe.validate.findings import Finding
 from floe.validate.policies import Policy, Stage, registry
 from floe.validate.policies.policy import Hit
-from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
+from floe.validate.validation import Report, validate
 from floe.validate.waivers import PREFIX
 from floe.yaml import Document
 from policy_examples import EXAMPLES, written

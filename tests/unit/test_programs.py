@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from floe import cli, console, git, images, render, repo, tools
+from floe import cli, console, git, image_builds, render, repo, tools
 from floe.charts import archives
 from floe.demo import cube, processes, services
 from floe.errors import FloeError
@@ -92,7 +92,7 @@ COMMANDS = [
     pytest.param(("promote", "dev", "staging"), "git", (git, "_SECONDS", SOON), id="promote"),
     pytest.param((*MIRROR, "http://127.0.0.1:9"), "helm", (archives, "_HELM_SECONDS", SOON), id="pull"),
     pytest.param((*MIRROR, "oci://127.0.0.1:9/a"), "helm", (archives, "_HELM_SECONDS", SOON), id="pull-oci"),
-    pytest.param(("images", "store", "--engine=podman"), "podman", (images, "_SECONDS", SOON), id="images"),
+    pytest.param(("images", "store", "--engine=podman"), "podman", (image_builds, "_SECONDS", SOON), id="images"),
     pytest.param(("tools", "--get", "kubeconform"), "go", (sources, "_INSTALL_SECONDS", SOON), id="go-install"),
     pytest.param(("tools", "--get", "source-controller"), "go", (servers, "_BUILD_SECONDS", SOON), id="go-build"),
 ]
@@ -133,7 +133,7 @@ def test_a_program_that_is_missing(
         path = script(program, "")
         tools.resolve(program)
         path.unlink()
-        monkeypatch.setattr(tools, "find", lambda name: tools.Found(tmp_path / "bin" / name, "99.9.9", "PATH"))
+        monkeypatch.setattr(tools, "find", lambda name: tools.Installed(tmp_path / "bin" / name, "99.9.9", "PATH"))
     else:
         monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     message = command(*arguments)
@@ -193,10 +193,10 @@ def test_git_ends_when_the_history_is_closed(repository: Path, script: Script, m
 def test_a_docker_that_hangs_is_not_used(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script("docker", HANGS)
     (tmp_path / "bin/sleep").symlink_to(shutil.which("sleep") or "")
-    monkeypatch.setattr(images, "_INFO_SECONDS", SOON)
+    monkeypatch.setattr(image_builds, "_INFO_SECONDS", SOON)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(FloeError, match="no container engine works here"):
-        images.builder()
+        image_builds.builder()
 
 
 def test_a_tool_that_does_not_say_its_version_is_not_used(

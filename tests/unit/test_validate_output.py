@@ -13,8 +13,8 @@ import pytest
 from floe import repo
 from floe.validate import output
 from floe.validate.policies import POLICIES
-from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
+from floe.validate.validation import Report, validate
 from policy_examples.builders import Json, named, pod
 from policy_examples.waivers import REASON, SOON, waiving
 

@@ -89,12 +89,12 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
         with err().status(escape(what)) as status:
             yield lambda text: status.update(escape(text))
         return
-    said = time.monotonic()
+    printed_at = time.monotonic()
 
     def say(text: str) -> None:
-        nonlocal said
-        if time.monotonic() - said > _SILENCE_SECONDS:
-            said = time.monotonic()
+        nonlocal printed_at
+        if time.monotonic() - printed_at > _SILENCE_SECONDS:
+            printed_at = time.monotonic()
             print(text, file=sys.stderr, flush=True)
 
     yield say
@@ -134,10 +134,10 @@ def run(app: Callable[..., Any]) -> None:
     except SystemExit:
         raise
     except BaseException as error:  # BaseException, since a panic in a Rust library is no Exception
-        sys.exit(fail(_unexpected(error)))
+        sys.exit(fail(_unexpected_error(error)))
 
 
-def _unexpected(error: BaseException) -> FloeError:
+def _unexpected_error(error: BaseException) -> FloeError:
     """Describe an unexpected exception: its type, where in floe it was raised, its message. Credentials are masked."""
     import traceback
 
@@ -156,17 +156,17 @@ def _unexpected(error: BaseException) -> FloeError:
         if Path(frame.filename).is_relative_to(folder)
     ]
     where = f" in {inside[-1][0]}, line {inside[-1][1]}" if inside else ""
-    said = " ".join(plain(str(error)).split())
-    if len(said) > _LONGEST:
-        said = f"{said[:_LONGEST]} …"
-    hint = f"Run it again with {TRACEBACK}=1 and report the traceback{_issues()}."
+    message = " ".join(plain(str(error)).split())
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST]} …"
+    hint = f"Run it again with {TRACEBACK}=1 and report the traceback{_where_to_report()}."
     if os.environ.get(TRACEBACK):
         sys.stderr.write(plain("".join(traceback.format_exception(error))))
-        hint = f"Report it with the traceback above{_issues()}."
-    return FloeError(f"unexpected {type(error).__name__}{where}: {said or 'it has no message'}", hint)
+        hint = f"Report it with the traceback above{_where_to_report()}."
+    return FloeError(f"unexpected {type(error).__name__}{where}: {message or 'it has no message'}", hint)
 
 
-def _issues() -> str:
+def _where_to_report() -> str:
     """Where to report an error, as the end of a sentence; empty if floe.toml cannot tell."""
     try:
         from floe import repo

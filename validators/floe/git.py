@@ -45,10 +45,10 @@ class Repository:
     def commit(self, revision: str) -> str:
         """The full hash of the commit that a revision names. Raises FloeError if there is no such revision."""
         if not revision.startswith("-"):  # Git would read it as an option
-            done = _git(["rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], self.folder)
+            done = _run_git(["rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], self.folder)
             if done.returncode == 0:
                 return done.stdout.strip()
-        if _git(["rev-parse", "--verify", "--quiet", "HEAD"], self.folder).returncode:
+        if _run_git(["rev-parse", "--verify", "--quiet", "HEAD"], self.folder).returncode:
             raise FloeError("the repository has no commit yet", "Commit the files first: `git add . && git commit`.")
         if self.shallow:
             raise FloeError(
@@ -64,28 +64,30 @@ class Repository:
     def uncommitted(self) -> int:
         """The number of files under the folder that differ from HEAD or are untracked; ignored files do not count."""
         # Without this option `git status` would write the index that it has refreshed.
-        done = _git(["--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "--", "."], self.folder)
-        return len(_checked(done).splitlines())
+        done = _run_git(
+            ["--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "--", "."], self.folder
+        )
+        return len(_output_or_error(done).splitlines())
 
     def unmerged(self) -> list[str]:
         """The files that a merge or rebase left with conflicts."""
-        done = _git(["--no-optional-locks", "diff", "--name-only", "--diff-filter=U"], self.folder)
-        return _checked(done).splitlines()
+        done = _run_git(["--no-optional-locks", "diff", "--name-only", "--diff-filter=U"], self.folder)
+        return _output_or_error(done).splitlines()
 
     def branch(self) -> str | None:
         """The branch that is checked out; None if HEAD is detached."""
-        return _git(["symbolic-ref", "--quiet", "--short", "HEAD"], self.folder).stdout.strip() or None
+        return _run_git(["symbolic-ref", "--quiet", "--short", "HEAD"], self.folder).stdout.strip() or None
 
     def refuse_branch(self, name: str) -> None:
         """Raise FloeError if a new branch of this name cannot be created: invalid name, or it exists already."""
-        if _git(["check-ref-format", "--branch", name], self.folder).returncode or name.startswith("-"):
+        if _run_git(["check-ref-format", "--branch", name], self.folder).returncode or name.startswith("-"):
             raise FloeError(
                 f"{name!r} is not a valid branch name", "Choose another name, such as --branch promote/staging."
             )
         parts = name.split("/")
         for count in range(1, len(parts) + 1):  # Git cannot have branches `a` and `a/b` at once
             taken = "/".join(parts[:count])
-            if not _git(["show-ref", "--verify", "--quiet", f"refs/heads/{taken}"], self.folder).returncode:
+            if not _run_git(["show-ref", "--verify", "--quiet", f"refs/heads/{taken}"], self.folder).returncode:
                 raise FloeError(f"the branch {taken!r} exists already", "Choose another branch: --branch NAME.")
 
     def commit_beside(self, exported: Exported, files: Sequence[str], message: str, branch: str) -> str:
@@ -95,7 +97,7 @@ class Repository:
         """
 
         def call(*arguments: str) -> str:
-            done = _git([*_PLAIN, *arguments], exported.folder, exported.env)
+            done = _run_git([*_PLAIN, *arguments], exported.folder, exported.env)
             if done.returncode:
                 hint = _HINTS.get(arguments[0], "Check the repository with `git fsck`.")
                 raise FloeError(f"git {arguments[0]} failed: {_last_line(done)}", hint)
@@ -116,14 +118,14 @@ class Repository:
             "GIT_INDEX_FILE": str(target.with_name(f"{target.name}.index")),
         }
         for command in (["read-tree", commit], ["checkout-index", "--all"]):
-            _checked(_git([*_PLAIN, *command], target, env))
+            _output_or_error(_run_git([*_PLAIN, *command], target, env))
         return Exported(commit, target / self.prefix, env)
 
 
 def open_repository(folder: Path) -> Repository:
     """The Git repository that contains a folder. Raises FloeError if there is none or Git is not installed."""
     question = ["rev-parse", "--absolute-git-dir", "--is-shallow-repository", "--show-prefix"]
-    done = _git(question, folder)
+    done = _run_git(question, folder)
     if done.returncode:
         raise FloeError(
             f"{folder} is not in a Git repository that can be read: {_last_line(done)}",
@@ -148,11 +150,13 @@ def history(folder: Path, path: str, env: Mapping[str, str]) -> Generator[tuple[
     command = ["git", "log", *options, "--", path]
     what = f"the history of {path} cannot be read"
     # `closing` ends Git when the caller stops iterating early.
-    with closing(process.lines(command, seconds=_HISTORY_SECONDS, folder=folder, env=_ours(env), what=what)) as printed:
-        yield from _written(printed)
+    with closing(
+        process.lines(command, seconds=_HISTORY_SECONDS, folder=folder, env=_environment(env), what=what)
+    ) as printed:
+        yield from _versions_in_patches(printed)
 
 
-def _written(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+def _versions_in_patches(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of each file version in Git's patches."""
     name, content, inside = "", b"", False
     for line in lines:
@@ -178,22 +182,22 @@ def is_shallow(folder: Path, env: Mapping[str, str]) -> bool:
         ["git", "rev-parse", "--is-shallow-repository"],
         seconds=_HISTORY_SECONDS,
         folder=folder,
-        env=_ours(env),
+        env=_environment(env),
         what="cannot tell whether the clone is shallow",
     )
     return done.stdout.strip() == "true"
 
 
-def _ours(env: Mapping[str, str]) -> process.Env:
+def _environment(env: Mapping[str, str]) -> process.Env:
     """The changes to the environment that every call of Git gets."""
     return dict.fromkeys(_OURS_ALONE) | {"LC_ALL": "C", **env}
 
 
-def _git(arguments: list[str], folder: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return process.run(["git", *arguments], seconds=_SECONDS, folder=folder, env=_ours(env or {}), check=False)
+def _run_git(arguments: list[str], folder: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return process.run(["git", *arguments], seconds=_SECONDS, folder=folder, env=_environment(env or {}), check=False)
 
 
-def _checked(done: subprocess.CompletedProcess[str]) -> str:
+def _output_or_error(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode:
         raise FloeError(f"git {done.args[-1]} failed: {_last_line(done)}", "Run `git fsck`, or use a fresh clone.")
     return done.stdout

@@ -56,7 +56,7 @@ def run(
     out, err = (stream.decode(errors="replace") for stream in (raw.stdout, raw.stderr))
     done = subprocess.CompletedProcess(raw.args, raw.returncode, out, err)
     if check and done.returncode:
-        raise _failed(command, done, what, hint)
+        raise _failure(command, done, what, hint)
     return done
 
 
@@ -84,15 +84,15 @@ def started(
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
 
         def ended() -> subprocess.CompletedProcess[bytes]:
-            in_time = _ends(program, deadline)
+            in_time = _ends_in_time(program, deadline)
             for file in (out, err):
                 file.seek(0)
             done = subprocess.CompletedProcess(program.args, program.returncode, out.read(), err.read())
             if not in_time:
-                raise _late(command, done, seconds, what, hint)
+                raise _timeout(command, done, seconds, what, hint)
             return done
 
-        with _program(command, folder, env, own_session, what, stdout=out, stderr=err) as program:
+        with _running_program(command, folder, env, own_session, what, stdout=out, stderr=err) as program:
             yield ended
 
 
@@ -116,14 +116,14 @@ def lines(
     deadline = time.monotonic() + seconds
     with (
         tempfile.TemporaryFile() as err,
-        _program(
+        _running_program(
             command, folder, env, False, what, stdout=subprocess.PIPE, stderr=subprocess.STDOUT if both else err
         ) as program,
     ):
         assert program.stdout
         descriptor = program.stdout.fileno()
         last = rest = b""
-        while in_time := _readable(descriptor, deadline):
+        while in_time := _wait_for_data(descriptor, deadline):
             if not (chunk := os.read(descriptor, 1 << 16)):
                 break
             *whole, rest = (rest + chunk).split(b"\n")
@@ -133,25 +133,26 @@ def lines(
         if rest and in_time:
             last = rest
             yield rest
-        in_time = in_time and _ends(program, deadline)
+        in_time = in_time and _ends_in_time(program, deadline)
         err.seek(0)
         done = subprocess.CompletedProcess(program.args, program.returncode, b"", last if both else err.read())
         if not in_time:
-            raise _late(command, done, seconds, what, hint)
+            raise _timeout(command, done, seconds, what, hint)
     if done.returncode:
-        raise _failed(command, done, what, hint)
+        raise _failure(command, done, what, hint)
 
 
 def complaint(done: subprocess.CompletedProcess[Any], most: int = 1) -> str:
     """The last lines of a program's stderr, at most `most` of them, with *** in place of credentials."""
     from floe import credentials
 
-    said = done.stderr if isinstance(done.stderr, str) else done.stderr.decode(errors="replace")
-    plain = credentials.masked(said[-_MOST:], os.environ)
+    output = done.stderr if isinstance(done.stderr, str) else done.stderr.decode(errors="replace")
+    plain = credentials.masked(output[-_MOST:], os.environ)
     printable = ("".join(sign if sign.isprintable() else " " for sign in line) for line in plain.splitlines())
-    found = [line.rstrip() for line in printable if line.strip()][-most:]
+    last_lines = [line.rstrip() for line in printable if line.strip()][-most:]
     return (
-        "\n".join(line if len(line) <= _LONGEST else f"… {line[-_LONGEST:]}" for line in found) or "it gave no reason"
+        "\n".join(line if len(line) <= _LONGEST else f"… {line[-_LONGEST:]}" for line in last_lines)
+        or "it gave no reason"
     )
 
 
@@ -159,16 +160,16 @@ def not_started(command: Command, error: OSError, what: str = "") -> FloeError:
     """The FloeError to raise for a program that the operating system could not start."""
     program = str(command[0])
     if isinstance(error, FileNotFoundError) and "/" not in program:
-        return FloeError(f"{_of(what)}{program} is not on PATH", f"Install {program}.")
+        return FloeError(f"{_prefix(what)}{program} is not on PATH", f"Install {program}.")
     where = error.filename or program
     return FloeError(
-        f"{_of(what)}{_name(command)} cannot be started: {where}: {error.strerror}",
+        f"{_prefix(what)}{_program_name(command)} cannot be started: {where}: {error.strerror}",
         f"Check {where}: it must exist and be executable.",
     )
 
 
 @contextmanager
-def _program(
+def _running_program(
     command: Command, folder: Path | None, env: Env | None, own_session: bool, what: str, **streams: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A running program that ends with the block. The caller enforces the deadline within the block."""
@@ -184,7 +185,7 @@ def _program(
     except ValueError:
         reason = "an argument or environment variable contains a NUL character"
         raise FloeError(
-            f"{_of(what)}{_name(command)} cannot be started: {reason}", "Remove the NUL character."
+            f"{_prefix(what)}{_program_name(command)} cannot be started: {reason}", "Remove the NUL character."
         ) from None
     try:
         yield program
@@ -209,14 +210,14 @@ def _signal(program: subprocess.Popen[bytes], number: signal.Signals, own_sessio
         os.killpg(program.pid, number)
 
 
-def _ends(program: subprocess.Popen[bytes], deadline: float) -> bool:
+def _ends_in_time(program: subprocess.Popen[bytes], deadline: float) -> bool:
     """Wait for a program; returns whether it ends before `deadline`, a time of the monotonic clock."""
     if sys.platform == "linux" and program.poll() is None:
         # Python's own wait polls every 50 ms, a tenth of the time that a rendering takes.
         with suppress(OSError):  # kernels before 5.3 and some sandboxes have no pidfd
             descriptor = os.pidfd_open(program.pid)
             try:
-                _readable(descriptor, deadline)
+                _wait_for_data(descriptor, deadline)
             finally:
                 os.close(descriptor)
     try:
@@ -226,34 +227,36 @@ def _ends(program: subprocess.Popen[bytes], deadline: float) -> bool:
     return True
 
 
-def _readable(descriptor: int, deadline: float) -> bool:
+def _wait_for_data(descriptor: int, deadline: float) -> bool:
     """Wait until a descriptor has data or its end is reached; returns whether that happens before `deadline`."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(max(deadline - time.monotonic(), 0) * 1000))
 
 
-def _name(command: Command) -> str:
+def _program_name(command: Command) -> str:
     """A program and its subcommand, for messages. Further arguments are left out: they may hold credentials."""
     name, first = Path(command[0]).name, str(command[1]) if len(command) > 1 else ""
     return f"{name} {first}" if _SUBCOMMAND.fullmatch(first) else name
 
 
-def _of(what: str) -> str:
+def _prefix(what: str) -> str:
     return f"{what}: " if what else ""
 
 
-def _failed(command: Command, done: subprocess.CompletedProcess[Any], what: str, hint: str) -> FloeError:
+def _failure(command: Command, done: subprocess.CompletedProcess[Any], what: str, hint: str) -> FloeError:
     code = done.returncode
     how = f"exit code {code}" if code > 0 else f"ended by signal {-code}"
-    name = _name(command)
-    return FloeError(f"{_of(what)}{name} failed ({how}): {complaint(done)}", hint or f"Run {name} by hand.")
+    name = _program_name(command)
+    return FloeError(f"{_prefix(what)}{name} failed ({how}): {complaint(done)}", hint or f"Run {name} by hand.")
 
 
-def _late(command: Command, done: subprocess.CompletedProcess[Any], seconds: float, what: str, hint: str) -> FloeError:
-    name = _name(command)
-    said = f": {complaint(done)}" if done.stderr.strip() else ""
+def _timeout(
+    command: Command, done: subprocess.CompletedProcess[Any], seconds: float, what: str, hint: str
+) -> FloeError:
+    name = _program_name(command)
+    reason = f": {complaint(done)}" if done.stderr.strip() else ""
     return FloeError(
-        f"{_of(what)}{name} did not end within {seconds:g} s{said}",
+        f"{_prefix(what)}{name} did not end within {seconds:g} s{reason}",
         hint or f"Run {name} by hand to see what it waits for.",
     )

@@ -37,10 +37,10 @@ def command(checkout: Checkout, environment: str, form: str = "manifests") -> li
             f"overlays/{environment} has no form {form!r}: {FORMS[form]}/kustomization.yaml does not exist",
             f"Run `floe render {environment}` without --form to print its manifests.",
         )
-    return _kustomize(folder)
+    return _kustomize_command(folder)
 
 
-def _kustomize(folder: Path) -> list[str]:
+def _kustomize_command(folder: Path) -> list[str]:
     kustomize, helm = str(tools.resolve("kustomize")), str(tools.resolve("helm"))
     return [kustomize, "build", "--enable-helm", "--helm-command", helm, str(folder)]
 
@@ -64,12 +64,12 @@ def started(
             f"overlays/{environment} needs charts that are not pulled: {', '.join(absent)}",
             f"Run `floe charts pull {environment}`.",
         )
-    with _running(arguments, f"overlays/{environment}") as output:
+    with _running_kustomize(arguments, f"overlays/{environment}") as output:
         yield output
 
 
 @contextmanager
-def _running(arguments: list[str], name: str) -> Iterator[Callable[[], bytes]]:
+def _running_kustomize(arguments: list[str], name: str) -> Iterator[Callable[[], bytes]]:
     env = {name: os.environ.get(name, value) for name, value in _GO.items()}
     with process.started(
         arguments,
@@ -107,7 +107,7 @@ def render(checkout: Checkout, environment: str, form: str = "manifests") -> byt
 
 def build(checkout: Checkout, folder: Path) -> bytes:
     """The output of `kustomize build` for a folder of a checkout. Raises FloeError if kustomize fails."""
-    with _running(_kustomize(folder), checkout.relative(folder)) as output:
+    with _running_kustomize(_kustomize_command(folder), checkout.relative(folder)) as output:
         return output()
 
 
@@ -127,6 +127,6 @@ def chart_generators(checkout: Checkout, environment: str) -> list[dict[str, Any
             f"resources: [{json.dumps(values)}]\npatches:\n- target: {{kind: {GENERATOR}}}\n  patch: |\n"
             "    - {op: remove, path: /metadata/annotations/config.kubernetes.io~1local-config}\n"
         )
-        with _running(_kustomize(folder), what) as output:
-            found = [document.value for document in documents(output(), what)]
-    return [one for one in found if one.get("kind") == GENERATOR]
+        with _running_kustomize(_kustomize_command(folder), what) as output:
+            resources = [document.value for document in documents(output(), what)]
+    return [resource for resource in resources if resource.get("kind") == GENERATOR]

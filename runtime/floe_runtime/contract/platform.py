@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from floe_runtime.contract.model import Model
-from floe_runtime.contract.settings import Ref, SecretRef, Setting
+from floe_runtime.contract.refs import Ref, SecretRef, Setting
 
 
 class DuckDB(Model):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from floe_runtime import connect
 from floe_runtime.contract.platform import DuckDB, FileStorage, Platform, Postgres, RestCatalog, S3Storage, SqlCatalog
-from floe_runtime.contract.settings import value
+from floe_runtime.contract.refs import value
 
 Env = Mapping[str, str]
 

@@ -17,7 +17,7 @@ from chart_repository import (
 )
 from floe import charts, repo
 from floe.charts.audit import verify
-from floe.charts.values import unknown_values
+from floe.charts.unknown_values import unknown_values
 
 
 @pytest.mark.usefixtures("upstream")

@@ -29,7 +29,7 @@ class UnreachableError(FloeError):
 
 
 @dataclass(frozen=True)
-class Found:
+class Fetched:
     """A chart as a repository or mirror serves it: an archive, or a folder, which must not be changed."""
 
     path: Path
@@ -38,7 +38,7 @@ class Found:
     sha256: str | None  # of the archive; None for a folder
 
 
-def fetch(chart: Chart, mirror: str | None, folder: Path) -> Found:
+def fetch(chart: Chart, mirror: str | None, folder: Path) -> Fetched:
     """Fetch a chart from a mirror or, without one, from its repository. An archive is downloaded to `folder`.
 
     Raises UnreachableError if the chart cannot be fetched from there.
@@ -52,19 +52,19 @@ def fetch(chart: Chart, mirror: str | None, folder: Path) -> Found:
     location = _CREDENTIALS.sub("", url)
     with console.progress(f"charts: {chart} from {location}"):
         archive = _helm_pull(chart, url, folder)
-    return Found(archive, "mirror" if mirror else "repository", location, sha256(archive))
+    return Fetched(archive, "mirror" if mirror else "repository", location, sha256(archive))
 
 
-def _from_folder(chart: Chart, mirror: Path) -> Found:
+def _from_folder(chart: Chart, mirror: Path) -> Fetched:
     if not mirror.is_dir():
         raise UnreachableError(f"the chart mirror {mirror} is not a folder", f"Correct {MIRROR} or --mirror.")
     archive = mirror / f"{chart.name}-{chart.version}.tgz"
     if archive.is_file():
-        return Found(archive, "mirror", str(archive), sha256(archive))
+        return Fetched(archive, "mirror", str(archive), sha256(archive))
     unpacked = [mirror / archive.stem / chart.name, mirror / chart.name]
     for folder in unpacked:
         if (folder / "Chart.yaml").is_file():
-            return Found(folder, "mirror", str(folder), None)
+            return Fetched(folder, "mirror", str(folder), None)
     raise UnreachableError(
         f"the chart mirror {mirror} does not contain the chart {chart}",
         f"Put {archive.name} there, or the unpacked chart as {chart.name}/.",
@@ -119,21 +119,21 @@ def sha256(archive: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unpack(chart: Chart, found: Found, folder: Path) -> Path:
+def unpack(chart: Chart, fetched: Fetched, folder: Path) -> Path:
     """Unpack or copy a chart to a subfolder of `folder` with the chart's name; returns it. The copy may be changed.
 
     Raises FloeError if the content is not that chart in that version.
     """
     target = folder / chart.name
-    unpacked = found.path.is_dir()
+    unpacked = fetched.path.is_dir()
     try:
         if unpacked:
-            shutil.copytree(found.path, target)
+            shutil.copytree(fetched.path, target)
         else:
-            _extract(found.path, chart.name, folder)
+            _extract(fetched.path, chart.name, folder)
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise FloeError(
-            f"what {found.location} serves as {chart} is not a {'chart' if unpacked else 'chart archive'}: {error}",
+            f"what {fetched.location} serves as {chart} is not a {'chart' if unpacked else 'chart archive'}: {error}",
             "Check what is served there, or pull from another mirror with --mirror.",
         ) from error
     try:
@@ -143,7 +143,7 @@ def unpack(chart: Chart, found: Found, folder: Path) -> Path:
     holds = f"{meta.get('name')} {meta.get('version')}" if meta else "something without a readable Chart.yaml"
     if holds != str(chart):
         raise FloeError(
-            f"{found.location} serves {holds} for the chart {chart}",
+            f"{fetched.location} serves {holds} for the chart {chart}",
             "Correct what is served there, or the version in the overlay's values.",
         )
     return target
@@ -170,33 +170,33 @@ def _extract(archive: Path, name: str, folder: Path) -> None:
             target.write_bytes(content.read())
 
 
-def _cache(chart: Chart) -> Path:
+def _cache_file(chart: Chart) -> Path:
     # The repository is part of the name, since two repositories may serve the same chart name and version.
     repository = hashlib.sha256(chart.repository.encode()).hexdigest()[:12]
     return repo.cache_dir() / "charts" / f"{chart.name}-{chart.version}-{repository}.tgz"
 
 
-def cached(chart: Chart) -> Found | None:
+def cached(chart: Chart) -> Fetched | None:
     """The archive that an earlier pull kept in the cache; None if there is none."""
-    path = _cache(chart)
+    path = _cache_file(chart)
     with suppress(OSError):
-        return Found(path, "repository", chart.repository, sha256(path))
+        return Fetched(path, "repository", chart.repository, sha256(path))
     return None
 
 
-def keep(chart: Chart, found: Found, locked: str | None) -> None:
+def keep(chart: Chart, fetched: Fetched, locked: str | None) -> None:
     """Keep an archive in the cache for other checkouts, if its repository served it or charts.lock has its sha256.
 
     `locked`: the sha256 in charts.lock, if any.
     """
-    if found.sha256 is None or not (found.origin == "repository" or found.sha256 == locked):
+    if fetched.sha256 is None or not (fetched.origin == "repository" or fetched.sha256 == locked):
         return
-    path = _cache(chart)
+    path = _cache_file(chart)
     with suppress(OSError):  # the cache only saves time; without it a pull still works
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
-            shutil.copyfile(found.path, part)
+            shutil.copyfile(fetched.path, part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from floe.charts import lockfile
 from floe.charts.chart import Chart, digest, pinned, places
-from floe.charts.values import unknown_values
+from floe.charts.unknown_values import unknown_values
 from floe.repo import Checkout
 
 
@@ -50,7 +50,7 @@ def verify(checkout: Checkout, environment: str) -> list[Finding]:
     """The problems of an overlay's charts and of the values that it gives them."""
     locked = lockfile.digests(checkout)
     charts = pinned(checkout, environment)
-    found = [
+    findings = [
         Finding(environment, str(chart), message, remedy)
         for chart in charts
         for message, remedy in _problems(chart, locked.get(chart.key))
@@ -59,8 +59,8 @@ def verify(checkout: Checkout, environment: str) -> list[Finding]:
     for value in unknown_values(checkout, environment):
         name, _, path = value.partition(": ")
         remedy = f"Correct or remove the value in base/charts, overlays/{environment}/values or an app's deploy/."
-        found.append(Finding(environment, versions[name], f"the chart does not know the value {path}", remedy))
-    return found
+        findings.append(Finding(environment, versions[name], f"the chart does not know the value {path}", remedy))
+    return findings
 
 
 def _problems(chart: Chart, wanted: str | None) -> Iterator[tuple[str, str]]:

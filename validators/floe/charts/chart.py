@@ -117,11 +117,11 @@ def pinned(checkout: Checkout, environment: str) -> list[Chart]:
 
 def places(checkout: Checkout, environments: Sequence[str]) -> dict[Key, list[Chart]]:
     """The chart versions that these overlays pin, each with its copies in the overlays."""
-    found: dict[Key, list[Chart]] = {}
+    copies: dict[Key, list[Chart]] = {}
     for environment in environments:
         for chart in pinned(checkout, environment):
-            found.setdefault(chart.key, []).append(chart)
-    return found
+            copies.setdefault(chart.key, []).append(chart)
+    return copies
 
 
 def digest(folder: Path) -> str:

@@ -34,19 +34,19 @@ Count = Literal[
 ]
 
 
-def _size(text: str) -> str:
+def _valid_size(text: str) -> str:
     if not _SIZE.fullmatch(text):
         raise ValueError('must be a quantity in quotes, such as "4", 500m or 8Gi')
     return text
 
 
-def _name(text: str) -> str:
+def _valid_name(text: str) -> str:
     if not is_subdomain(text):
         raise ValueError("must consist of lower-case letters, digits, - and .")
     return text
 
 
-def _network(text: str) -> str:
+def _valid_network(text: str) -> str:
     try:
         ipaddress.ip_network(text)
     except ValueError as error:
@@ -54,55 +54,55 @@ def _network(text: str) -> str:
     return text
 
 
-def _labels(labels: dict[str, str]) -> dict[str, str]:
+def _valid_labels(labels: dict[str, str]) -> dict[str, str]:
     for key, value in labels.items():
         if key_problem(key) or not is_label_value(value):
             raise ValueError(f"{key}: {value} cannot be a label")
     return labels
 
 
-def _filled(items: T) -> T:
+def _not_empty(items: T) -> T:
     if not items:
         raise ValueError("must not be empty; leave it out")
     return items
 
 
-def _counts(quota: Quota) -> Quota:
+def _valid_counts(quota: Quota) -> Quota:
     for key, value in quota.items():
         if key in get_args(Count) and not _COUNT.fullmatch(value):
             raise ValueError(f'{key} must be a whole number in quotes, such as "30"')
     return quota
 
 
-Quota = dict[Size | Count, Annotated[str, AfterValidator(_size)]]
+Quota = dict[Size | Count, Annotated[str, AfterValidator(_valid_size)]]
 T = TypeVar("T", tuple[Any, ...], Quota)
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(_valid_name)]
 
 
-class _Part(Model):
+class _CamelCaseModel(Model):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-class Port(_Part):
+class Port(_CamelCaseModel):
     """A port of a NetworkPolicy."""
 
     protocol: Literal["TCP", "UDP", "SCTP"]
     port: Annotated[StrictInt, Field(ge=1, le=65535)]
 
 
-class Selector(_Part):
+class Selector(_CamelCaseModel):
     """Selects by labels; without any it selects everything."""
 
-    match_labels: Annotated[dict[str, str], AfterValidator(_labels), Field(default_factory=dict)]
+    match_labels: Annotated[dict[str, str], AfterValidator(_valid_labels), Field(default_factory=dict)]
 
 
-class IpBlock(_Part):
+class IpBlock(_CamelCaseModel):
     """A range of addresses."""
 
-    cidr: Annotated[str, AfterValidator(_network)]
+    cidr: Annotated[str, AfterValidator(_valid_network)]
 
 
-class Peer(_Part):
+class Peer(_CamelCaseModel):
     """A destination: addresses, or pods by their labels and those of their namespace."""
 
     ip_block: IpBlock | None = None
@@ -118,11 +118,11 @@ class Peer(_Part):
         return self
 
 
-class Egress(_Part):
+class Egress(_CamelCaseModel):
     """A rule of a NetworkPolicy, which allows these ports of these destinations."""
 
-    ports: Annotated[tuple[Port, ...], AfterValidator(_filled)] = ()
-    to: Annotated[tuple[Peer, ...], AfterValidator(_filled)] = ()
+    ports: Annotated[tuple[Port, ...], AfterValidator(_not_empty)] = ()
+    to: Annotated[tuple[Peer, ...], AfterValidator(_not_empty)] = ()
 
     @model_validator(mode="after")
     def _is_limited(self) -> Egress:
@@ -131,7 +131,7 @@ class Egress(_Part):
         return self
 
 
-class Egresses(_Part):
+class Egresses(_CamelCaseModel):
     """The rule of each part."""
 
     dagster: Annotated[Egress, Field(description="webserver, daemon, code locations and runs")]
@@ -139,41 +139,41 @@ class Egresses(_Part):
     cubestore: Egress
 
 
-class Tls(_Part):
+class Tls(_CamelCaseModel):
     """The certificate of some hosts."""
 
-    hosts: Annotated[tuple[Name, ...], AfterValidator(_filled)]
+    hosts: Annotated[tuple[Name, ...], AfterValidator(_not_empty)]
     secret_name: Name
 
 
-class Login(_Part):
+class Login(_CamelCaseModel):
     """The login in front of Dagster's web page: oauth2-proxy, and its Ingress, of which something else may end TLS."""
 
     host: Name
     ingress_class_name: Name
-    tls: Annotated[tuple[Tls, ...], AfterValidator(_filled)] = ()
+    tls: Annotated[tuple[Tls, ...], AfterValidator(_not_empty)] = ()
     issuer: Annotated[str, Field(pattern=r"^https?://\S+$")]
     email_domains: Annotated[str, Field(pattern=r"^[^\s,]+(,[^\s,]+)*$", description="separated by commas; * for any")]
     secret: Annotated[Name, Field(description="the Secret with oauth2-proxy's credentials")]
 
 
-class Spec(_Part):
+class Spec(_CamelCaseModel):
     """What the environment sets; without quota or login it has none."""
 
-    quota: Annotated[Quota, AfterValidator(_filled), AfterValidator(_counts)] = Field(default_factory=dict)
+    quota: Annotated[Quota, AfterValidator(_not_empty), AfterValidator(_valid_counts)] = Field(default_factory=dict)
     egress: Egresses
     login: Login | None = None
     helm: Annotated[StrictBool, Field(description="whether floe's charts have values for this environment")] = True
 
 
-class Metadata(_Part):
+class Metadata(_CamelCaseModel):
     """The annotation keeps kustomize from printing the file as an object."""
 
     name: str
     annotations: Annotated[dict[Literal["config.kubernetes.io/local-config"], Literal["true"]], Field(min_length=1)]
 
 
-class EnvironmentFile(_Part):
+class EnvironmentFile(_CamelCaseModel):
     """The file."""
 
     api_version: Literal["floe-runtime.io/v1"]
@@ -187,6 +187,6 @@ def read(checkout: Checkout, environment: str) -> Spec:
     return load(EnvironmentFile, checkout.overlay(environment) / FILE).spec
 
 
-def given(part: Model) -> dict[str, Any]:
+def as_written(part: Model) -> dict[str, Any]:
     """A part of the file as it is written there, which is what kustomize copies."""
     return part.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -55,16 +55,16 @@ def digests(checkout: Checkout) -> dict[Key, str | None]:
     """
     if not file(checkout).is_file():
         return {}
-    found: dict[Key, str | None] = {}
+    hashes: dict[Key, str | None] = {}
     for entry in load(Lock, file(checkout)).charts:
         key = (entry.name, entry.version, entry.repository)
-        if key in found:
+        if key in hashes:
             raise FloeError(
                 f"charts.lock has {entry.name} {entry.version} twice",
                 "Remove one of the two entries, or delete the file and run `floe charts lock`.",
             )
-        found[key] = entry.sha256
-    return found
+        hashes[key] = entry.sha256
+    return hashes
 
 
 def text(locked: Mapping[Key, str | None]) -> str:
@@ -109,7 +109,7 @@ def lock(checkout: Checkout, mirror: str | None = None, update: Collection[str] 
     before = digests(checkout)
     after = {key: before.get(key) for key in pins}
     for key, (chart, *_) in pins.items():
-        outcome, after[key] = _lock(chart, mirror, before.get(key), accept=chart.name in update)
+        outcome, after[key] = _lock_chart(chart, mirror, before.get(key), accept=chart.name in update)
         yield outcome
     new = text(after)
     if not file(checkout).is_file() or file(checkout).read_text() != new:
@@ -121,26 +121,26 @@ def lock(checkout: Checkout, mirror: str | None = None, update: Collection[str] 
             ) from error
 
 
-def _lock(chart: Chart, mirror: str | None, known: str | None, *, accept: bool) -> tuple[Locking, str | None]:
+def _lock_chart(chart: Chart, mirror: str | None, known: str | None, *, accept: bool) -> tuple[Locking, str | None]:
     """The outcome, and the sha256 to write to charts.lock."""
     name = str(chart)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found = archives.fetch(chart, mirror, Path(folder))
-            archives.unpack(chart, found, Path(folder) / "unpacked")
+            fetched = archives.fetch(chart, mirror, Path(folder))
+            archives.unpack(chart, fetched, Path(folder) / "unpacked")
         except FloeError as error:
             return Locking(name, "failed", error.message, error.hint), known
-        if found.sha256 is None:
-            message = f"{found.location} is an unpacked folder, and only an archive has a sha256"
+        if fetched.sha256 is None:
+            message = f"{fetched.location} is an unpacked folder, and only an archive has a sha256"
             return Locking(name, "failed", message, "Use a repository or a mirror of .tgz files."), known
-        if known == found.sha256:
+        if known == fetched.sha256:
             return Locking(name, "unchanged"), known
         if known and not accept:
-            message = f"{found.location} serves the sha256 {found.sha256}, but charts.lock says {known}"
+            message = f"{fetched.location} serves the sha256 {fetched.sha256}, but charts.lock says {known}"
             remedy = (
                 "Find out why the archive changed. To accept the new one, run "
                 f"`floe charts lock --update {chart.name}`."
             )
             return Locking(name, "differs", message, remedy), known
-        archives.keep(chart, found, found.sha256)
-        return Locking(name, "updated" if known else "locked", found.sha256), found.sha256
+        archives.keep(chart, fetched, fetched.sha256)
+        return Locking(name, "updated" if known else "locked", fetched.sha256), fetched.sha256

@@ -21,7 +21,7 @@ from floe.repo import Checkout
 from floe.yaml import documents, load_file
 from floe.yaml.commented import Comment, Comments, comments
 from floe_runtime.contract import artifacts
-from floe_runtime.contract.settings import Ref
+from floe_runtime.contract.refs import Ref
 
 Values = dict[str, Any]
 Step = tuple[str | int, ...]
@@ -66,44 +66,52 @@ class Environment:
 
 def environment(checkout: Checkout, name: str) -> Environment:
     """Read an overlay. Raises FloeError if kustomize cannot build it, or if it sets what floe's charts cannot."""
-    given = environment_file.given(environment_file.read(checkout, name))
+    settings = environment_file.as_written(environment_file.read(checkout, name))
     own = list(objects(documents(render.build(checkout, checkout.overlay(name) / "objects"), name), name))
     inline = _inline_values(checkout, name, own)
-    found = Environment(name, own)
-    said = _said(checkout, name)
+    overlay = Environment(name, own)
+    upstream_comments = _upstream_comments(checkout, name)
     for chart, upstream in UPSTREAM.items():
-        values: Values = {"floe": _floe(checkout, chart, name, given, own, [inline[one] for one in upstream])}
-        about: dict[Step, Comment] = dict(_said_of_floe(checkout, name))
-        for one in upstream:
-            values[one] = _OWN[one] | _without_hash(inline[one])
-            about |= {(one, *path): comment for path, comment in said[one].items()}
-            about |= {(one, key): Comment(beside=_OWN_COMMENTS[key]) for key in _OWN[one] if key in _OWN_COMMENTS}
-        found.values[chart], found.comments[chart] = values, about
-    return found
+        values: Values = {
+            "floe": _floe_values(checkout, chart, name, settings, own, [inline[release] for release in upstream])
+        }
+        notes: dict[Step, Comment] = dict(_environment_comments(checkout, name))
+        for release in upstream:
+            values[release] = _OWN[release] | _without_hash(inline[release])
+            notes |= {(release, *path): comment for path, comment in upstream_comments[release].items()}
+            notes |= {
+                (release, key): Comment(beside=_OWN_COMMENTS[key]) for key in _OWN[release] if key in _OWN_COMMENTS
+            }
+        overlay.values[chart], overlay.comments[chart] = values, notes
+    return overlay
 
 
 def _inline_values(checkout: Checkout, environment: str, own: list[Object]) -> dict[str, Values]:
     """The values of each upstream chart. Raises FloeError if the overlay sets more than a release of Helm can have."""
     top = load_file(checkout.overlay(environment) / "kustomization.yaml")
-    _refuse(_other(_TOP, top), f"overlays/{environment}/kustomization.yaml", "Move it to objects/ or values/.")
-    namespace = {"namespace": next((one.name for one in own if one.kind == "Namespace"), "")}
+    _refuse_keys(
+        _different_keys(_TOP, top), f"overlays/{environment}/kustomization.yaml", "Move it to objects/ or values/."
+    )
+    namespace = {"namespace": next((item.name for item in own if item.kind == "Namespace"), "")}
     files = (load_file(file) for file in sorted((checkout.root / "base" / "charts").glob("*.yaml")))
-    base = {one["metadata"]["name"]: one | namespace for one in files if one.get("kind") == GENERATOR}
-    found = {one["metadata"]["name"]: one for one in render.chart_generators(checkout, environment)}
-    for name in sorted(base.keys() | found.keys()):
-        other = _other(base.get(name, {}), found.get(name, {})) - {"version", "valuesInline"}
+    base = {
+        resource["metadata"]["name"]: resource | namespace for resource in files if resource.get("kind") == GENERATOR
+    }
+    generators = {resource["metadata"]["name"]: resource for resource in render.chart_generators(checkout, environment)}
+    for name in sorted(base.keys() | generators.keys()):
+        other = _different_keys(base.get(name, {}), generators.get(name, {})) - {"version", "valuesInline"}
         where = f"overlays/{environment}/values (chart {name})"
-        _refuse(other, where, "Set only values, the version, and the namespace that objects/namespace.yaml names.")
-    return {name: one.get("valuesInline") or {} for name, one in found.items()}
+        _refuse_keys(other, where, "Set only values, the version, and the namespace that objects/namespace.yaml names.")
+    return {name: resource.get("valuesInline") or {} for name, resource in generators.items()}
 
 
-def _other(ours: Values, theirs: Values) -> set[str]:
+def _different_keys(base: Values, overlay: Values) -> set[str]:
     """The keys whose values differ, except for those of any resource."""
-    keys = (ours.keys() | theirs.keys()) - {"apiVersion", "kind", "metadata"}
-    return {key for key in keys if ours.get(key) != theirs.get(key)}
+    keys = (base.keys() | overlay.keys()) - {"apiVersion", "kind", "metadata"}
+    return {key for key in keys if base.get(key) != overlay.get(key)}
 
 
-def _refuse(keys: set[str], where: str, hint: str) -> None:
+def _refuse_keys(keys: set[str], where: str, hint: str) -> None:
     if keys:
         raise FloeError(
             f"{where} sets what floe's charts cannot have: {', '.join(sorted(keys))}", f"{hint} {OR_WITHOUT_HELM}"
@@ -119,27 +127,27 @@ def _without_hash(value: Any) -> Any:
     return ARTIFACTS if isinstance(value, str) and _ENDS_IN_HASH.match(value) else value
 
 
-def _floe(
-    checkout: Checkout, chart: str, environment: str, given: Values, own: list[Object], upstream: list[Values]
+def _floe_values(
+    checkout: Checkout, chart: str, environment: str, settings: Values, own: list[Object], upstream: list[Values]
 ) -> Values:
     policies = {"floe-dagster": ("dagster",), "floe-cube": ("cube", "cubestore")}[chart]
-    objects = [one.value for one in own] if chart == "floe-dagster" else []
+    objects = [item.value for item in own] if chart == "floe-dagster" else []
     values: Values = {
         "environment": environment,
-        "secrets": _secrets(checkout, environment, [*upstream, *objects]),
-        "namespace": {"quota": given.get("quota", {})},
-        "egress": {name: given["egress"][name] for name in policies},
+        "secrets": _secrets_with_keys(checkout, environment, [*upstream, *objects]),
+        "namespace": {"quota": settings.get("quota", {})},
+        "egress": {name: settings["egress"][name] for name in policies},
     }
     if chart == "floe-dagster":
         values["compiledArtifacts"] = {"value": checkout.artifacts_file(environment).read_text()}
-        if login := given.get("login"):
-            values["authProxy"] = _auth_proxy(login, own)
+        if login := settings.get("login"):
+            values["authProxy"] = _login_values(login, own)
             keys = [f"OAUTH2_PROXY_{key}" for key in ("CLIENT_ID", "CLIENT_SECRET", "COOKIE_SECRET")]
             values["secrets"] = dict(sorted((values["secrets"] | {login["secret"]: keys}).items()))
     return values
 
 
-def _auth_proxy(login: Values, own: list[Object]) -> Values:
+def _login_values(login: Values, own: list[Object]) -> Values:
     """The values of the login: environment.yaml's, and oauth2-proxy's image and settings as kustomize patched them."""
     values = {
         "enabled": True,
@@ -148,18 +156,18 @@ def _auth_proxy(login: Values, own: list[Object]) -> Values:
         "ingressClassName": login["ingressClassName"],
         "tls": login.get("tls", []),
     }
-    for one in own:
-        if (one.kind, one.name) == ("Deployment", "auth-proxy"):
-            images = [text(node["image"]) for node in every_mapping(one.value) if "image" in node]
+    for item in own:
+        if (item.kind, item.name) == ("Deployment", "auth-proxy"):
+            images = [text(node["image"]) for node in every_mapping(item.value) if "image" in node]
             repository, _, tag = images[0].partition(":") if images else ("", "", "")
             values["image"] = {"repository": repository, "tag": tag}
-        elif one.kind == "ConfigMap" and _PROXY_SETTINGS.match(one.name):
-            data = mapping(one.value.get("data"))
+        elif item.kind == "ConfigMap" and _PROXY_SETTINGS.match(item.name):
+            data = mapping(item.value.get("data"))
             values["settings"] = {key: value for key, value in data.items() if key != "OAUTH2_PROXY_UPSTREAMS"}
     return values
 
 
-def _secrets(checkout: Checkout, environment: str, nodes: Iterable[Any]) -> dict[str, list[str]]:
+def _secrets_with_keys(checkout: Checkout, environment: str, nodes: Iterable[Any]) -> dict[str, list[str]]:
     """The Secrets, with their keys, that the charts' values or objects refer to.
 
     platform.yaml has the keys of a Secret that is read as a whole.
@@ -169,8 +177,8 @@ def _secrets(checkout: Checkout, environment: str, nodes: Iterable[Any]) -> dict
         if isinstance(ref, Ref) and ref.secret:
             named.setdefault(ref.secret, set()).add(ref.key or ref.env)
     keys: dict[str, set[str]] = {}
-    for node in (found for one in nodes for found in every_mapping(one)):
-        for name in (text(one.get("name")) for one in mappings(node.get("envSecrets"))):
+    for node in (inner for outer in nodes for inner in every_mapping(outer)):
+        for name in (text(secret.get("name")) for secret in mappings(node.get("envSecrets"))):
             keys.setdefault(name, set()).update(named.get(name, ()))
         if name := text(node.get("postgresqlSecretName")):
             keys.setdefault(name, set()).add("postgresql-password")
@@ -178,7 +186,7 @@ def _secrets(checkout: Checkout, environment: str, nodes: Iterable[Any]) -> dict
             name, item = text(mapping(value).get("name")), text(mapping(value).get("key"))
             if name and item and (key == "secretKeyRef" or str(key).endswith("FromSecret")):
                 keys.setdefault(name, set()).add(item)
-    return {name: sorted(found) for name, found in sorted(keys.items())}
+    return {name: sorted(of_secret) for name, of_secret in sorted(keys.items())}
 
 
 def every_mapping(node: Any) -> Iterator[Values]:
@@ -189,7 +197,7 @@ def every_mapping(node: Any) -> Iterator[Values]:
         yield from every_mapping(part)
 
 
-def _said_of_floe(checkout: Checkout, environment: str) -> dict[Step, Comment]:
+def _environment_comments(checkout: Checkout, environment: str) -> dict[Step, Comment]:
     """The comments in environment.yaml, by the path of the value that each belongs to."""
     return {
         (*to, *path[len(place) :]): comment
@@ -199,20 +207,22 @@ def _said_of_floe(checkout: Checkout, environment: str) -> dict[Step, Comment]:
     }
 
 
-def _said(checkout: Checkout, environment: str) -> dict[str, dict[Step, Comment]]:
+def _upstream_comments(checkout: Checkout, environment: str) -> dict[str, dict[Step, Comment]]:
     """The comments on each upstream chart's values, from base/charts, components and the overlay; the last one wins."""
     charts = {name: checkout.root / "base" / "charts" / f"{name}.yaml" for names in UPSTREAM.values() for name in names}
-    said = {name: _inline(comments(file.read_text())) for name, file in charts.items()}
+    by_chart = {name: _comments_below_inline(comments(file.read_text())) for name, file in charts.items()}
     for target, patch in _patches(checkout.overlay(environment) / "values"):
         try:
-            content, about = yaml.safe_load(patch), comments(patch)
+            content, notes = yaml.safe_load(patch), comments(patch)
             target = target or text(mapping(mapping(content).get("metadata")).get("name")) or ".*"
-            targets = [name for name in said if re.fullmatch(target, name)]
+            targets = [name for name in by_chart if re.fullmatch(target, name)]
         except (yaml.YAMLError, re.error):
             continue  # kustomize understands more than is needed for comments
         for name in targets:
-            said[name] |= _of_operations(content, about) if isinstance(content, list) else _inline(about)
-    return said
+            by_chart[name] |= (
+                _comments_of_operations(content, notes) if isinstance(content, list) else _comments_below_inline(notes)
+            )
+    return by_chart
 
 
 def _patches(folder: Path) -> Iterator[tuple[str, str]]:
@@ -225,51 +235,51 @@ def _patches(folder: Path) -> Iterator[tuple[str, str]]:
         yield text(mapping(patch.get("target")).get("name")), content
 
 
-def _inline(found: Comments) -> dict[Step, Comment]:
-    return {path[1:]: comment for path, comment in found.items() if path[:1] == ("valuesInline",) and len(path) > 1}
+def _comments_below_inline(notes: Comments) -> dict[Step, Comment]:
+    return {path[1:]: comment for path, comment in notes.items() if path[:1] == ("valuesInline",) and len(path) > 1}
 
 
-def _of_operations(operations: list[Values], found: Comments) -> dict[Step, Comment]:
+def _comments_of_operations(operations: list[Values], notes: Comments) -> dict[Step, Comment]:
     """Comments on the values of JSON 6902 operations, by the paths that the operations write to."""
-    about: dict[Step, Comment] = {}
+    moved: dict[Step, Comment] = {}
     for number, operation in enumerate(operations):
         at: Step = tuple(operation["path"].strip("/").split("/"))
         value = operation.get("value")
         if at[-1] == "-":
             at = (*at[:-1], value["name"] if isinstance(value, dict) and "name" in value else "-")
-        for path, comment in found.items():
+        for path, comment in notes.items():
             if path[:2] == (number, "value"):
-                about[(*at, *path[2:])] = comment
-    return _inline(about)
+                moved[(*at, *path[2:])] = comment
+    return _comments_below_inline(moved)
 
 
 def shared(parts: list[Values]) -> Values:
     """The values that are equal in all `parts`. A list counts as a single value."""
     first, *others = parts
-    found: Values = {}
+    common: Values = {}
     for key, value in first.items():
-        if not all(key in one for one in others):
+        if not all(key in part for part in others):
             continue
-        if all(isinstance(one[key], dict) for one in parts):
-            if below := shared([one[key] for one in parts]):
-                found[key] = below
-            elif not any(one[key] for one in parts):
-                found[key] = {}
-        elif all(one[key] == value for one in others):
-            found[key] = copy.deepcopy(value)
-    return found
+        if all(isinstance(part[key], dict) for part in parts):
+            if below := shared([part[key] for part in parts]):
+                common[key] = below
+            elif not any(part[key] for part in parts):
+                common[key] = {}
+        elif all(part[key] == value for part in others):
+            common[key] = copy.deepcopy(value)
+    return common
 
 
 def beyond(values: Values, base: Values) -> Values:
     """The part of `values` that `base` lacks or has differently."""
-    found: Values = {}
+    difference: Values = {}
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             if below := beyond(value, base[key]):
-                found[key] = below
+                difference[key] = below
         elif key not in base or base[key] != value:
-            found[key] = value
-    return found
+            difference[key] = value
+    return difference
 
 
 def merged(base: Values, values: Values) -> Values:
@@ -281,9 +291,9 @@ def merged(base: Values, values: Values) -> Values:
     return both
 
 
-def stamped(one: Object, environment: str) -> Values:
+def stamped(item: Object, environment: str) -> Values:
     """A copy of an object as base/stamp leaves it, except for the namespace, which is that of the release."""
-    value = copy.deepcopy(one.value)
+    value = copy.deepcopy(item.value)
     value["metadata"].pop("namespace", None)
     value["metadata"]["annotations"] = mapping(value["metadata"].get("annotations")) | {ENVIRONMENT: environment}
     return value

@@ -27,7 +27,7 @@ def folder(checkout: Checkout, name: str) -> Path:
 def dependencies(checkout: Checkout, name: str) -> dict[str, dict[str, Any]]:
     """The dependencies in a chart's Chart.yaml, by name."""
     listed = load_file(folder(checkout, name) / "Chart.yaml").get("dependencies") or []
-    return {str(one["name"]): one for one in listed}
+    return {str(dependency["name"]): dependency for dependency in listed}
 
 
 def fill(checkout: Checkout) -> Iterator[str]:
@@ -41,20 +41,22 @@ def fill(checkout: Checkout) -> Iterator[str]:
     for name, needed in UPSTREAM.items():
         for upstream in needed:
             version = str(dependencies(checkout, name)[upstream]["version"])
-            pulled = [one for one in places if (one.name, one.version) == (upstream, version) and one.is_pulled()]
+            pulled = [
+                place for place in places if (place.name, place.version) == (upstream, version) and place.is_pulled()
+            ]
             if not pulled:
                 yield (
                     f"charts/{name} needs {upstream} {version}, which no overlay has pulled. Run `floe charts sync`, "
                     "then `floe charts pull`."
                 )
-            elif _put(pulled[0].path, folder(checkout, name) / "charts" / upstream):
+            elif _copy_chart(pulled[0].path, folder(checkout, name) / "charts" / upstream):
                 yield f"copied {upstream} {version} into charts/{name}"
     for name in UPSTREAM:
-        if _put(folder(checkout, name), folder(checkout, UMBRELLA) / "charts" / name):
+        if _copy_chart(folder(checkout, name), folder(checkout, UMBRELLA) / "charts" / name):
             yield f"copied {name} into charts/{UMBRELLA}"
 
 
-def _put(source: Path, target: Path) -> bool:
+def _copy_chart(source: Path, target: Path) -> bool:
     """Copy a chart unless the same is there already; returns whether it did. The target is replaced atomically."""
     if target.is_dir() and digest(target) == digest(source):
         return False

@@ -15,7 +15,7 @@ from floe.repo import Checkout
 
 if TYPE_CHECKING:
     # `floe render` imports this module only to see which charts are pulled, so the code that fetches is imported late.
-    from floe.charts.archives import Found
+    from floe.charts.archives import Fetched
 
 Source = Literal["present", "checkout", "cache", "mirror", "repository", "stand-in"]
 
@@ -67,14 +67,14 @@ def pull(
         lenient &= not any(pin.is_pulled() and not pin.is_stand_in() and pin.record() for pin in todo)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                got = _obtain(todo[0], mirror, wanted, Path(folder), source, stand_ins=lenient, force=force)
+                obtained = _obtain(todo[0], mirror, wanted, Path(folder), source, stand_ins=lenient, force=force)
                 for place in todo:
-                    _put(place, got)
+                    _replace(place, obtained)
             except OSError as error:
                 raise FloeError(
                     f"cannot write the chart {todo[0]}: {error}", "Free disk space, or fix the permissions there."
                 ) from error
-        yield Pulled(str(pins[0]), names, got.source, got.note)
+        yield Pulled(str(pins[0]), names, obtained.source, obtained.note)
 
 
 def _is_filled(place: Chart, wanted: str | None, stand_ins: Checkout | None) -> bool:
@@ -82,12 +82,12 @@ def _is_filled(place: Chart, wanted: str | None, stand_ins: Checkout | None) -> 
     if record is None:
         return place.is_pulled()  # not pulled by floe, so not replaced
     if record.origin == "stand-in":
-        return stand_ins is not None and record.content == digest(_stand_in(stand_ins, place))
+        return stand_ins is not None and record.content == digest(_stand_in_folder(stand_ins, place))
     return not (wanted and record.archive and record.archive != wanted)
 
 
 @dataclass(frozen=True)
-class _Got:
+class _Obtained:
     chart: Path
     record: Record
     source: Source
@@ -103,30 +103,30 @@ def _obtain(
     *,
     stand_ins: bool,
     force: bool,
-) -> _Got:
+) -> _Obtained:
     from floe.charts import archives
 
     rejected = ""
     if not (mirror or force):
-        if here := _in_checkout(source, chart, wanted, stand_ins=stand_ins):
+        if here := _from_checkout(source, chart, wanted, stand_ins=stand_ins):
             return here
-        if found := archives.cached(chart):
+        if archive := archives.cached(chart):
             try:
-                return _checked(chart, found, wanted, folder / "cached", "cache")
+                return _unpacked_and_checked(chart, archive, wanted, folder / "cached", "cache")
             except FloeError as error:
                 rejected = f" (and the archive in the cache cannot be used: {error.message})"
     try:
-        found = archives.fetch(chart, mirror, folder)
+        archive = archives.fetch(chart, mirror, folder)
     except archives.UnreachableError as error:
-        if stand_ins and _stand_in(source, chart).is_dir():
-            return _standing_in(source, chart, error.message)
+        if stand_ins and _stand_in_folder(source, chart).is_dir():
+            return _as_stand_in(source, chart, error.message)
         raise FloeError(error.message + rejected, error.hint) from error
-    got = _checked(chart, found, wanted, folder / "fetched", found.origin)
-    archives.keep(chart, found, wanted)
-    return got
+    obtained = _unpacked_and_checked(chart, archive, wanted, folder / "fetched", archive.origin)
+    archives.keep(chart, archive, wanted)
+    return obtained
 
 
-def _in_checkout(source: Checkout, chart: Chart, wanted: str | None, *, stand_ins: bool) -> _Got | None:
+def _from_checkout(source: Checkout, chart: Chart, wanted: str | None, *, stand_ins: bool) -> _Obtained | None:
     """The chart from an overlay of a checkout, if its files are unchanged since the pull."""
     for environment in source.environments():
         place = replace(chart, environment=environment, checkout=source)
@@ -135,52 +135,54 @@ def _in_checkout(source: Checkout, chart: Chart, wanted: str | None, *, stand_in
             continue
         if record.origin == "stand-in":
             if stand_ins:
-                return _standing_in(source, chart, "another overlay has it too")
+                return _as_stand_in(source, chart, "another overlay has it too")
         elif (not wanted or record.archive in (wanted, None)) and record.content == digest(place.path):
-            return _Got(place.path, record, "checkout", _note(record, wanted))
+            return _Obtained(place.path, record, "checkout", _check_note(record, wanted))
     return None
 
 
-def _checked(chart: Chart, found: Found, wanted: str | None, folder: Path, source: Source) -> _Got:
+def _unpacked_and_checked(
+    chart: Chart, archive: Fetched, wanted: str | None, folder: Path, source: Source
+) -> _Obtained:
     """Unpack a chart and check it. Raises FloeError if it does not match charts.lock or is not that chart."""
     from floe.charts.archives import unpack
     from floe.charts.schemas import bundle_schemas
 
-    if found.sha256 and wanted and found.sha256 != wanted:
+    if archive.sha256 and wanted and archive.sha256 != wanted:
         raise FloeError(
-            f"{found.location} serves {chart} with the sha256 {found.sha256}, but charts.lock says {wanted}",
+            f"{archive.location} serves {chart} with the sha256 {archive.sha256}, but charts.lock says {wanted}",
             f"Find out why the archive changed. To accept the new one, run `floe charts lock --update {chart.name}`.",
         )
-    target = unpack(chart, found, folder)
+    target = unpack(chart, archive, folder)
     bundle_schemas(target)
-    record = Record(chart.repository, found.origin, found.location, found.sha256, digest(target))
-    return _Got(target, record, source, _note(record, wanted))
+    record = Record(chart.repository, archive.origin, archive.location, archive.sha256, digest(target))
+    return _Obtained(target, record, source, _check_note(record, wanted))
 
 
-def _note(record: Record, wanted: str | None) -> str:
+def _check_note(record: Record, wanted: str | None) -> str:
     if record.archive is None:
         return "an unpacked folder, not checked against charts.lock"
     return "sha256 matches charts.lock" if wanted else "unlocked: charts.lock has no sha256 for it"
 
 
-def _stand_in(source: Checkout, chart: Chart) -> Path:
+def _stand_in_folder(source: Checkout, chart: Chart) -> Path:
     return source.root / "tests" / "charts" / chart.name
 
 
-def _standing_in(source: Checkout, chart: Chart, why: str) -> _Got:
-    folder = _stand_in(source, chart)
+def _as_stand_in(source: Checkout, chart: Chart, why: str) -> _Obtained:
+    folder = _stand_in_folder(source, chart)
     location = source.relative(folder)
-    return _Got(folder, Record(chart.repository, "stand-in", location, None, digest(folder)), "stand-in", why)
+    return _Obtained(folder, Record(chart.repository, "stand-in", location, None, digest(folder)), "stand-in", why)
 
 
-def _put(place: Chart, got: _Got) -> None:
+def _replace(place: Chart, obtained: _Obtained) -> None:
     """Copy beside the target, then rename, so that an interrupted pull leaves no incomplete chart."""
     folder = place.path.parent
     folder.parent.mkdir(exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        shutil.copytree(got.chart, part / place.name)
-        got.record.write(part)
+        shutil.copytree(obtained.chart, part / place.name)
+        obtained.record.write(part)
         part.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)

@@ -25,7 +25,7 @@ def bundle_schemas(chart: Path) -> None:
                 f"{file.relative_to(chart.parent)} is not JSON: {error}", "Run `floe charts pull --force`."
             ) from error
         needed: set[str] = set()
-        for node in _references(schema):
+        for node in _reference_nodes(schema):
             remote, _, pointer = node["$ref"].partition("#")
             if "://" in remote:
                 if not remote.endswith("/_definitions.json"):
@@ -33,32 +33,32 @@ def bundle_schemas(chart: Path) -> None:
                         f"{file.relative_to(chart.parent)} refers to {remote}, but floe has only Kubernetes' schemas",
                         "Use another version of the chart.",
                     )
-                needed.add(_definition(node, pointer))
+                needed.add(_make_local(node, pointer))
         if needed:
-            schema.setdefault("definitions", {}).update(_closure(needed))
+            schema.setdefault("definitions", {}).update(_needed_definitions(needed))
             file.write_text(json.dumps(schema))
 
 
-def _references(node: Any) -> Iterator[dict[str, Any]]:
+def _reference_nodes(node: Any) -> Iterator[dict[str, Any]]:
     """Yield every object of a JSON document that has a `$ref`."""
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
             yield node
         for value in node.values():
-            yield from _references(value)
+            yield from _reference_nodes(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _references(value)
+            yield from _reference_nodes(value)
 
 
-def _definition(node: dict[str, Any], pointer: str) -> str:
+def _make_local(node: dict[str, Any], pointer: str) -> str:
     """Change a reference to point into the same document; returns the name of the definition that it needs."""
     _, _, name, *rest = pointer.split("/")
     node["$ref"] = "/".join(["#/definitions", name, *rest])
     return name
 
 
-def _closure(names: set[str]) -> dict[str, Any]:
+def _needed_definitions(names: set[str]) -> dict[str, Any]:
     from floe.kubernetes.releases import definitions
 
     known, closure, todo = definitions(strict=False), {}, sorted(names)
@@ -72,5 +72,5 @@ def _closure(names: set[str]) -> dict[str, Any]:
                 "Run `floe charts pull --force`.",
             )
         closure[name] = json.loads(json.dumps(known[name]))
-        todo += [_definition(node, node["$ref"].partition("#")[2]) for node in _references(closure[name])]
+        todo += [_make_local(node, node["$ref"].partition("#")[2]) for node in _reference_nodes(closure[name])]
     return closure

@@ -202,20 +202,20 @@ def sync(
     checkout = repo.current()
     for name in checkout.environments():
         charts.pinned(checkout, name)  # reports file and line of bad YAML; kustomize does not
-    found = list(packaging.changes(checkout))
+    changes = list(packaging.changes(checkout))
     err = console.err()
     if check:
-        for change in found:
+        for change in changes:
             print(change.diff())
-        if found:
-            many = f"{len(found)} file{'s' * (len(found) != 1)}"
+        if changes:
+            many = f"{len(changes)} file{'s' * (len(changes) != 1)}"
             err.print(f"[red]charts/ is out of date with base/ and overlays/: {many}[/]")
             err.print(SYNC)
             raise typer.Exit(1)
         err.print("charts/: [green]up to date with base/ and overlays/[/]")
         return
-    packaging.write(checkout, found)
-    for change in found:
+    packaging.write(checkout, changes)
+    for change in changes:
         err.print(f"{change.path}: {'removed' if change.new is None else 'written'}")
-    if not found:
+    if not changes:
         err.print("charts/: unchanged")

@@ -74,7 +74,7 @@ def diff(
       floe diff --all --exit-code
     """
     from floe import repo
-    from floe.diff import formats, run
+    from floe.diff import comparison, formats
 
     if output not in formats.WRITERS:
         raise FloeError(f"there is no format {output!r}", f"Use one of these formats: {', '.join(formats.WRITERS)}.")
@@ -82,9 +82,9 @@ def diff(
     if bool(environments) == every:
         existing = ", ".join(checkout.environments())
         raise FloeError("give either environments or --all", f"These overlays exist: {existing}.")
-    report = run.report(checkout, environments or [], base)
+    report = comparison.report(checkout, environments or [], base)
     formats.WRITERS[output](report)
-    if exit_code and any(comparison.objects for comparison in report.environments):
+    if exit_code and any(environment.objects for environment in report.environments):
         raise typer.Exit(1)
 
 

@@ -47,17 +47,17 @@ def promote(
       floe promote dev prod --allow-unproven --reason "fixes the outage of 3 May, staging is down"
     """
     from floe import repo
-    from floe.promote import run
+    from floe.promote import promotion
 
-    said = None if reason is None else " ".join(reason.split())
-    if allow_unproven != (said is not None) or (said is not None and len(said) < 10):
+    recorded = None if reason is None else " ".join(reason.split())
+    if allow_unproven != (recorded is not None) or (recorded is not None and len(recorded) < 10):
         raise FloeError(
             "--allow-unproven and --reason go together, and a reason has at least ten characters",
             'Give both: --allow-unproven --reason "what happened, and why it cannot wait".',
         )
-    wish = run.Wish(source, target, run.names(apps), branch, dry_run, said)
-    promotion = run.promote(repo.current(), wish)
-    (run.as_json if as_json else run.show)(promotion)
+    request = promotion.Request(source, target, promotion.names(apps), branch, dry_run, recorded)
+    result = promotion.promote(repo.current(), request)
+    (promotion.as_json if as_json else promotion.show)(result)
 
 
 @app.command()
@@ -83,15 +83,15 @@ def status(
     from floe.promote import status as overlays
 
     checkout = repo.current()
-    found = overlays.status(checkout)
+    statuses = overlays.status(checkout)
     live = None
     if cluster or context:
         from floe.promote.cluster import everywhere
 
         with console.progress("asking the cluster"):
             live = everywhere(checkout, context, timeout)
-    (overlays.as_json if as_json else overlays.show)(found, live)
-    if live and not all(one.ok for one in live.values()):
+    (overlays.as_json if as_json else overlays.show)(statuses, live)
+    if live and not all(state.ok for state in live.values()):
         raise typer.Exit(1)
 
 
@@ -130,7 +130,6 @@ def secrets_init(
       floe secrets init
       floe secrets init prod --key /media/vault/prod.agekey
     """
-    from floe import repo
-    from floe import secrets as sops
+    from floe import repo, sops
 
     sops.show(sops.init(repo.current(), environment, key))

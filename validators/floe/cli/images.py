@@ -32,17 +32,16 @@ def images(
       floe images
       floe images dagster --engine podman --tag 0.2.0 --adapters trino
     """
-    from floe import images as production
-    from floe import repo
+    from floe import image_builds, repo
 
-    unknown = sorted(set(names or ()) - set(production.IMAGES))
+    unknown = sorted(set(names or ()) - set(image_builds.IMAGES))
     if unknown:
         raise FloeError(
-            f"there is no image {unknown[0]!r}", f"Use one of these images: {', '.join(production.IMAGES)}."
+            f"there is no image {unknown[0]!r}", f"Use one of these images: {', '.join(image_builds.IMAGES)}."
         )
-    production.check(tag, adapters)
-    production.report(
-        repo.current(), production.builder(engine), names or [*production.IMAGES], tag, adapters, as_json=as_json
+    image_builds.check(tag, adapters)
+    image_builds.report(
+        repo.current(), image_builds.builder(engine), names or [*image_builds.IMAGES], tag, adapters, as_json=as_json
     )
 
 
@@ -58,9 +57,8 @@ def pin(
     Examples:
       floe pin dev dagster 0.2.0@sha256:0f2c…
     """
-    from floe import images as production
-    from floe import repo
+    from floe import image_builds, repo
 
-    file = production.pin(repo.current(), environment, name, tag)
+    file = image_builds.pin(repo.current(), environment, name, tag)
     console.out().print(f"[green]✓[/] {file}: {tag}")
     console.err().print(SYNC)

@@ -29,22 +29,22 @@ def tools(
     """
     from floe import tools as resolver
 
-    found = {name: (resolver.get if get else resolver.find)(name) for name in names or resolver.TOOLS}
+    installed = {name: (resolver.get if get else resolver.find)(name) for name in names or resolver.TOOLS}
     if as_json:
         table: dict[str, dict[str, object]] = {
             name: {"path": str(tool.path), "version": tool.version, "source": tool.source}
             if tool
             else {"path": None, "version": None, "get": resolver.ways(name)}
-            for name, tool in found.items()
+            for name, tool in installed.items()
         }
         print(json.dumps(table, indent=2))
     else:
         out = console.out()
-        width = max(map(len, found))
-        for name, tool in found.items():
+        width = max(map(len, installed))
+        for name, tool in installed.items():
             if tool:
                 out.print(f"[green]✓[/] {name:<{width}}  {tool.version:<10} {tool.path} [dim]({tool.source})[/]")
             else:
                 out.print(f"[yellow]-[/] {name:<{width}}  missing    [dim]{'; or '.join(resolver.ways(name))}[/]")
-        if None in found.values():
+        if None in installed.values():
             out.print("[dim]Commands fetch missing tools when they need them. `floe tools --get` fetches them now.[/]")

@@ -57,7 +57,7 @@ def start_dagster(checkout: Checkout, supervisor: Supervisor, artifacts: Compile
         "DO_NOT_TRACK": "1",
     }
     locations = {app: claim(0, f"the code location {app}", "") for app in artifacts.apps}
-    console.write(home / "dagster.yaml", json.dumps(_instance(), indent=2) + "\n")
+    console.write(home / "dagster.yaml", json.dumps(_instance_settings(), indent=2) + "\n")
     workspace = checkout.state / "workspace.yaml"
     servers = [{"grpc_server": {"host": HOST, "port": grpc, "location_name": app}} for app, grpc in locations.items()]
     console.write(workspace, json.dumps({"load_from": servers}, indent=2) + "\n")
@@ -73,19 +73,19 @@ def start_dagster(checkout: Checkout, supervisor: Supervisor, artifacts: Compile
         supervisor.start(f"dagster-{app}", command, env, checkout.root)
     read = ["--workspace", str(workspace)]
     listen = ["--host", HOST, "--port", str(port)]
-    supervisor.start("dagster-webserver", [_script("dagster-webserver"), *listen, *read], env, checkout.root)
+    supervisor.start("dagster-webserver", [_script_path("dagster-webserver"), *listen, *read], env, checkout.root)
     dagster = Dagster(f"http://{HOST}:{port}")
     supervisor.wait(lambda: answers(f"{dagster.url}/server_info"), "Dagster's webserver", _UP_SECONDS)
-    supervisor.start("dagster-daemon", [_script("dagster-daemon"), "run", *read], env, checkout.root)
+    supervisor.start("dagster-daemon", [_script_path("dagster-daemon"), "run", *read], env, checkout.root)
     for app in artifacts.apps:
-        supervisor.wait(lambda name=app: _loaded(dagster, name), f"the code location {app}", _UP_SECONDS)  # type: ignore[misc] # mypy knows no type of a default
+        supervisor.wait(lambda name=app: _is_loaded(dagster, name), f"the code location {app}", _UP_SECONDS)  # type: ignore[misc] # mypy knows no type of a default
     return dagster
 
 
 def _create_databases(home: Path, env: dict[str, str]) -> None:
     """Create Dagster's SQLite databases in a single process: two that create them at once corrupt them."""
-    made = home / ".databases-made"
-    if made.is_file():
+    marker = home / ".databases-made"
+    if marker.is_file():
         return
     command = [sys.executable, "-c", "from dagster import DagsterInstance as I; I.get().dispose()"]
     process.run(
@@ -95,10 +95,10 @@ def _create_databases(home: Path, env: dict[str, str]) -> None:
         what=f"Dagster's databases in {home} cannot be created",
         hint="Run `make clean` to delete the demo's state.",
     )
-    made.touch()
+    marker.touch()
 
 
-def _loaded(dagster: Dagster, app: str) -> bool:
+def _is_loaded(dagster: Dagster, app: str) -> bool:
     try:
         return dagster.loaded(app)
     except FloeError as error:
@@ -108,11 +108,11 @@ def _loaded(dagster: Dagster, app: str) -> bool:
         raise
 
 
-def _script(name: str) -> str:
+def _script_path(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _instance() -> dict[str, object]:
+def _instance_settings() -> dict[str, object]:
     """The content of dagster.yaml. It allows one run at a time, since two would publish the same marts."""
     return {
         "run_coordinator": {

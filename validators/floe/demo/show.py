@@ -42,12 +42,12 @@ class Story:
     @contextmanager
     def step(self, title: str) -> Iterator[list[str]]:
         """Print a line after the block; what the block appends to the yielded list is shown after the title."""
-        said: list[str] = []
+        notes: list[str] = []
         started = time.monotonic()
         with console.progress(title):
-            yield said
+            yield notes
         took = self.seconds[title] = time.monotonic() - started
-        self.out.print(f"[green]✓[/] {title}{': ' if said else ''}{', '.join(said)} [dim]({took:.1f} s)[/]")
+        self.out.print(f"[green]✓[/] {title}{': ' if notes else ''}{', '.join(notes)} [dim]({took:.1f} s)[/]")
 
 
 def show(checkout: Checkout, *, once: bool, dagster_port: int, cube_port: int) -> int:
@@ -58,15 +58,15 @@ def show(checkout: Checkout, *, once: bool, dagster_port: int, cube_port: int) -
     story = Story()
     dagster_port = claim(dagster_port, "Dagster", "--dagster-port")
     cube_port = claim(cube_port, "Cube", "--cube-port")
-    if _overlays(checkout, story) or _preflight(checkout, story):
+    if _check_overlays(checkout, story) or _check_services(checkout, story):
         return 1
     artifacts = compile_environment(checkout, EMBEDDED)
     console.write(checkout.artifacts_file(EMBEDDED), artifacts.text())
     with supervisor(checkout.state / "logs") as processes:
         try:
-            dagster, api = _live(checkout, story, processes, artifacts, dagster_port, cube_port)
+            dagster, api = _run_pipeline(checkout, story, processes, artifacts, dagster_port, cube_port)
             if not once:
-                _stay(story, processes, dagster, api, artifacts)
+                _keep_running(story, processes, dagster, api, artifacts)
         except KeyboardInterrupt:
             story.out.print("\nstopping …")
             return 130 if once else 0
@@ -76,34 +76,34 @@ def show(checkout: Checkout, *, once: bool, dagster_port: int, cube_port: int) -
     return 0
 
 
-def _overlays(checkout: Checkout, story: Story) -> bool:
+def _check_overlays(checkout: Checkout, story: Story) -> bool:
     """Render and validate the overlays; returns whether there are errors."""
     from floe.validate.output import text, verdict
-    from floe.validate.run import validate
     from floe.validate.schema import Schemas
+    from floe.validate.validation import validate
 
     story.chapter("1. Overlays, rendered and validated")
     schemas, failed = Schemas(), False
     for name in OVERLAYS:
-        with story.step(f"overlays/{name}") as said:
+        with story.step(f"overlays/{name}") as notes:
             report = validate(render.render(checkout, name), f"overlays/{name}", schemas, checkout=checkout)
-            said.append(verdict(report, console.markup))
+            notes.append(verdict(report, console.markup))
             if names := [str(chart) for chart in charts.pinned(checkout, name) if chart.is_stand_in()]:
-                said.append(f"[yellow]with stand-ins for the charts {', '.join(names)}[/]")
+                notes.append(f"[yellow]with stand-ins for the charts {', '.join(names)}[/]")
         if report.count("error"):
             text([report])
             failed = True
     return failed
 
 
-def _preflight(checkout: Checkout, story: Story) -> bool:
+def _check_services(checkout: Checkout, story: Story) -> bool:
     from floe.preflight import run
 
     story.chapter("2. Preflight of the embedded default")
     return run(checkout, None) != 0
 
 
-def _live(
+def _run_pipeline(
     checkout: Checkout,
     story: Story,
     processes: Supervisor,
@@ -112,29 +112,29 @@ def _live(
     cube_port: int,
 ) -> tuple[Dagster, CubeApi]:
     story.chapter("3. Live data: generator → Iceberg → dbt → Cube")
-    with story.step("Dagster is up") as said:
+    with story.step("Dagster is up") as notes:
         dagster = start_dagster(checkout, processes, artifacts, dagster_port)
-        said.append(dagster.url)
-    _tick(story, processes, dagster, "first tick")
-    with story.step("Cube is up") as said:
+        notes.append(dagster.url)
+    _run_once(story, processes, dagster, "first tick")
+    with story.step("Cube is up") as notes:
         api = start_cube(checkout, processes, artifacts, cube_port)
-        said.append(api.url)
+        notes.append(api.url)
         if api.native == "stand-in":
-            said.append("[yellow]with our stand-in for its native addon, which cannot be downloaded here[/]")
-    with story.step("Cube answers") as said:
-        before = _ask(api)
-        said.append(_counts(before))
-    _tick(story, processes, dagster, "second tick")
-    with story.step("Cube has the new rows") as said:
+            notes.append("[yellow]with our stand-in for its native addon, which cannot be downloaded here[/]")
+    with story.step("Cube answers") as notes:
+        before = _query(api)
+        notes.append(_count_words(before))
+    _run_once(story, processes, dagster, "second tick")
+    with story.step("Cube has the new rows") as notes:
         after = _ask_until_more(processes, api, before)
-        said.append(_counts(after))
+        notes.append(_count_words(after))
     slowest = max(story.seconds, key=lambda title: story.seconds[title])
     story.out.print(f"[dim]slowest step: {slowest} ({story.seconds[slowest]:.1f} s)[/]")
     return dagster, api
 
 
-def _tick(story: Story, processes: Supervisor, dagster: Dagster, title: str) -> None:
-    with story.step(title) as said:
+def _run_once(story: Story, processes: Supervisor, dagster: Dagster, title: str) -> None:
+    with story.step(title) as notes:
         run_id = dagster.launch(APP, "pipeline")
         status = dagster.follow(run_id, _RUN_SECONDS, processes.check)
         if status != "SUCCESS":
@@ -142,10 +142,10 @@ def _tick(story: Story, processes: Supervisor, dagster: Dagster, title: str) -> 
                 f"the run {run_id} ended with the status {status}",
                 f"Open {dagster.url}/runs/{run_id} or read the logs in {processes.logs}",
             )
-        said.append(f"run {run_id[:8]}, batch appended, models tested, marts published")
+        notes.append(f"run {run_id[:8]}, batch appended, models tested, marts published")
 
 
-def _ask(api: CubeApi) -> dict[str, Any]:
+def _query(api: CubeApi) -> dict[str, Any]:
     (row,) = cube.load(api.url, api.token, QUERY, _CUBE_SECONDS)
     return row
 
@@ -153,7 +153,7 @@ def _ask(api: CubeApi) -> dict[str, Any]:
 def _ask_until_more(processes: Supervisor, api: CubeApi, before: dict[str, Any]) -> dict[str, Any]:
     """Repeat the query until the counts have increased, since Cube looks for new data only every few seconds."""
     deadline = time.monotonic() + _CUBE_SECONDS
-    while int((row := _ask(api))["orders.count"]) <= int(before["orders.count"]):
+    while int((row := _query(api))["orders.count"]) <= int(before["orders.count"]):
         processes.check()
         if time.monotonic() > deadline:
             raise FloeError(f"Cube shows no new orders after {_CUBE_SECONDS} s", f"Read {processes.logs / 'cube.log'}")
@@ -161,11 +161,13 @@ def _ask_until_more(processes: Supervisor, api: CubeApi, before: dict[str, Any])
     return row
 
 
-def _counts(row: dict[str, Any]) -> str:
+def _count_words(row: dict[str, Any]) -> str:
     return f"{row['orders.count']} orders, revenue {row['order_items.revenue']}, {row['customers.count']} customers"
 
 
-def _stay(story: Story, processes: Supervisor, dagster: Dagster, api: CubeApi, artifacts: CompiledArtifacts) -> None:
+def _keep_running(
+    story: Story, processes: Supervisor, dagster: Dagster, api: CubeApi, artifacts: CompiledArtifacts
+) -> None:
     """Print the addresses of all services and keep them running until Ctrl-C."""
     import json
 

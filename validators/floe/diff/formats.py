@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from floe import console
-from floe.diff.model import Comparison, Field, ObjectChange, Report
+from floe.diff.changes import Comparison, Field, ObjectChange, Report
 from floe.yaml.scalars import resolve
 
 _CONTEXT = 2  # lines around a change in a text
@@ -30,7 +30,7 @@ def text(report: Report) -> None:
     colours = {"+": "green", "-": "red", "@": "cyan", "changed": "yellow", "added": "green", "removed": "red"}
     for comparison in report.environments:
         for change in comparison.objects:
-            out.print(Text.assemble((_label(change), "bold"), " ", (_what(change), colours[change.change])))
+            out.print(Text.assemble((_label(change), "bold"), " ", (_change_words(change), colours[change.change])))
             for mark, line in _lines(change, inline=True):
                 out.print(Text(f"  {line}" if mark in "@ " else f"  {mark} {line}", style=colours.get(mark, "")))
             out.print()
@@ -38,7 +38,7 @@ def text(report: Report) -> None:
 
 
 def as_json(report: Report) -> None:
-    """Print the report as JSON, with the fields of floe.diff.model.Report."""
+    """Print the report as JSON, with the fields of floe.diff.changes.Report."""
     print(json.dumps(report.model_dump(), indent=2, ensure_ascii=False))
 
 
@@ -69,7 +69,7 @@ def _section(comparison: Comparison, limit: int) -> str:
         return ""
     head = f"\n### {_escaped(comparison.environment)}\n\n"
     command = f"`floe diff {comparison.environment} --base {comparison.base}`"
-    left = limit - len(head) - 2 * len(_more(len(comparison.objects), command))
+    left = limit - len(head) - 2 * len(_more_words(len(comparison.objects), command))
     listed: list[str] = []
     for change in comparison.objects[:_LISTED]:
         line = f"- {change.change} `{_label(change)}`\n"
@@ -84,14 +84,14 @@ def _section(comparison: Comparison, limit: int) -> str:
             details.append(block)
             left -= len(block)
     unlisted, undetailed = len(comparison.objects) - len(listed), len(comparison.objects) - len(details)
-    parts = [head, *listed, _more(unlisted, command) if unlisted else "", "\n", *details]
+    parts = [head, *listed, _more_words(unlisted, command) if unlisted else "", "\n", *details]
     if undetailed:
         parts.append(f"\n{undetailed} more object{'s' * (undetailed != 1)} not shown in full: {command}\n")
     result = "".join(parts)
     return result if len(result) <= limit else ""
 
 
-def _more(count: int, command: str) -> str:
+def _more_words(count: int, command: str) -> str:
     return f"- {count} more object{'s' * (count != 1)}: {command}\n"
 
 
@@ -101,7 +101,7 @@ def _details(change: ObjectChange) -> str:
         for mark, line in _lines(change, inline=False)
     )
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", body)), 3)
-    title = html.escape(f"{_label(change)} {_what(change)}")
+    title = html.escape(f"{_label(change)} {_change_words(change)}")
     return f"<details><summary>{title}</summary>\n\n{fence}diff\n{body}\n{fence}\n\n</details>\n"
 
 
@@ -109,7 +109,7 @@ def _label(change: ObjectChange) -> str:
     return _printable(change.label)
 
 
-def _what(change: ObjectChange) -> str:
+def _change_words(change: ObjectChange) -> str:
     return _printable(f"{change.change}, renamed from {change.renamed_from}" if change.renamed_from else change.change)
 
 
@@ -120,18 +120,18 @@ def _escaped(words: str) -> str:
 def _lines(change: ObjectChange, *, inline: bool) -> Iterator[Line]:
     """The differences in an object. `inline`: put a scalar's old and new value on one line."""
     if change.object is not None:
-        yield from (("+" if change.change == "added" else "-", line) for line in _yaml(change.object))
+        yield from (("+" if change.change == "added" else "-", line) for line in _yaml_lines(change.object))
     for field in change.fields:
-        yield from ((mark, _printable(line)) for mark, line in _field(field, inline=inline))
+        yield from ((mark, _printable(line)) for mark, line in _field_lines(field, inline=inline))
 
 
-def _field(field: Field, *, inline: bool) -> Iterator[Line]:
+def _field_lines(field: Field, *, inline: bool) -> Iterator[Line]:
     old, new = field.old, field.new
     if field.change in ("added", "removed"):
         mark, value = ("+", new) if field.change == "added" else ("-", old)
         if isinstance(value, dict | list) and value:
             yield "@", field.path
-            yield from ((mark, line) for line in _yaml(value))
+            yield from ((mark, line) for line in _yaml_lines(value))
         elif inline:
             yield mark, f"{field.path}: {_scalar(value)}"
         else:
@@ -145,8 +145,8 @@ def _field(field: Field, *, inline: bool) -> Iterator[Line]:
         )
     elif isinstance(old, dict | list) or isinstance(new, dict | list):
         yield "@", f"{field.path} (order)" if field.change == "reordered" else field.path
-        yield from (("-", line) for line in _yaml(old))
-        yield from (("+", line) for line in _yaml(new))
+        yield from (("-", line) for line in _yaml_lines(old))
+        yield from (("+", line) for line in _yaml_lines(new))
     elif inline:
         yield "@", f"{field.path}: {_scalar(old)} → {_scalar(new)}"
     else:
@@ -189,7 +189,7 @@ def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _yaml(value: Any) -> list[str]:
+def _yaml_lines(value: Any) -> list[str]:
     dumped = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
     return [_printable(line) for line in dumped.splitlines() if line != "..."]
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from floe import credentials
-from floe.diff.model import MASK, MASK_CHANGED
+from floe.diff.changes import MASK, MASK_CHANGED
 
 _SECRET_FIELDS = {
     ("data",),
@@ -51,7 +51,7 @@ def masked(node: Any, name: str, kind: str, path: tuple[str, ...], *, secret: bo
         return [
             masked(value, name_in(node, index, name), kind, path, secret=secret) for index, value in enumerate(node)
         ]
-    return MASK if secret else _leaf(node, name)
+    return MASK if secret else _masked_scalar(node, name)
 
 
 def masked_pair(
@@ -73,20 +73,20 @@ def masked_pair(
     return (before, after) if before != after else (MASK, MASK_CHANGED)
 
 
-def _leaf(value: Any, name: str) -> Any:
+def _masked_scalar(value: Any, name: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return value
     text = str(value)
-    if not (found := list(credentials.reasons(name, text))):
+    if not (reasons := list(credentials.reasons(name, text))):
         return value
-    if "\n" not in text or "-----BEGIN" in text or found != list(credentials.reasons("", text)):
+    if "\n" not in text or "-----BEGIN" in text or reasons != list(credentials.reasons("", text)):
         return MASK
     # In a file, mask only the lines that hold a credential, if nothing suspicious remains.
-    lines = "".join(map(_line, text.splitlines(keepends=True)))
+    lines = "".join(map(_masked_line, text.splitlines(keepends=True)))
     return lines if lines != text and not any(credentials.reasons("", lines.replace(MASK, "$"))) else MASK
 
 
-def _line(line: str) -> str:
+def _masked_line(line: str) -> str:
     if not any(credentials.reasons("", line)):
         return line
     body = line.splitlines()[0]

@@ -51,8 +51,8 @@ class Definitions:
         except ValueError:
             answer = {}
         if "Dir" not in answer:
-            said = answer.get("Error")  # this text may contain the URL of a proxy with its password
-            reason = credentials.masked(said, os.environ) if isinstance(said, str) else process.complaint(done)
+            problem = answer.get("Error")  # this text may contain the URL of a proxy with its password
+            reason = credentials.masked(problem, os.environ) if isinstance(problem, str) else process.complaint(done)
             raise FloeError(f"{named} cannot be downloaded: {reason}", "check GOPROXY")
         if answer.get("Sum") != self.sum:
             raise FloeError(

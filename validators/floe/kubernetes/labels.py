@@ -39,23 +39,23 @@ class Pods:
         )
         return [
             pod
-            for some in candidates
-            for pod in some
+            for indexed in candidates
+            for pod in indexed
             if all(key in pod.labels and pod.labels[key] in (None, value) for key, value in wanted.items())
-            and all(_holds(expression, pod.labels) for expression in expressions)
+            and all(_expression_matches(expression, pod.labels) for expression in expressions)
         ]
 
 
-def _holds(expression: dict[str, Any], labels: dict[str, str | None]) -> bool:
+def _expression_matches(expression: dict[str, Any], labels: dict[str, str | None]) -> bool:
     key, operator = expression.get("key"), expression.get("operator")
     values = expression.get("values")
-    there = isinstance(key, str) and key in labels
-    value = labels[key] if there and isinstance(key, str) else None
-    listed = there and (value is None or value in (values if isinstance(values, list) else ()))
+    present = isinstance(key, str) and key in labels
+    value = labels[key] if present and isinstance(key, str) else None
+    listed = present and (value is None or value in (values if isinstance(values, list) else ()))
     if operator == "In":
         return listed
     if operator == "NotIn":
         return not listed or value is None
     if operator == "Exists":
-        return there
-    return operator == "DoesNotExist" and not there
+        return present
+    return operator == "DoesNotExist" and not present

@@ -53,8 +53,8 @@ class Object:
         It comes from the annotation that kustomize writes with `buildMetadata: [originAnnotations]`.
         """
         origin = text(self.annotations.get("config.kubernetes.io/origin"))
-        found = _ORIGIN.search(origin)
-        return "" if found is None or "repo:" in origin else found[1]
+        match = _ORIGIN.search(origin)
+        return "" if match is None or "repo:" in origin else match[1]
 
 
 _ORIGIN = re.compile(r"^(?:path|configuredIn): *(\S+)$", re.MULTILINE)
@@ -102,7 +102,7 @@ def _unfolded(value: Any) -> Iterator[dict[str, Any]]:
         yield from _unfolded({**implied, **item} if isinstance(item, dict) else item)
 
 
-def environment_of(found: Iterable[Object]) -> str | None:
+def environment_of(items: Iterable[Object]) -> str | None:
     """The environment that the annotations of the objects name; None if they name none or several."""
-    stamps = {str(stamp) for item in found if (stamp := item.annotations.get(ENVIRONMENT))}
+    stamps = {str(stamp) for item in items if (stamp := item.annotations.get(ENVIRONMENT))}
     return stamps.pop() if len(stamps) == 1 else None

@@ -70,7 +70,7 @@ def made_by(objects: Iterable[Object]) -> Iterator[Pod]:
                 spec, metadata = mapping(node.get("spec")), mapping(node.get("metadata"))
                 yield Pod(item, spec, mapping(metadata.get("annotations")), _labels(metadata), _containers(spec))
         elif item.kind == "ConfigMap" and (config := instance(item)):
-            yield from _run_pod(item, mapping(mapping(config.get("run_launcher")).get("config")))
+            yield from _pods_of_runs(item, mapping(mapping(config.get("run_launcher")).get("config")))
 
 
 def _labels(metadata: dict[str, Any]) -> dict[str, str | None]:
@@ -91,10 +91,10 @@ def instance(item: Object) -> dict[str, Any]:
     if not isinstance(content, str):
         return {}
     try:
-        found = [document.value for document in documents(content, "dagster.yaml")]
+        contents = [document.value for document in documents(content, "dagster.yaml")]
     except YamlError:
         return {}
-    return mapping(found[0]) if len(found) == 1 else {}
+    return mapping(contents[0]) if len(contents) == 1 else {}
 
 
 _RUN_LABELS: dict[str, str | None] = {
@@ -110,7 +110,7 @@ _RUN_LABELS: dict[str, str | None] = {
 """The labels that the K8sRunLauncher of dagster-k8s sets on the pod of a run."""
 
 
-def _run_pod(item: Object, launcher: dict[str, Any]) -> Iterator[Pod]:
+def _pods_of_runs(item: Object, launcher: dict[str, Any]) -> Iterator[Pod]:
     """The pod of a run, as a K8sRunLauncher creates it from its configuration."""
     if "run_k8s_config" not in launcher and "job_namespace" not in launcher:
         return
@@ -123,7 +123,7 @@ def _run_pod(item: Object, launcher: dict[str, Any]) -> Iterator[Pod]:
         "securityContext": _camel_case(launcher.get("security_context")),
         **own,
         **({"image": image} if image else {}),
-        "env": [*_variables(launcher), *mappings(own.get("env"))],
+        "env": [*_run_variables(launcher), *mappings(own.get("env"))],
         "envFrom": [
             *({"secretRef": {"name": name}} for name in _texts(launcher.get("env_secrets"))),
             *({"configMapRef": {"name": name}} for name in _texts(launcher.get("env_config_maps"))),
@@ -152,7 +152,7 @@ def _run_pod(item: Object, launcher: dict[str, Any]) -> Iterator[Pod]:
     yield Pod(item, spec, mapping(metadata.get("annotations")), labels, containers, implied_image=not image)
 
 
-def _variables(launcher: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _run_variables(launcher: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for variable in _texts(launcher.get("env_vars")):
         name, _, value = variable.partition("=")
         yield {"name": name, "value": value}

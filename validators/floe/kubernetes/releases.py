@@ -16,7 +16,7 @@ RELEASE = "1.34"
 
 
 @cache
-def _folder() -> Path:
+def _schemas_folder() -> Path:
     # find_spec does not import the package, which would take longer than a whole validation.
     spec = find_spec("kubernetes_validate")
     if spec is None or spec.origin is None:
@@ -26,7 +26,7 @@ def _folder() -> Path:
 
 def releases() -> list[str]:
     """The Kubernetes releases with schemas, such as 1.34, the oldest first."""
-    names = (re.fullmatch(r"v(\d+)\.(\d+)\.0-local-strict", path.name) for path in _folder().iterdir())
+    names = (re.fullmatch(r"v(\d+)\.(\d+)\.0-local-strict", path.name) for path in _schemas_folder().iterdir())
     return [f"{major}.{minor}" for major, minor in sorted((int(name[1]), int(name[2])) for name in names if name)]
 
 
@@ -36,8 +36,8 @@ def definitions(kubernetes: str = RELEASE, *, strict: bool = True) -> dict[str, 
 
     `strict`: the schemas forbid unknown properties. Raises FloeError for a release without schemas.
     """
-    file = _folder() / f"v{kubernetes}.0-local{'-strict' if strict else ''}" / "_definitions.json"
+    file = _schemas_folder() / f"v{kubernetes}.0-local{'-strict' if strict else ''}" / "_definitions.json"
     if not file.is_file():
         raise FloeError(f"no schemas of Kubernetes {kubernetes}", f"releases: {', '.join(releases())}")
-    found: dict[str, Any] = json.loads(file.read_bytes())["$defs"]
-    return found
+    schemas: dict[str, Any] = json.loads(file.read_bytes())["$defs"]
+    return schemas

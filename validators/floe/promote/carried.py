@@ -49,19 +49,19 @@ def shortened(value: str) -> str:
 def held(checkout: Checkout, environment: str) -> Held:
     """The chart versions, images and app specifications of an overlay. Raises FloeError if it is missing or invalid."""
     overlay = checkout.overlay(environment)
-    found: Held = {f"values/{name}": places for name, places in pins.current(checkout, environment).items()}
+    values_by_file: Held = {f"values/{name}": places for name, places in pins.current(checkout, environment).items()}
     objects = overlay / _OBJECTS
     if objects.is_file():
         images = mappings(load_file(objects).get("images"))
-        found[_OBJECTS] = {
+        values_by_file[_OBJECTS] = {
             f"images[{text(image.get('name'))}].{field}": str(image[field])
             for image in images
             for field in _IMAGE_FIELDS
             if field in image
         }
     compiled = artifacts.read(checkout.artifacts_file(environment))
-    found[ARTIFACTS] = {f"apps.{name}": one.sha256 for name, one in compiled.apps.items()}
-    return found
+    values_by_file[ARTIFACTS] = {f"apps.{name}": app.sha256 for name, app in compiled.apps.items()}
+    return values_by_file
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ def plan(checkout: Checkout, source: str, target: str, apps: Collection[str] = (
     running, here = theirs[ARTIFACTS], ours[ARTIFACTS]
     for app in sorted(set(apps)):
         if f"apps.{app}" not in running:
-            there = ", ".join(name.removeprefix("apps.") for name in running) or "none"
+            known = ", ".join(name.removeprefix("apps.") for name in running) or "none"
             raise FloeError(
-                f"overlays/{source} does not run the app {app!r}", f"Use one of the apps that it runs: {there}."
+                f"overlays/{source} does not run the app {app!r}", f"Use one of the apps that it runs: {known}."
             )
         if f"apps.{app}" not in here:
-            raise FloeError(f"overlays/{target} does not run the app {app!r}", _add(target, app))
+            raise FloeError(f"overlays/{target} does not run the app {app!r}", _how_to_add(target, app))
     changes = []
     for file, places in theirs.items():
         for place, new in places.items():
@@ -105,7 +105,7 @@ def plan(checkout: Checkout, source: str, target: str, apps: Collection[str] = (
     return Plan(tuple(changes), () if apps else tuple(absent))
 
 
-def _add(target: str, app: str) -> str:
+def _how_to_add(target: str, app: str) -> str:
     return (
         f"Add ../../../apps/{app}/deploy to overlays/{target}/values/kustomization.yaml, then run "
         f"`floe compile {target}`."
@@ -120,7 +120,7 @@ def edited(checkout: Checkout, source: str, target: str, changes: Sequence[Chang
         here = {change.place: change.new for change in changes if change.file == file}
         path = overlay / file
         if file == ARTIFACTS:
-            theirs, ours = (artifacts.read(checkout.artifacts_file(one)) for one in (source, target))
+            theirs, ours = (artifacts.read(checkout.artifacts_file(name)) for name in (source, target))
             carried = {name: theirs.apps[name] for name in ours.apps if f"apps.{name}" in here}
             result[path] = ours.model_copy(update={"apps": ours.apps | carried}).text()
         else:

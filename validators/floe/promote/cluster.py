@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from floe import images, process, tools
+from floe import image_builds, process, tools
 from floe.errors import FloeError
 from floe.kubernetes.objects import ENVIRONMENT, mapping, mappings, text
 from floe.promote import carried
@@ -88,13 +88,15 @@ class Cluster:
         }
         with ThreadPoolExecutor(8) as threads:
             managed = dict(zip(paths, threads.map(self._list, paths.values()), strict=True))
-            found = dict(zip(inside, threads.map(self._list, inside.values()), strict=True))
+            objects = dict(zip(inside, threads.map(self._list, inside.values()), strict=True))
         return {
             name: Live(
                 (
-                    *_managed(name, namespace, managed),
-                    *_workloads(checkout, name, found[namespace, "Deployment"] + found[namespace, "StatefulSet"]),
-                    *_pods(found[namespace, "Pod"]),
+                    *_managed_lines(name, namespace, managed),
+                    *_workload_lines(
+                        checkout, name, objects[namespace, "Deployment"] + objects[namespace, "StatefulSet"]
+                    ),
+                    *_pod_lines(objects[namespace, "Pod"]),
                 )
             )
             for name, namespace in namespaces.items()
@@ -109,22 +111,24 @@ class Cluster:
             seconds=self.timeout + _LATER_SECONDS,
             check=False,
             what="the cluster does not answer",
-            hint=f"Check the cluster with `{_ask(self.context)} version`, or allow more time with --timeout.",
+            hint=f"Check the cluster with `{_kubectl(self.context)} version`, or allow more time with --timeout.",
         )
         if done.returncode:
             reason = process.complaint(done)
             if "NotFound" in reason or "could not find the requested resource" in reason:
                 return []
-            raise FloeError(f"the cluster does not answer: {reason}", f"Try `{_ask(self.context)} get --raw {path}`.")
+            raise FloeError(
+                f"the cluster does not answer: {reason}", f"Try `{_kubectl(self.context)} get --raw {path}`."
+            )
         try:
             return list(mappings(mapping(json.loads(done.stdout)).get("items")))
         except ValueError:
             raise FloeError(
-                f"the cluster's answer to {path} is not JSON", f"Try `{_ask(self.context)} version`."
+                f"the cluster's answer to {path} is not JSON", f"Try `{_kubectl(self.context)} version`."
             ) from None
 
 
-def _ask(context: str | None) -> str:
+def _kubectl(context: str | None) -> str:
     return f"kubectl --context={context}" if context else "kubectl"
 
 
@@ -132,55 +136,61 @@ def _namespace(checkout: Checkout, environment: str) -> str:
     return str(load_file(carried.namespace_file(checkout, environment))["metadata"]["name"])
 
 
-def _managed(environment: str, namespace: str, found: dict[str, list[Values]]) -> Iterator[Line]:
+def _managed_lines(environment: str, namespace: str, managed: dict[str, list[Values]]) -> Iterator[Line]:
     """The state of the Flux and Argo CD objects of an environment, found by their annotation or their namespace."""
-    for kind, items in found.items():
+    for kind, items in managed.items():
         for item in items:
             metadata = mapping(item.get("metadata"))
             whose = mapping(metadata.get("annotations")).get(ENVIRONMENT)
             if whose == environment or (whose is None and metadata.get("namespace") == namespace):
                 name = f"{kind} {text(metadata.get('namespace'))}/{text(metadata.get('name'))}"
-                yield _argo(name, item) if kind in _ARGO else _flux(name, item)
+                yield _argo_line(name, item) if kind in _ARGO else _flux_line(name, item)
 
 
-def _flux(name: str, item: Values) -> Line:
+def _flux_line(name: str, item: Values) -> Line:
     status, spec = mapping(item.get("status")), mapping(item.get("spec"))
     if spec.get("suspend") is True:
         return Line(name, None, "suspended")
     if spec.get("type") == "oci" and not status:
         return Line(name, True, "an OCI registry, which has no state of its own")
-    ready = next((one for one in mappings(status.get("conditions")) if one.get("type") == "Ready"), {})
+    conditions = mappings(status.get("conditions"))
+    ready = next((condition for condition in conditions if condition.get("type") == "Ready"), {})
     revision = text(status.get("lastAppliedRevision")) or text(mapping(status.get("artifact")).get("revision"))
-    said = {"True": True, "False": False}.get(text(ready.get("status")))
+    ok = {"True": True, "False": False}.get(text(ready.get("status")))
     words = [text(ready.get("reason")), text(ready.get("message"))]
-    return Line(name, said, _short(f"{revision}  {': '.join(filter(None, words)) or 'no status yet'}".strip()))
+    return Line(name, ok, _shortened(f"{revision}  {': '.join(filter(None, words)) or 'no status yet'}".strip()))
 
 
 _ARGO_OK = {("Synced", "Healthy"): True}
 
 
-def _argo(name: str, item: Values) -> Line:
+def _argo_line(name: str, item: Values) -> Line:
     status = mapping(item.get("status"))
     sync, health = mapping(status.get("sync")), mapping(status.get("health"))
-    said = (text(sync.get("status")), text(health.get("status")))
+    synced, healthy = text(sync.get("status")), text(health.get("status"))
     operation = mapping(status.get("operationState"))
     phase = text(operation.get("phase"))
     failed = phase in ("Failed", "Error")
-    missing = said[1] == "Missing" and phase == "Succeeded"  # otherwise a sync is running, or waits for a manual start
+    # Otherwise a sync is running, or waits for a manual start.
+    missing = healthy == "Missing" and phase == "Succeeded"
     errors = [
-        text(one.get("message")) for one in mappings(status.get("conditions")) if "Error" in text(one.get("type"))
+        text(condition.get("message"))
+        for condition in mappings(status.get("conditions"))
+        if "Error" in text(condition.get("type"))
     ]
-    ok = False if failed or errors or missing or said[1] == "Degraded" else _ARGO_OK.get(said)
-    words = [", ".join(filter(None, said)) or "no status yet", text(sync.get("revision"))[:12], *errors]
-    return Line(name, ok, _short("  ".join(filter(None, [*words, text(operation.get("message")) if failed else ""]))))
+    ok = False if failed or errors or missing or healthy == "Degraded" else _ARGO_OK.get((synced, healthy))
+    words = [", ".join(filter(None, (synced, healthy))) or "no status yet", text(sync.get("revision"))[:12], *errors]
+    return Line(
+        name, ok, _shortened("  ".join(filter(None, [*words, text(operation.get("message")) if failed else ""])))
+    )
 
 
-def _workloads(checkout: Checkout, environment: str, items: list[Values]) -> Iterator[Line]:
+def _workload_lines(checkout: Checkout, environment: str, items: list[Values]) -> Iterator[Line]:
     """The number of ready replicas of each workload, and the images of floe that differ from the overlay's."""
     runs = carried.held(checkout, environment)
     tags = {
-        images.IMAGES[name].name: runs.get(f"values/{file}", {}).get(".".join(steps), "")
-        for name, (file, steps) in images.PLACES.items()
+        image_builds.IMAGES[name].name: runs.get(f"values/{file}", {}).get(".".join(steps), "")
+        for name, (file, steps) in image_builds.PLACES.items()
     }
     for item in items:
         spec, status = mapping(item.get("spec")), mapping(item.get("status"))
@@ -189,21 +199,21 @@ def _workloads(checkout: Checkout, environment: str, items: list[Values]) -> Ite
         pod = mapping(mapping(spec.get("template")).get("spec"))
         strange = [
             f"runs {carried.shortened(tag)}, but the overlay pins {carried.shortened(tags[repository])}"
-            for repository, tag in map(_image, mappings(pod.get("containers")))
+            for repository, tag in map(_repository_and_tag, mappings(pod.get("containers")))
             if tags.get(repository, tag) != tag
         ]
         words = f"{ready} of {wanted} ready" + (f", {updated} updated" if updated != wanted else "")
         late = [
-            text(one.get("message"))
-            for one in mappings(status.get("conditions"))
-            if one.get("type") == "Progressing" and one.get("status") == "False"
+            text(condition.get("message"))
+            for condition in mappings(status.get("conditions"))
+            if condition.get("type") == "Progressing" and condition.get("status") == "False"
         ]
         done = ready == wanted == updated and not strange
         name = f"{text(item.get('kind')) or 'workload'} {text(mapping(item.get('metadata')).get('name'))}"
-        yield Line(name, True if done else False if late else None, _short("; ".join([words, *strange, *late])))
+        yield Line(name, True if done else False if late else None, _shortened("; ".join([words, *strange, *late])))
 
 
-def _image(container: Values) -> tuple[str, str]:
+def _repository_and_tag(container: Values) -> tuple[str, str]:
     """The image's name without its registry, and its tag with digest."""
     reference = text(container.get("image"))
     repository, _, tag = reference.rpartition("/")[2].partition(":")
@@ -213,21 +223,21 @@ def _image(container: Values) -> tuple[str, str]:
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
-def _pods(items: list[Values]) -> Iterator[Line]:
+def _pod_lines(items: list[Values]) -> Iterator[Line]:
     """The pods whose containers do not start, and why. Pods that have ended are left out."""
     for item in items:
         status = mapping(item.get("status"))
-        every = (mappings(status.get(f"{which}ontainerStatuses")) for which in ("initC", "c"))
-        for one in chain.from_iterable(every):
-            waiting = mapping(mapping(one.get("state")).get("waiting"))
+        groups = (mappings(status.get(group)) for group in ("initContainerStatuses", "containerStatuses"))
+        for container in chain.from_iterable(groups):
+            waiting = mapping(mapping(container.get("state")).get("waiting"))
             reason = text(waiting.get("reason"))
             if reason and reason not in _STARTING:
                 name = f"Pod {text(mapping(item.get('metadata')).get('name'))}"
-                yield Line(name, False, _short(f"{reason}: {text(waiting.get('message'))}"))
+                yield Line(name, False, _shortened(f"{reason}: {text(waiting.get('message'))}"))
                 break
 
 
-def _short(words: str) -> str:
+def _shortened(words: str) -> str:
     words = " ".join(words.split())
     if len(words) <= _LONGEST:
         return words

@@ -69,37 +69,37 @@ def _behind(checkout: Checkout, before: str, theirs: carried.Held, ours: carried
 def _versions(checkout: Checkout, before: str, wanted: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str], int]:
     """How many newer values a place in an overlay has had since the wanted one; nothing for one it never had."""
     newer: dict[tuple[str, str], set[str]] = {(file, place): set() for file, place, _ in wanted}
-    found: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str], int] = {}
     try:
         for name, old in pins.history(checkout, before):
             for file, place, here in wanted:
                 key = (file, place)
-                if file != f"values/{name}" or key in found or place not in old:
+                if file != f"values/{name}" or key in counts or place not in old:
                     continue
                 if old[place] == here:
-                    found[key] = len(newer[key])
+                    counts[key] = len(newer[key])
                 else:
                     newer[key].add(old[place])
-            if len(found) == len(wanted):
+            if len(counts) == len(wanted):
                 break
     except LeftOut:
         return {}  # not in a Git repository
-    return found
+    return counts
 
 
-def show(found: Sequence[Status], live: dict[str, Live] | None = None) -> None:
+def show(statuses: Sequence[Status], live: dict[str, Live] | None = None) -> None:
     """Print a table of what runs where, then for each environment its differences and its state in the cluster."""
     out = console.out()
-    for line in _table(found):
+    for line in _table(statuses):
         out.print(line)
     out.print()
-    for one in found:
-        out.print(_line(one))
-        for item in one.behind:
+    for state in statuses:
+        out.print(_summary(state))
+        for item in state.behind:
             change = f"{carried.shortened(item.here)} → {carried.shortened(item.there)}{_age(item.versions)}"
             out.print(f"    {escape(_label(item.file, item.place))}  {escape(change)}")
-        if live and one.environment in live:
-            live[one.environment].show(out)
+        if live and state.environment in live:
+            live[state.environment].show(out)
 
 
 def _age(versions: int | None) -> str:
@@ -108,34 +108,35 @@ def _age(versions: int | None) -> str:
     return f" ({versions} version{'s' * (versions != 1)} behind)" if versions else " (not committed yet)"
 
 
-def _table(found: Sequence[Status]) -> Iterator[str]:
+def _table(statuses: Sequence[Status]) -> Iterator[str]:
     """The lines of a table: one row per value, one column per environment. Values that are behind are yellow."""
-    ordered = [one for one in found if one.in_order]
-    rows = dict.fromkeys((file, place) for one in ordered for file, places in one.runs.items() for place in places)
-    cells = [["", *(one.environment for one in found)]]
+    ordered = [state for state in statuses if state.in_order]
+    rows = dict.fromkeys((file, place) for state in ordered for file, places in state.runs.items() for place in places)
+    cells = [["", *(state.environment for state in statuses)]]
     cells += [
-        [_label(*row), *(carried.shortened(one.runs.get(row[0], {}).get(row[1], "")) for one in found)] for row in rows
+        [_label(*row), *(carried.shortened(state.runs.get(row[0], {}).get(row[1], "")) for state in statuses)]
+        for row in rows
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    late = {(one.environment, item.file, item.place) for one in found for item in one.behind}
+    late = {(state.environment, item.file, item.place) for state in statuses for item in state.behind}
     for row, line in zip([("", ""), *rows], cells, strict=True):
         padded = [escape(cell.ljust(width)) for cell, width in zip(line, widths, strict=True)]
-        for number, one in enumerate(found, 1):
-            if (one.environment, *row) in late:
+        for number, state in enumerate(statuses, 1):
+            if (state.environment, *row) in late:
                 padded[number] = f"[yellow]{padded[number]}[/]"
         yield "  ".join(padded).rstrip()
 
 
-def _line(one: Status) -> str:
-    if one.follows is None:
-        return f"[green]✓[/] {one.environment}: {'first' if one.in_order else 'not'} in the promotion order"
-    if not one.behind:
-        return f"[green]✓[/] {one.environment}: runs the same as {one.follows}"
-    count = len(one.behind)
-    next_ = f"floe promote {one.follows} {one.environment} --dry-run"
+def _summary(state: Status) -> str:
+    if state.follows is None:
+        return f"[green]✓[/] {state.environment}: {'first' if state.in_order else 'not'} in the promotion order"
+    if not state.behind:
+        return f"[green]✓[/] {state.environment}: runs the same as {state.follows}"
+    count = len(state.behind)
+    next_ = f"floe promote {state.follows} {state.environment} --dry-run"
     return (
-        f"[yellow]-[/] {one.environment}: {count} value{'s' * (count != 1)} differ{'s' * (count == 1)} from "
-        f"{one.follows}  [dim]{next_}[/]"
+        f"[yellow]-[/] {state.environment}: {count} value{'s' * (count != 1)} differ{'s' * (count == 1)} from "
+        f"{state.follows}  [dim]{next_}[/]"
     )
 
 
@@ -149,10 +150,11 @@ def _label(file: str, place: str) -> str:
     return f"image  {name.rpartition('/')[2]} {field}"
 
 
-def as_json(found: Sequence[Status], live: dict[str, Live] | None = None) -> None:
+def as_json(statuses: Sequence[Status], live: dict[str, Live] | None = None) -> None:
     """Print the status as JSON."""
     document = {
-        one.environment: asdict(one) | ({"cluster": live[one.environment].as_dict()} if live else {}) for one in found
+        state.environment: asdict(state) | ({"cluster": live[state.environment].as_dict()} if live else {})
+        for state in statuses
     }
     json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
     print()

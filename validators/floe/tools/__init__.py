@@ -21,14 +21,14 @@ from floe.errors import FloeError
 from floe.tools.sources import Package
 from floe.tools.table import TOOLS, Tool
 
-__all__ = ["TOOLS", "Found", "Tool", "find", "get", "register", "resolve", "ways"]
+__all__ = ["TOOLS", "Installed", "Tool", "find", "get", "register", "resolve", "ways"]
 
 
 _VERSION_SECONDS = 30  # for a program to print its version; one that takes longer is not used
 
 
 @dataclass(frozen=True)
-class Found:
+class Installed:
     """A tool on this machine. `source`: where it comes from."""
 
     path: Path
@@ -41,31 +41,31 @@ def register(*more: Tool) -> None:
     TOOLS.update({tool.name: tool for tool in more})
 
 
-def find(name: str) -> Found | None:
+def find(name: str) -> Installed | None:
     """A tool on PATH or in the cache, without fetching it; None if it is missing or too old.
 
     Raises FloeError for a name that is not in TOOLS.
     """
-    tool = _tool(name)
+    tool = _tool_named(name)
     folders = [Path(folder) for folder in os.get_exec_path()]
     for pattern in tool.also:
         folders += sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)
     for folder in folders:
         for program in (tool.name, *tool.aliases):
-            if found := _probe(tool, folder / program, "PATH"):
-                return found
+            if installed := _usable_tool(tool, folder / program, "PATH"):
+                return installed
     for source in tool.sources:
         kind: Literal["package", "go"] = "package" if isinstance(source, Package) else "go"
-        if source.where().is_dir() and (found := _probe(tool, source.where() / source.path, kind)):
-            return found
+        if source.where().is_dir() and (installed := _usable_tool(tool, source.where() / source.path, kind)):
+            return installed
     return None
 
 
-def get(name: str) -> Found:
+def get(name: str) -> Installed:
     """A tool, fetched if it is missing. Raises FloeError, with the way to install it by hand, if no source works."""
-    tool = _tool(name)
-    if found := find(name):
-        return found
+    tool = _tool_named(name)
+    if installed := find(name):
+        return installed
     reasons = []
     for source in tool.sources:
         err().print(f"[dim]getting {name}: {source.words()}[/]")
@@ -74,8 +74,8 @@ def get(name: str) -> Found:
         except (FloeError, OSError) as error:  # OSError: the cache cannot be written, or the disk is full
             reasons.append(f"{source.words()}: {error.message if isinstance(error, FloeError) else error}")
             continue
-        if found := find(name):
-            return found
+        if installed := find(name):
+            return installed
         reasons.append(f"{source.words()}: the fetched program does not run here")
     wanted = ".".join(map(str, tool.minimum))
     raise FloeError(
@@ -92,37 +92,37 @@ def resolve(name: str) -> Path:
 
 def ways(name: str) -> list[str]:
     """Descriptions of the ways to get a tool, best first."""
-    tool = _tool(name)
+    tool = _tool_named(name)
     return [source.words() for source in tool.sources] + [tool.hint]
 
 
-def _tool(name: str) -> Tool:
+def _tool_named(name: str) -> Tool:
     if name not in TOOLS:
         raise FloeError(f"there is no tool {name!r}", f"Use one of these tools: {', '.join(TOOLS)}.")
     return TOOLS[name]
 
 
-def _probe(tool: Tool, path: Path, source: Literal["PATH", "package", "go"]) -> Found | None:
+def _usable_tool(tool: Tool, path: Path, source: Literal["PATH", "package", "go"]) -> Installed | None:
     """The tool at this path, if it runs and is new enough."""
     if not (
         os.access(path, os.X_OK) and path.is_file()
     ):  # in this order, since is_file fails in a folder that cannot be read
         return None
-    version = _version(tool, path)
+    version = _version_of(tool, path)
     if version is None or tuple(int(part) for part in version.split(".")) < tool.minimum:
         return None
-    return Found(path, version, source)
+    return Installed(path, version, source)
 
 
-def _version(tool: Tool, path: Path) -> str | None:
+def _version_of(tool: Tool, path: Path) -> str | None:
     """The version that a program prints. It is cached until the file changes, since asking can take a second."""
-    about = path.stat()
-    key, state = f"{path} {' '.join(tool.version) or tool.module}", [about.st_mtime_ns, about.st_size, about.st_ino]
+    stat = path.stat()
+    key, state = f"{path} {' '.join(tool.version) or tool.module}", [stat.st_mtime_ns, stat.st_size, stat.st_ino]
     known = _known_versions()
     if key in known and known[key][:-1] == state:
         return str(known[key][-1])
-    said = _built_of(path, tool.module) if tool.module else _printed([str(path), *tool.version])
-    match = re.search(r"\d+(\.\d+)+", said)
+    output = _module_version(path, tool.module) if tool.module else _output_of([str(path), *tool.version])
+    match = re.search(r"\d+(\.\d+)+", output)
     if match is None:
         return None
     # The version of a script on PATH (asdf, mise) may change without its file, so it is cached only for fetched tools.
@@ -133,7 +133,7 @@ def _version(tool: Tool, path: Path) -> str | None:
     return match[0]
 
 
-def _printed(command: list[str]) -> str:
+def _output_of(command: list[str]) -> str:
     """The output of a program; empty if it fails or hangs."""
     try:
         done = process.run(command, seconds=_VERSION_SECONDS)
@@ -142,10 +142,10 @@ def _printed(command: list[str]) -> str:
     return done.stdout + done.stderr
 
 
-def _built_of(path: Path, module: str) -> str:
+def _module_version(path: Path, module: str) -> str:
     """The version of a module in a Go program, from the build information in the file; empty if there is none."""
-    found = re.search(rb"\t%s\tv([\d.]+)" % re.escape(module.encode()), path.read_bytes())
-    return found[1].decode() if found else ""
+    match = re.search(rb"\t%s\tv([\d.]+)" % re.escape(module.encode()), path.read_bytes())
+    return match[1].decode() if match else ""
 
 
 def _is_script(path: Path) -> bool:

@@ -155,10 +155,10 @@ def uv() -> str:
 
 def go() -> str:
     """The path of Go. Raises FloeError if it is not on PATH."""
-    found = shutil.which("go")
-    if found is None:
+    path = shutil.which("go")
+    if path is None:
         raise FloeError("Go is not on PATH", "Install Go from https://go.dev/dl")
-    return found
+    return path
 
 
 def _command(command: list[str], env: dict[str, str] | None = None) -> None:

@@ -16,8 +16,8 @@ from floe.errors import FloeError
 from floe.kubernetes.releases import RELEASE
 from floe.validate import output
 from floe.validate.policies import POLICIES
-from floe.validate.run import FILES, validate
 from floe.validate.schema import Schemas
+from floe.validate.validation import FILES, validate
 
 FORMATS = tuple(output.WRITERS)
 _MOST_BYTES = 100 << 20
@@ -46,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
         raise FloeError(message, "floe-validate --help")
 
 
-def _parser() -> _Parser:
+def _make_parser() -> _Parser:
     parser = _Parser(
         prog="floe-validate",
         description="Check rendered manifests: whether the API server accepts them, whether their references exist,\n"
@@ -71,7 +71,7 @@ def app() -> None:
 
     Raises FloeError for wrong arguments and for sources that cannot be read, rendered or parsed.
     """
-    options = _parser().parse_args()
+    options = _make_parser().parse_args()
     if options.explain:
         return _explain(options.explain)
     if options.format not in FORMATS:
@@ -82,7 +82,8 @@ def app() -> None:
     except FloeError:
         checkout = None  # the stream of another repository is checked without one
     reports = [
-        validate(content, name, schemas, options.env, checkout=checkout) for name, content in _read(options.sources)
+        validate(content, name, schemas, options.env, checkout=checkout)
+        for name, content in _read_sources(options.sources)
     ]
     output.WRITERS[options.format](reports)
     if any(report.count("error") for report in reports):
@@ -90,16 +91,16 @@ def app() -> None:
     return None
 
 
-def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
+def _read_sources(sources: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of each source; without any source, those of standard input."""
     for source in sources or ["-"]:
         path = Path(source)
         if source == "-":
-            yield "stdin", _stdin()
+            yield "stdin", _read_stdin()
         elif path.suffix in FILES:
             try:
                 with path.open("rb") as file:
-                    yield source, _bounded(file, source)
+                    yield source, _read_bounded(file, source)
             except OSError as error:
                 raise FloeError(f"cannot read {source}: {error.strerror}", "check the path") from error
         else:
@@ -109,17 +110,17 @@ def _read(sources: list[str]) -> Iterator[tuple[str, bytes]]:
             yield f"overlays/{environment}", origins.rendered(repo.current(), environment)
 
 
-def _stdin() -> bytes:
+def _read_stdin() -> bytes:
     if sys.stdin is None or sys.stdin.isatty():
         raise FloeError(
             "no manifests on standard input",
             "name an overlay: floe-validate ENV, or pipe manifests: "
             "kustomize build --enable-helm overlays/ENV | floe-validate",
         )
-    return _bounded(sys.stdin.buffer, "stdin")
+    return _read_bounded(sys.stdin.buffer, "stdin")
 
 
-def _bounded(file: BinaryIO, source: str) -> bytes:
+def _read_bounded(file: BinaryIO, source: str) -> bytes:
     content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise FloeError(

@@ -22,12 +22,12 @@ def page(text: str) -> str:
     introduction, mark, _ = text.partition(MARK)
     if not mark:
         raise FloeError(f"{PAGE} has no mark at the end of its introduction", f"add the line {MARK.strip()}")
-    rows = "".join(map(_row, POLICIES))
+    rows = "".join(map(_table_row, POLICIES))
     sections = "".join(f"\n## {explanation(policy)}" for policy in POLICIES)
     return f"{introduction}{mark}\n{_HEAD}{rows}{sections}"
 
 
-def _row(policy: Policy) -> str:
+def _table_row(policy: Policy) -> str:
     """One row of the table, with a link to the section of the policy."""
     heading = explanation(policy).partition("\n")[0]
     anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

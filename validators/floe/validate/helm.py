@@ -34,12 +34,12 @@ def values(item: Object) -> Iterator[tuple[str, Any]]:
     for where, source in sources:
         chart = mapping(source.get("helm"))
         yield f"{where}.helm.valuesObject", chart.get("valuesObject")
-        yield f"{where}.helm.values", _parsed(text(chart.get("values")))
+        yield f"{where}.helm.values", _parsed_values(text(chart.get("values")))
         parameters = {text(one.get("name")): one.get("value") for one in mappings(chart.get("parameters"))}
         yield f"{where}.helm.parameters", parameters
 
 
-def _parsed(content: str) -> Any:
+def _parsed_values(content: str) -> Any:
     try:
         return [document.value for document in documents(content, "values")]
     except YamlError:

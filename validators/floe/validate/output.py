@@ -13,7 +13,7 @@ from floe.errors import FloeError
 from floe.validate.findings import Finding
 from floe.validate.policies import POLICIES, Policy
 from floe.validate.policies.policy import plain
-from floe.validate.run import Report
+from floe.validate.validation import Report
 
 
 def text(reports: Sequence[Report]) -> None:
@@ -34,7 +34,7 @@ def text(reports: Sequence[Report]) -> None:
             print(f"{head} {paint(finding.object, 'bold')} {paint(f'({where})', 'dim')}")
             print(f"  {finding.message}")
             print(f"  {paint(f'next: {finding.remedy}', 'dim')}")
-        for codes, reason in _left_out(report):
+        for codes, reason in _omissions_by_reason(report):
             print(paint(f"left out: {codes}: {reason}", "dim"))
         print(f"{report.source}: {verdict(report, paint)}")
 
@@ -51,7 +51,7 @@ def verdict(report: Report, paint: console.Paint) -> str:
     return ", ".join(words)
 
 
-def _left_out(report: Report) -> Iterator[tuple[str, str]]:
+def _omissions_by_reason(report: Report) -> Iterator[tuple[str, str]]:
     """(codes, reason) of the policies that could not run, with one entry for each reason."""
     by_reason: dict[str, list[str]] = {}
     for omission in report.left_out:
@@ -70,27 +70,27 @@ def github(reports: Sequence[Report]) -> None:
     for report in reports:
         for finding in report.findings:
             if not finding.waived:
-                uri, line = _place(report, finding)
+                uri, line = _annotated_place(report, finding)
                 place = {"file": uri, "line": str(line or ""), "title": f"{finding.code} {finding.object}"}
-                words = ",".join(f"{key}={_property(value)}" for key, value in place.items() if value)
-                print(f"::{finding.severity} {words}::{_escaped(_sentence(finding))}")
-        for codes, reason in _left_out(report):
-            print(f"::notice title={_property(f'left out: {codes}')}::{_escaped(reason)}")
+                words = ",".join(f"{key}={_escaped_property(value)}" for key, value in place.items() if value)
+                print(f"::{finding.severity} {words}::{_escaped_message(_finding_sentence(finding))}")
+        for codes, reason in _omissions_by_reason(report):
+            print(f"::notice title={_escaped_property(f'left out: {codes}')}::{_escaped_message(reason)}")
 
 
-def _sentence(finding: Finding) -> str:
+def _finding_sentence(finding: Finding) -> str:
     return f"{finding.message} ({finding.source}, document {finding.document}, line {finding.line}). {finding.remedy}"
 
 
-def _property(text: str) -> str:
-    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+def _escaped_property(text: str) -> str:
+    return _escaped_message(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _escaped(text: str) -> str:
+def _escaped_message(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _place(report: Report, finding: Finding) -> tuple[str, int | None]:
+def _annotated_place(report: Report, finding: Finding) -> tuple[str, int | None]:
     """The file that an annotation points at, and the line if the stream itself is that file.
 
     A rendered stream is not a file. If the source of an object is unknown, the file is the kustomization of the
@@ -100,10 +100,13 @@ def _place(report: Report, finding: Finding) -> tuple[str, int | None]:
         return finding.file, None
     if report.is_file:
         return finding.source, finding.line
-    return f"overlays/{report.environment}/kustomization.yaml" if report.environment in _overlays() else "", None
+    return (
+        f"overlays/{report.environment}/kustomization.yaml" if report.environment in _known_environments() else "",
+        None,
+    )
 
 
-def _overlays() -> list[str]:
+def _known_environments() -> list[str]:
     try:
         return repo.current().environments()
     except FloeError:
@@ -117,7 +120,11 @@ def sarif(reports: Sequence[Report]) -> None:
     rules = {policy.code: number for number, policy in enumerate(POLICIES)}
     run = {
         "tool": {
-            "driver": {"name": "floe-validate", "version": version("floe-deploy"), "rules": [*map(_rule, POLICIES)]}
+            "driver": {
+                "name": "floe-validate",
+                "version": version("floe-deploy"),
+                "rules": [*map(_sarif_rule, POLICIES)],
+            }
         },
         "invocations": [
             {
@@ -134,7 +141,9 @@ def sarif(reports: Sequence[Report]) -> None:
             }
         ],
         "columnKind": "unicodeCodePoints",
-        "results": [_result(report, finding, rules[finding.code]) for report in reports for finding in report.findings],
+        "results": [
+            _sarif_result(report, finding, rules[finding.code]) for report in reports for finding in report.findings
+        ],
     }
     json.dump({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, sys.stdout, indent=2)
     print()
@@ -143,7 +152,7 @@ def sarif(reports: Sequence[Report]) -> None:
 _SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def _rule(policy: Policy) -> dict[str, Any]:
+def _sarif_rule(policy: Policy) -> dict[str, Any]:
     return {
         "id": policy.code,
         "shortDescription": {"text": policy.title},
@@ -153,11 +162,11 @@ def _rule(policy: Policy) -> dict[str, Any]:
     }
 
 
-def _result(report: Report, finding: Finding, rule: int) -> dict[str, Any]:
+def _sarif_result(report: Report, finding: Finding, rule: int) -> dict[str, Any]:
     import hashlib
     from urllib.parse import quote
 
-    uri, line = _place(report, finding)
+    uri, line = _annotated_place(report, finding)
     physical: dict[str, Any] = {"artifactLocation": {"uri": quote(uri or finding.source)}}
     if line:
         physical["region"] = {"startLine": line}

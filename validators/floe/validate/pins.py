@@ -24,29 +24,29 @@ def current(checkout: Checkout, environment: str) -> dict[str, Pins]:
     return {
         file.name: pins
         for file in sorted((checkout.overlay(environment) / "values").glob("*.yaml"))
-        if (pins := _of_text(file.read_bytes(), checkout.relative(file)))
+        if (pins := _pins_in(file.read_bytes(), checkout.relative(file)))
     }
 
 
-def _of_text(content: bytes, name: str) -> Pins:
-    found = [document.value for document in documents(content, name)]
-    patch = mapping(found[0]) if len(found) == 1 else {}
+def _pins_in(content: bytes, name: str) -> Pins:
+    contents = [document.value for document in documents(content, name)]
+    patch = mapping(contents[0]) if len(contents) == 1 else {}
     if patch.get("kind") != "HelmChartInflationGenerator":
         return {}
-    pins = {f"valuesInline{path}": value for path, value in _images(patch.get("valuesInline"), "")}
+    pins = {f"valuesInline{path}": value for path, value in _image_pins(patch.get("valuesInline"), "")}
     return ({"version": str(patch["version"])} if "version" in patch else {}) | pins
 
 
-def _images(node: Any, path: str) -> Iterator[tuple[str, str]]:
+def _image_pins(node: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(node, dict):
         for key, value in node.items():
             if key in _IMAGE_KEYS and isinstance(value, (str, int, float)):
                 yield f"{path}.{key}", str(value)
             else:
-                yield from _images(value, f"{path}.{key}")
+                yield from _image_pins(value, f"{path}.{key}")
     elif isinstance(node, list):
         for number, value in enumerate(node):
-            yield from _images(value, f"{path}[{mapping(value).get('name', number)}]")
+            yield from _image_pins(value, f"{path}[{mapping(value).get('name', number)}]")
 
 
 def history(checkout: Checkout, environment: str) -> Iterator[tuple[str, Pins]]:
@@ -55,9 +55,9 @@ def history(checkout: Checkout, environment: str) -> Iterator[tuple[str, Pins]]:
     Raises LeftOut outside of a Git repository, and if git fails or does not end in time.
     """
     try:
-        with closing(git.history(checkout.root, f"overlays/{environment}/values", checkout.git)) as found:
-            for name, content in found:
+        with closing(git.history(checkout.root, f"overlays/{environment}/values", checkout.git)) as versions:
+            for name, content in versions:
                 with suppress(FloeError):  # a version that is not valid YAML pinned nothing
-                    yield name, _of_text(content, name)
+                    yield name, _pins_in(content, name)
     except FloeError as error:
         raise LeftOut(error.message) from None

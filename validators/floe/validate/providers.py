@@ -42,17 +42,17 @@ class Providers:
 
     def __init__(self, objects: Iterable[Object], brought: Mapping[str, Collection[str]]) -> None:
         self._brought = brought
-        self._found: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        self._in_namespace: dict[str, set[tuple[str, str]]] = defaultdict(set)
         self._anywhere: dict[str, set[str]] = defaultdict(set)
         for item in objects:
             self._add(item.kind, item.namespace, item.name)
-            for secret in _made_secrets(item):
+            for secret in _created_secrets(item):
                 self._add("Secret", item.namespace, secret)
-            for claim in _made_claims(item):
+            for claim in _created_claims(item):
                 self._add("PersistentVolumeClaim", item.namespace, claim)
 
     def _add(self, kind: str, namespace: str, name: str) -> None:
-        self._found[kind].add((namespace, name))
+        self._in_namespace[kind].add((namespace, name))
         self._anywhere[kind].add(name)
 
     def provides(self, kind: str, namespace: str, name: str) -> bool:
@@ -65,8 +65,8 @@ class Providers:
         if kind == "ClusterRole" and name.startswith("system:"):
             return True
         if namespace:
-            found = self._found.get(kind, ())
-            return (namespace, name) in found or ("", name) in found
+            names = self._in_namespace.get(kind, ())
+            return (namespace, name) in names or ("", name) in names
         return name in self._anywhere.get(kind, ())
 
     def names(self, kind: str) -> set[str]:
@@ -74,7 +74,7 @@ class Providers:
         return self._anywhere.get(kind, set()) | set(self._brought.get(kind, ()))
 
 
-def _made_secrets(item: Object) -> Iterator[str]:
+def _created_secrets(item: Object) -> Iterator[str]:
     """The names of the Secrets that an operator creates for an object."""
     if item.kind in _OPERATORS:
         group, path = _OPERATORS[item.kind]
@@ -84,14 +84,14 @@ def _made_secrets(item: Object) -> Iterator[str]:
                 node = mapping(node).get(step)
             yield text(node) or item.name
     elif item.kind == "SecretProviderClass":
-        for made in mappings(mapping(item.value.get("spec")).get("secretObjects")):
-            yield text(made.get("secretName"))
+        for secret in mappings(mapping(item.value.get("spec")).get("secretObjects")):
+            yield text(secret.get("secretName"))
     elif item.kind == "Ingress" and not _ISSUED.isdisjoint(item.annotations):
         for tls in mappings(mapping(item.value.get("spec")).get("tls")):
             yield text(tls.get("secretName"))
 
 
-def _made_claims(item: Object) -> Iterator[str]:
+def _created_claims(item: Object) -> Iterator[str]:
     """The names of the PersistentVolumeClaims that a StatefulSet creates for its pods."""
     if item.kind != "StatefulSet":
         return

@@ -24,40 +24,40 @@ def problems(schema: dict[str, Any], value: Any, path: str = "") -> Iterator[str
     The value must be valid against the schema. As on the server, a rule sees the defaults that the schema adds. A rule
     that our engine cannot evaluate, for example because it calls a function of Kubernetes, is skipped.
     """
-    yield from _problems(schema, _completed(schema, value), path)
+    yield from _broken_rules(schema, _with_defaults(schema, value), path)
 
 
-def _problems(schema: dict[str, Any], value: Any, path: str) -> Iterator[str]:
+def _broken_rules(schema: dict[str, Any], value: Any, path: str) -> Iterator[str]:
     for rule in schema.get(RULES, ()):
-        if _holds(rule["rule"], value) is False:
+        if _evaluated(rule["rule"], value) is False:
             yield f"{path or 'the object'} breaks the rule {rule['rule']}"
     if isinstance(value, dict):
         properties, others = schema.get("properties", {}), schema.get("additionalProperties")
         for name, child in value.items():
             below = properties.get(name, others)
             if isinstance(below, dict):
-                yield from _problems(below, child, f"{path}.{name}".lstrip("."))
+                yield from _broken_rules(below, child, f"{path}.{name}".lstrip("."))
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for number, child in enumerate(value):
-            yield from _problems(schema["items"], child, f"{path}[{number}]")
+            yield from _broken_rules(schema["items"], child, f"{path}[{number}]")
 
 
-def _completed(schema: dict[str, Any], value: Any) -> Any:
+def _with_defaults(schema: dict[str, Any], value: Any) -> Any:
     """The value with the schema's defaults added, and without fields that are null, since null means not set."""
     if isinstance(value, list):
-        return [_completed(schema.get("items", {}), child) for child in value]
+        return [_with_defaults(schema.get("items", {}), child) for child in value]
     if not isinstance(value, dict):
         return value
     properties, others = schema.get("properties", {}), schema.get("additionalProperties")
     defaults = {name: child[_DEFAULT] for name, child in properties.items() if _DEFAULT in child}
-    found = defaults | {name: child for name, child in value.items() if child is not None}
-    below = {name: properties.get(name, others) for name in found}
-    return {name: _completed(below[name] if isinstance(below[name], dict) else {}, found[name]) for name in found}
+    fields = defaults | {name: child for name, child in value.items() if child is not None}
+    below = {name: properties.get(name, others) for name in fields}
+    return {name: _with_defaults(below[name] if isinstance(below[name], dict) else {}, fields[name]) for name in fields}
 
 
-def _holds(rule: str, value: Any) -> Any:
+def _evaluated(rule: str, value: Any) -> Any:
     """The result of the rule for the value; None if the rule cannot be evaluated."""
-    program = _program(rule)
+    program = _compiled(rule)
     if program is None:
         return None
     try:
@@ -67,7 +67,7 @@ def _holds(rule: str, value: Any) -> Any:
 
 
 @cache
-def _program(rule: str) -> Any:
+def _compiled(rule: str) -> Any:
     try:
         return _engine().compile(rule)
     except (RuntimeError, TypeError, ValueError):

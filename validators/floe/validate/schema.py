@@ -76,7 +76,7 @@ class Schemas:
         if id(item) in self._accepted:
             return True
         kind = self.kind(item)
-        return kind is not None and bool(self._validator(kind).is_valid(_applied(item)))
+        return kind is not None and bool(self._validator(kind).is_valid(_as_applied(item)))
 
     def errors(self, item: Object) -> Iterator[str]:
         """Yield a message for each error of an object of a known kind.
@@ -85,7 +85,7 @@ class Schemas:
         """
         kind = self.kind(item)
         assert kind is not None
-        validator, value = self._validator(kind), _applied(item)
+        validator, value = self._validator(kind), _as_applied(item)
         if validator.is_valid(value):
             self._accepted[id(item)] = item
             return
@@ -94,7 +94,7 @@ class Schemas:
                 yield "the object has more errors, which are not listed"
                 return
             path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
-            yield _words(path.lstrip("."), error)
+            yield _error_words(path.lstrip("."), error)
 
     def broken_rules(self, item: Object) -> Iterator[str]:
         """Yield a message for each CEL rule of its custom kind that an otherwise valid object breaks."""
@@ -124,7 +124,7 @@ class Schemas:
         return validator
 
 
-def _applied(item: Object) -> dict[str, Any]:
+def _as_applied(item: Object) -> dict[str, Any]:
     """The object as the API server gets it: a Secret that SOPS encrypted has been decrypted by then.
 
     The encrypted values are replaced by empty ones, since they are not known here.
@@ -145,7 +145,7 @@ _TIME = re.compile(
 )
 
 
-def _time(text: str) -> bool:
+def _is_go_time(text: str) -> bool:
     """Whether Go's time.Parse accepts the text as a time of RFC 3339."""
     match = _TIME.fullmatch(text)
     if match is None:
@@ -160,7 +160,7 @@ def _time(text: str) -> bool:
 _FORMATS: dict[str, Callable[[str], bool]] = {
     "go-quantity": lambda text: bool(_QUANTITY.fullmatch(text.strip())),
     "go-base64": lambda text: bool(_BASE64.fullmatch(text.replace("\r", "").replace("\n", ""))),
-    "go-time": _time,
+    "go-time": _is_go_time,
 }
 _FORMS = {
     "go-quantity": "must be a quantity such as 100m or 128Mi",
@@ -170,7 +170,7 @@ _FORMS = {
 _TYPES = {"object": "a mapping", "array": "a list", "boolean": "true or false", "integer": "a whole number"}
 
 
-def _words(path: str, error: Any) -> str:
+def _error_words(path: str, error: Any) -> str:
     """A validator's error in the words that users of the API server know."""
     kind, where = error.kind, path or "the object"
     if kind.name == "additionalProperties":

@@ -60,10 +60,10 @@ class Stream:
     @cached_property
     def by_kind(self) -> dict[str, list[Object]]:
         """The objects by their kind, in the order of the stream; API groups are not told apart."""
-        found: dict[str, list[Object]] = defaultdict(list)
+        by_kind: dict[str, list[Object]] = defaultdict(list)
         for item in self.objects:
-            found[item.kind].append(item)
-        return found
+            by_kind[item.kind].append(item)
+        return by_kind
 
     def of(self, *kinds: str) -> list[Object]:
         """The objects of the given kinds, kind by kind."""
@@ -75,12 +75,12 @@ class Stream:
         return list(made_by(self.objects))
 
     @cached_property
-    def _labelled(self) -> Pods:
+    def _index(self) -> Pods:
         return Pods(self.pods)
 
     def selected(self, namespace: str, selector: dict[str, Any]) -> list[Pod]:
         """The pods of a namespace that a LabelSelector matches."""
-        return self._labelled.selected(namespace, selector)
+        return self._index.selected(namespace, selector)
 
     @cached_property
     def served(self) -> set[int]:
@@ -95,13 +95,13 @@ class Stream:
     @cached_property
     def scaled(self) -> dict[tuple[str, str, str], Any]:
         """The minReplicas of each workload that a HorizontalPodAutoscaler scales, by kind, namespace and name."""
-        found = {}
+        fewest = {}
         for item in self.of("HorizontalPodAutoscaler"):
             spec = mapping(item.value.get("spec"))
             target = mapping(spec.get("scaleTargetRef"))
             key = (text(target.get("kind")), item.namespace, text(target.get("name")))
-            found[key] = spec.get("minReplicas", 1)
-        return found
+            fewest[key] = spec.get("minReplicas", 1)
+        return fewest
 
     @cached_property
     def providers(self) -> Providers:

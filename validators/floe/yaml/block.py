@@ -47,7 +47,7 @@ _MAX_SEEN = 1 << 16
 _MAX_LENGTH = 1 << 9
 
 
-class _Seen(dict[str, Line]):
+class _ParsedLines(dict[str, Line]):
     """The parsed form of each line, by its text. Raises Other.
 
     The results are kept, because most lines occur several times in a stream.
@@ -56,30 +56,30 @@ class _Seen(dict[str, Line]):
     def __missing__(self, line: str) -> Line:
         body = line.lstrip(" ")
         comment = not body or body[0] == "#"
-        found = (_SKIP, 0, None, None) if comment else _content(body.rstrip(" "), len(line) - len(body))
+        parsed = (_SKIP, 0, None, None) if comment else _parsed_line(body.rstrip(" "), len(line) - len(body))
         if len(line) < _MAX_LENGTH:
             if len(self) == _MAX_SEEN:
                 self.clear()
-            self[line] = found
-        return found
+            self[line] = parsed
+        return parsed
 
 
-_seen = _Seen()
+_parsed_lines = _ParsedLines()
 
 
-def _content(body: str, column: int) -> Line:
+def _parsed_line(body: str, column: int) -> Line:
     if "\t" in body:
         raise Other
     if body == "-" or body.startswith("- "):
         rest = body[1:].lstrip(" ")
         if not rest or rest[0] == "#":
             return _ITEM, column, None, (_OPEN, column, None, None)
-        inner = _content(rest, column + len(body) - len(rest))
+        inner = _parsed_line(rest, column + len(body) - len(rest))
         if inner[0] == _ITEM:
             raise Other
         return _ITEM, column, None, inner
     match = _ENTRY.fullmatch(body)
-    key = None if match is None else _key(match["key"])
+    key = None if match is None else _parsed_key(match["key"])
     match = match or _BARE.fullmatch(body)
     if match is None:
         raise Other
@@ -90,29 +90,29 @@ def _content(body: str, column: int) -> Line:
     if form == "list":
         if not _FLOW_LIST.fullmatch(text):
             raise Other
-        return _LIST, column, key, [_scalar(item) for item in _FLOW_ITEM.findall(text)]
+        return _LIST, column, key, [_parsed_scalar(item) for item in _FLOW_ITEM.findall(text)]
     if form == "map":
         if not _FLOW_MAP.fullmatch(text):
             raise Other
         items = _FLOW_ITEM.findall(text)
-        pairs = {_key(name): _scalar(item) for name, item in zip(items[::2], items[1::2], strict=True)}
+        pairs = {_parsed_key(name): _parsed_scalar(item) for name, item in zip(items[::2], items[1::2], strict=True)}
         if len(pairs) * 2 != len(items):
             raise Other
         return _MAP, column, key, pairs
     if form == "escaped":
-        return _VALUE, column, key, _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), text[1:-1])
-    return (_VALUE, column, key, _scalar(text)) if form else (_OPEN, column, key, None)
+        return _VALUE, column, key, _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[1]), text[1:-1])
+    return (_VALUE, column, key, _parsed_scalar(text)) if form else (_OPEN, column, key, None)
 
 
-def _key(text: str) -> str:
+def _parsed_key(text: str) -> str:
     if text[0] in "\"'":
         return text[1:-1]
-    if _scalar(text).__class__ is not str:
+    if _parsed_scalar(text).__class__ is not str:
         raise Other
     return text
 
 
-def _scalar(text: str) -> Any:
+def _parsed_scalar(text: str) -> Any:
     if text[0] == '"':
         return text[1:-1]
     if text[0] == "'":
@@ -133,26 +133,26 @@ def read(lines: list[str]) -> tuple[Any, int]:
     node: Any = None  # the innermost open collection
     at = -1  # the column of its keys or dashes
     stack: list[tuple[Any, int]] = []
-    waits: Any = None  # the key or index whose value may begin on the next line
+    open_key: Any = None  # the key or index whose value may begin on the next line
     first = 0
     rest = iter(lines)
     key: Any  # a key of a mapping, or an index of a list
-    for what, column, key, value in map(_seen.__getitem__, rest):
-        if what == _VALUE and column == at and node.__class__ is dict and key is not None and key not in node:
+    for kind, column, key, value in map(_parsed_lines.__getitem__, rest):
+        if kind == _VALUE and column == at and node.__class__ is dict and key is not None and key not in node:
             node[key] = value  # a shortcut for the form that most lines have
-            waits = None
+            open_key = None
             continue
-        if not what:
+        if not kind:
             continue
         if node is None:
             first, at = len(lines) - length_hint(rest) - 1, column
-            root = node = [] if what == _ITEM else {}
-        elif waits is not None and (column > at or (column == at and what == _ITEM and node.__class__ is dict)):
+            root = node = [] if kind == _ITEM else {}
+        elif open_key is not None and (column > at or (column == at and kind == _ITEM and node.__class__ is dict)):
             stack.append((node, at))
             if len(stack) > _MAX_DEPTH:
                 raise Other
-            opened: Any = [] if what == _ITEM else {}
-            node[waits] = opened
+            opened: Any = [] if kind == _ITEM else {}
+            node[open_key] = opened
             node, at = opened, column
         else:
             while column < at:
@@ -161,17 +161,17 @@ def read(lines: list[str]) -> tuple[Any, int]:
                 node, at = stack.pop()
             if column != at:
                 raise Other
-            if what != _ITEM and node.__class__ is list:  # the end of a list in the same column as its key
+            if kind != _ITEM and node.__class__ is list:  # the end of a list in the same column as its key
                 if not stack:
                     raise Other
                 node, at = stack.pop()
                 if column != at:
                     raise Other
-        waits = None
-        if what == _ITEM:
+        open_key = None
+        if kind == _ITEM:
             if node.__class__ is not list:
                 raise Other
-            what, column, key, value = value
+            kind, column, key, value = value
             if key is None:
                 node.append(value)
                 key = len(node) - 1
@@ -183,30 +183,30 @@ def read(lines: list[str]) -> tuple[Any, int]:
                 node, at = opened, column
         elif node.__class__ is list or key is None or key in node:
             raise Other
-        if what == _VALUE:
+        if kind == _VALUE:
             node[key] = value
-        elif what == _OPEN:
+        elif kind == _OPEN:
             node[key] = None
-            waits = key
-        elif what == _LIST:
+            open_key = key
+        elif kind == _LIST:
             node[key] = list(value)
-        elif what == _MAP:
+        elif kind == _MAP:
             node[key] = dict(value)
         else:
             number = len(lines) - length_hint(rest)
-            node[key], end = _literal(lines, number, at, value)
+            node[key], end = _literal_text(lines, number, at, value)
             for _ in range(end - number):
                 next(rest)
     return (root if node is not None else None), first
 
 
-def _literal(lines: list[str], start: int, above: int, ends_in_break: bool) -> tuple[str, int]:
+def _literal_text(lines: list[str], start: int, above: int, ends_in_break: bool) -> tuple[str, int]:
     """The text of a literal block, and the index of the line after it.
 
     `start`: the index of its first line. `above`: the column of its parent. Raises Other.
     """
     number, count, column = start, len(lines), 0
-    found: list[str] = []
+    block: list[str] = []
     while number < count:
         line = lines[number]
         body = line.lstrip(" ")
@@ -216,15 +216,15 @@ def _literal(lines: list[str], start: int, above: int, ends_in_break: bool) -> t
                 break
             if not column:
                 column = indent
-                if body[0] == "\t" or any(len(blank) > indent for blank in found):
+                if body[0] == "\t" or any(len(blank) > indent for blank in block):
                     raise Other
             elif indent < column:
                 raise Other
-        found.append(line)
+        block.append(line)
         number += 1
     if not column:
         raise Other
-    texts = [line[column:] for line in found]
+    texts = [line[column:] for line in block]
     while not texts[-1]:
         texts.pop()
     return "\n".join(texts) + ("\n" if ends_in_break else ""), number

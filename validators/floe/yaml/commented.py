@@ -36,15 +36,15 @@ def comments(text: str) -> Comments:
     The result is cached, because every environment asks for the comments of base/.
     """
     node = yaml.compose(text, Loader=yaml.SafeLoader)
-    found: dict[Path, Comment] = {}
+    by_path: dict[Path, Comment] = {}
     if node is not None:
-        _Reader(text, found).read(node, ())
-    return found
+        _Reader(text, by_path).read(node, ())
+    return by_path
 
 
 class _Reader:
-    def __init__(self, text: str, found: dict[Path, Comment]) -> None:
-        self.found = found
+    def __init__(self, text: str, by_path: dict[Path, Comment]) -> None:
+        self.by_path = by_path
         self.alone: dict[int, str] = {}  # comments on a line of their own, by line
         self.beside: dict[int, str] = {}
         ends: dict[int, int] = {}
@@ -63,16 +63,16 @@ class _Reader:
     def read(self, node: yaml.Node, path: Path) -> None:
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                self._note((*path, key.value), key.start_mark.line)
+                self._take_comments((*path, key.value), key.start_mark.line)
                 self.read(value, (*path, key.value))
         elif isinstance(node, yaml.SequenceNode):
             for number, item in enumerate(node.value):
-                step = (*path, _step(number, item))
+                step = (*path, _path_step(number, item))
                 block = isinstance(item, yaml.MappingNode) and not item.flow_style
-                self._note(step, item.start_mark.line, beside=not block)
+                self._take_comments(step, item.start_mark.line, beside=not block)
                 self.read(item, step)
 
-    def _note(self, path: Path, line: int, *, beside: bool = True) -> None:
+    def _take_comments(self, path: Path, line: int, *, beside: bool = True) -> None:
         above: list[str] = []
         at = line - 1
         while at in self.alone:
@@ -80,22 +80,22 @@ class _Reader:
             at -= 1
         text = self.beside.pop(line, "") if beside else ""
         if above or text:
-            self.found[path] = Comment(tuple(above), text)
+            self.by_path[path] = Comment(tuple(above), text)
 
 
-def _step(number: int, item: yaml.Node) -> str | int:
+def _path_step(number: int, item: yaml.Node) -> str | int:
     entries = item.value if isinstance(item, yaml.MappingNode) else ()
     names = [value.value for key, value in entries if key.value == "name"]
     return names[0] if names else number
 
 
-def dump(values: Mapping[str, Any], about: Comments, header: str = "") -> str:
-    """The values as YAML text; `about` are the comments to write with them, `header` is a comment for the top."""
-    lines = [*_comment(header, ""), *_mapping(values, about, (), "")]
+def dump(values: Mapping[str, Any], notes: Comments, header: str = "") -> str:
+    """The values as YAML text; `notes` are the comments to write with them, `header` is a comment for the top."""
+    lines = [*_comment_lines(header, ""), *_mapping_lines(values, notes, (), "")]
     return "\n".join(lines) + "\n"
 
 
-def _comment(text: str, indent: str) -> list[str]:
+def _comment_lines(text: str, indent: str) -> list[str]:
     lines: list[str] = []
     for word in text.split():
         if lines and len(lines[-1]) + len(word) < _WIDTH:
@@ -105,19 +105,19 @@ def _comment(text: str, indent: str) -> list[str]:
     return lines
 
 
-def _mapping(values: Mapping[str, Any], about: Comments, path: Path, indent: str) -> Iterator[str]:
+def _mapping_lines(values: Mapping[str, Any], notes: Comments, path: Path, indent: str) -> Iterator[str]:
     for key, value in values.items():
         step = (*path, key)
-        comment = about.get(step, Comment())
+        comment = notes.get(step, Comment())
         for line in comment.above:
-            yield from _comment(line, indent)
-        yield from _entry(f"{indent}{_scalar(key)}:", value, about, step, f"{indent}  ", comment.beside)
+            yield from _comment_lines(line, indent)
+        yield from _entry_lines(f"{indent}{_scalar_text(key)}:", value, notes, step, f"{indent}  ", comment.beside)
 
 
-def _entry(start: str, value: Any, about: Comments, path: Path, indent: str, beside: str) -> Iterator[str]:
+def _entry_lines(start: str, value: Any, notes: Comments, path: Path, indent: str, beside: str) -> Iterator[str]:
     """Yield the lines of a value after `start`, its key or dash; further lines are indented by `indent`."""
     note = f" # {beside}" if beside else ""
-    flow = _flow(value, about, path)
+    flow = _on_one_line(value, notes, path)
     if flow is not None:
         yield f"{start} {flow}{note}"
     elif isinstance(value, str):
@@ -125,19 +125,19 @@ def _entry(start: str, value: Any, about: Comments, path: Path, indent: str, bes
         yield from (f"{indent}{line}".rstrip() for line in value.removesuffix("\n").split("\n"))
     else:
         yield start + note
-        lines = _mapping if isinstance(value, dict) else _sequence
-        yield from lines(value, about, path, indent)
+        lines = _mapping_lines if isinstance(value, dict) else _sequence_lines
+        yield from lines(value, notes, path, indent)
 
 
-def _sequence(values: list[Any], about: Comments, path: Path, indent: str) -> Iterator[str]:
+def _sequence_lines(values: list[Any], notes: Comments, path: Path, indent: str) -> Iterator[str]:
     for number, value in enumerate(values):
         step = (*path, value["name"] if isinstance(value, dict) and "name" in value else number)
-        comment = about.get(step, Comment())
+        comment = notes.get(step, Comment())
         for line in comment.above:
-            yield from _comment(line, indent)
-        if isinstance(value, dict) and _flow(value, about, step) is None:
+            yield from _comment_lines(line, indent)
+        if isinstance(value, dict) and _on_one_line(value, notes, step) is None:
             named = dict(sorted(value.items(), key=lambda entry: entry[0] != "name"))
-            first, *others = _mapping(named, about, step, f"{indent}  ")
+            first, *others = _mapping_lines(named, notes, step, f"{indent}  ")
             # Write a comment on the first key above the dash.
             while first.lstrip().startswith("#"):
                 yield first[2:]
@@ -145,18 +145,18 @@ def _sequence(values: list[Any], about: Comments, path: Path, indent: str) -> It
             yield f"{indent}- {first.lstrip()}"
             yield from others
         else:
-            yield from _entry(f"{indent}-", value, about, step, f"{indent}  ", comment.beside)
+            yield from _entry_lines(f"{indent}-", value, notes, step, f"{indent}  ", comment.beside)
 
 
-def _flow(value: Any, about: Comments, path: Path) -> str | None:
+def _on_one_line(value: Any, notes: Comments, path: Path) -> str | None:
     """The value as text on one line; None if it needs several lines."""
     if isinstance(value, str):
-        return None if _is_block(value) else _scalar(value)
+        return None if _is_block(value) else _scalar_text(value)
     if not isinstance(value, dict | list):
         return json.dumps(value)
     if not value:
         return "{}" if isinstance(value, dict) else "[]"
-    inside = any(other[: len(path)] == path and len(other) > len(path) for other in about)
+    inside = any(other[: len(path)] == path and len(other) > len(path) for other in notes)
     parts = list(value.values()) if isinstance(value, dict) else value
     short = isinstance(value, list) or 1 < len(value) < 4
     if (
@@ -167,9 +167,9 @@ def _flow(value: Any, about: Comments, path: Path) -> str | None:
         return None
     if isinstance(value, dict):
         value = dict(sorted(value.items(), key=lambda entry: entry[0] != "name"))
-    texts = [_scalar(part) for part in (value.values() if isinstance(value, dict) else value)]
+    texts = [_scalar_text(part) for part in (value.values() if isinstance(value, dict) else value)]
     if isinstance(value, dict):
-        text = "{" + ", ".join(f"{_scalar(key)}: {part}" for key, part in zip(value, texts, strict=True)) + "}"
+        text = "{" + ", ".join(f"{_scalar_text(key)}: {part}" for key, part in zip(value, texts, strict=True)) + "}"
     else:
         text = "[" + ", ".join(texts) + "]"
     return text if len(text) <= _FLOW else None
@@ -185,7 +185,7 @@ def _is_block(text: str) -> bool:
     return "\n" in text and bool(kept) and text.replace("\n", "").isprintable()
 
 
-def _scalar(value: Any) -> str:
+def _scalar_text(value: Any) -> str:
     if isinstance(value, str):
         return value if is_plain(value) else quoted(value)
     return json.dumps(value)

@@ -28,7 +28,7 @@ def replace(text: str, values: Mapping[str, str], source: str) -> str:
             raise FloeError(f"{source} has no {place}", "add the field with the value that applies now, then try again")
     for place in sorted(values, key=lambda place: nodes[place].start_mark.index, reverse=True):
         node = nodes[place]
-        written = _written(values[place], node.style)
+        written = _in_style(values[place], node.style)
         text = text[: node.start_mark.index] + written + text[node.end_mark.index :]
     return text
 
@@ -46,7 +46,7 @@ def _scalars(node: yaml.Node | None, place: str) -> Iterator[tuple[str, yaml.Sca
         yield place, node
 
 
-def _written(value: str, style: str | None) -> str:
+def _in_style(value: str, style: str | None) -> str:
     if style == "'" and value.isprintable():
         return "'" + value.replace("'", "''") + "'"
     return quoted(value) if style == '"' or not is_plain(value) else value
@@ -58,7 +58,7 @@ def quoted(value: str) -> str:
     JSON's escapes are valid in YAML except surrogate pairs, so a character that needs one is written as \\U.
     """
     text = json.dumps(value, ensure_ascii=False)
-    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
+    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in text)
 
 
 @lru_cache(maxsize=1 << 14)

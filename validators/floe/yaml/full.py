@@ -23,7 +23,7 @@ _TAGGED: dict[str, tuple[type, ...]] = {
 }
 
 
-def _tagged(tag: str, text: str) -> Any:
+def _tagged_value(tag: str, text: str) -> Any:
     """The value of a scalar with a tag. With a tag that has no counterpart in JSON, it is a string.
 
     Raises ValueError if the text is not valid for its tag.
@@ -106,7 +106,7 @@ class Stream:
                 plain = event.implicit[0]
                 try:
                     if event.tag is not None:
-                        value = _tagged(event.tag, value)
+                        value = _tagged_value(event.tag, value)
                     elif plain and value[:1] in DOUBTFUL:
                         value = resolve(value)
                 except ValueError as error:
@@ -142,7 +142,7 @@ class Stream:
                 value = target.value
                 nodes += target.nodes
                 from_aliases += target.nodes
-                if _excessive(nodes, from_aliases):
+                if _too_many_aliases(nodes, from_aliases):
                     self._refuse(event, "the aliases expand to too many values")
             else:  # the end of the document
                 return root[0]
@@ -180,7 +180,7 @@ class Stream:
             merged.update(source)
 
 
-def _excessive(nodes: int, from_aliases: int) -> bool:
+def _too_many_aliases(nodes: int, from_aliases: int) -> bool:
     """Whether too large a part of a document comes from aliases; the limits are those of go-yaml."""
     low, high = 400_000, 4_000_000
     share = min(max((nodes - low) / (high - low), 0), 1)

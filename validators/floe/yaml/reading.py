@@ -23,9 +23,9 @@ def documents(text: str | bytes, source: str) -> Iterator[Document]:
 
     Raises YamlError at the first document that cannot be parsed.
     """
-    readable = _readable(text.encode() if isinstance(text, str) else text, source)
-    if _splits(readable):
-        return _one_by_one(readable, source)
+    readable = _checked_text(text.encode() if isinstance(text, str) else text, source)
+    if _can_be_split(readable):
+        return _split_documents(readable, source)
     from floe.yaml.full import Stream
 
     return Stream(readable, source).documents()
@@ -40,10 +40,10 @@ def load_file(path: Path) -> dict[str, Any]:
         text = path.read_bytes()
     except OSError as error:
         raise FloeError(f"cannot read {path}: {error.strerror}", "check the path") from error
-    found = list(documents(text, str(path)))
-    if len(found) != 1 or not isinstance(found[0].value, dict):
+    contents = list(documents(text, str(path)))
+    if len(contents) != 1 or not isinstance(contents[0].value, dict):
         raise FloeError(f"{path} must contain exactly one YAML mapping", "write each object to a file of its own")
-    value: dict[str, Any] = found[0].value
+    value: dict[str, Any] = contents[0].value
     return value
 
 
@@ -53,7 +53,7 @@ _BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")  # line breaks in YAML 1.1 only
 _ODD = re.compile(r"\n---(?![ \t]*(?:[ \t]#[^\n]*)?\n)")
 
 
-def _readable(data: bytes, source: str) -> str:
+def _checked_text(data: bytes, source: str) -> str:
     """The text with Unix line breaks. Raises YamlError if it is not UTF-8 or has a character that YAML forbids."""
     if data.isascii() and not data.translate(None, _ALLOWED):
         return data.decode().replace("\r\n", "\n")
@@ -62,21 +62,21 @@ def _readable(data: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         before, problem = data[: error.start].decode(), "the text is not UTF-8"
     else:
-        found = _UNREADABLE.search(text)
-        if found is None:
+        forbidden = _UNREADABLE.search(text)
+        if forbidden is None:
             return text.replace("\r\n", "\n")
-        before, problem = text[: found.start()], f"the character U+{ord(found[0]):04X} is not allowed in YAML"
+        before, problem = text[: forbidden.start()], f"the character U+{ord(forbidden[0]):04X} is not allowed in YAML"
     number = 1 + len(re.findall(r"\n---(?=\s)", before.lstrip()))
     raise YamlError(source, number, before.count("\n") + 1, problem)
 
 
-def _splits(text: str) -> bool:
+def _can_be_split(text: str) -> bool:
     """Whether the text can be split at `---` and line feeds, because nothing else separates its documents and lines."""
     odd = "\r" in text or "\n..." in text or "\n%" in text or text.startswith(("...", "%"))
     return not odd and not _ODD.search(f"\n{text}\n") and (text.isascii() or not _BREAKS.search(text))
 
 
-def _one_by_one(text: str, source: str) -> Iterator[Document]:
+def _split_documents(text: str, source: str) -> Iterator[Document]:
     """Yield the documents; the block reader reads those that it can read, and the full loader reads the others."""
     number, line = 0, 0  # the number of the document, and of the line in which its part begins
     parts = f"\n{text}".split("\n---")
@@ -84,20 +84,20 @@ def _one_by_one(text: str, source: str) -> Iterator[Document]:
     while parts:
         part = parts.pop()
         number += line > 0  # the part before the first --- counts as a document only if it is not empty
-        found = _block(part if parts else part.removesuffix("\n"), whole=bool(parts) or part[-1:] in ("", "\n"))
-        if found is None:
+        document = _read_block(part if parts else part.removesuffix("\n"), whole=bool(parts) or part[-1:] in ("", "\n"))
+        if document is None:
             from floe.yaml.full import Stream
 
             stream = Stream(f"{'---' if line else ''}{part}{chr(10) if parts else ''}", source, number or 1, line)
             yield from stream.documents()
             number = stream.number
-        elif found[0] is not None:
+        elif document[0] is not None:
             number = number or 1
-            yield Document(number, line + found[1], found[0])
+            yield Document(number, line + document[1], document[0])
         line += part.count("\n") + 1
 
 
-def _block(part: str, *, whole: bool) -> tuple[Any, int] | None:
+def _read_block(part: str, *, whole: bool) -> tuple[Any, int] | None:
     """The result of the block reader for the lines after a `---`; None if the full loader must read them.
 
     `whole`: the last line ends in a line break. Without one, a text in the last line may have another value.

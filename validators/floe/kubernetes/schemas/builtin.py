@@ -60,21 +60,24 @@ def types(published: Mapping[str, Any], enumerations: Mapping[tuple[str, str], l
 
     `published`: the published schemas of a release, by type. `enumerations`: the values of fields, by (type, field).
     """
-    return {name: BY_HAND.get(name) or _type(name, definition, enumerations) for name, definition in published.items()}
+    return {
+        name: BY_HAND.get(name) or _type_schema(name, definition, enumerations)
+        for name, definition in published.items()
+    }
 
 
 def kinds(published: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     """The name of the type of each kind that has metadata, by (apiVersion, kind)."""
-    found = {}
+    type_names = {}
     for name, definition in published.items():
         if definition.get("properties", {}).get("metadata", {}).get("$ref") == f"#/$defs/{OBJECT_META}":
             for gvk in definition.get("x-kubernetes-group-version-kind", ()):
-                found[f"{gvk['group']}/{gvk['version']}".lstrip("/"), gvk["kind"]] = name
-    return found
+                type_names[f"{gvk['group']}/{gvk['version']}".lstrip("/"), gvk["kind"]] = name
+    return type_names
 
 
-def _type(name: str, definition: Mapping[str, Any], enumerations: Mapping[tuple[str, str], list[str]]) -> Any:
-    schema = _node(definition)
+def _type_schema(name: str, definition: Mapping[str, Any], enumerations: Mapping[tuple[str, str], list[str]]) -> Any:
+    schema = _translated(definition)
     for field, values in ((field, enumerations.get((name, field))) for field in schema.get("properties", ())):
         if values:
             node = schema["properties"][field]
@@ -87,11 +90,11 @@ def _type(name: str, definition: Mapping[str, Any], enumerations: Mapping[tuple[
         schema["required"] = sorted(required)
     for field in required:
         if (name, field) not in MAY_BE_EMPTY:
-            _not_null(schema["properties"][field])
+            _forbid_null(schema["properties"][field])
     return schema
 
 
-def _not_null(node: dict[str, Any]) -> None:
+def _forbid_null(node: dict[str, Any]) -> None:
     """Forbid null and, for a text, the empty text: in a required field, both count as not set."""
     node["type"] = [kind for kind in node.get("type", _ANYTHING) if kind != "null"]
     if "enum" in node:
@@ -100,19 +103,19 @@ def _not_null(node: dict[str, Any]) -> None:
         node["minLength"] = 1
 
 
-def _node(node: Mapping[str, Any]) -> dict[str, Any]:
+def _translated(node: Mapping[str, Any]) -> dict[str, Any]:
     if node.get("format") in FORMATS:
         return dict(FORMATS[node["format"]])
-    found = {key: node[key] for key in _KEPT if key in node and not (key == "enum" and len(node[key]) == 1)}
-    if isinstance(found.get("type"), str):
-        found["type"] = [found["type"], "null"]
+    translated = {key: node[key] for key in _KEPT if key in node and not (key == "enum" and len(node[key]) == 1)}
+    if isinstance(translated.get("type"), str):
+        translated["type"] = [translated["type"], "null"]
     for key in ("items", "additionalProperties"):
         if isinstance(node.get(key), dict):
-            found[key] = _node(node[key])
+            translated[key] = _translated(node[key])
         elif key in node:
-            found[key] = node[key]
+            translated[key] = node[key]
     if "properties" in node:
-        found["properties"] = {name: _node(child) for name, child in node["properties"].items()}
+        translated["properties"] = {name: _translated(child) for name, child in node["properties"].items()}
     if "required" in node:
-        found["required"] = sorted(node["required"])
-    return found
+        translated["required"] = sorted(node["required"])
+    return translated

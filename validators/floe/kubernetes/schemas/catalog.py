@@ -39,15 +39,15 @@ class Catalog:
     """
 
     def __init__(self, kubernetes: str = RELEASE, crds: Path | None = None) -> None:
-        found = json.loads((_FOLDER / "kinds.json").read_bytes())
-        self.releases: list[str] = found["releases"]
+        generated = json.loads((_FOLDER / "kinds.json").read_bytes())
+        self.releases: list[str] = generated["releases"]
         """The releases with schemas, the oldest first."""
         if kubernetes not in self.releases:
             raise FloeError(
                 f"there are no schemas of Kubernetes {kubernetes}", f"use one of: {', '.join(self.releases)}"
             )
         self.kubernetes = kubernetes
-        self._lifecycle = found["lifecycle"]
+        self._lifecycle = generated["lifecycle"]
         self._types: dict[str, str] = {}
         self._elsewhere: dict[str, tuple[str, str]] = {}  # (first, last) release of types that this one lacks
         wanted = number(kubernetes)
@@ -57,17 +57,17 @@ class Catalog:
                 self._types[name] = schema
             else:
                 self._elsewhere[name] = (first, last)
-        self._all: dict[str, dict[str, list[Any]]] = found["kinds"]
+        self._all: dict[str, dict[str, list[Any]]] = generated["kinds"]
         named = ((version, kind[0]) for version, kinds in self._all.items() for kind in kinds.values())
         own = {*self._lifecycle, *(version for version, name in named if name.startswith("io.k8s."))}
         self._own = {version.rpartition("/")[0] for version in own}
         if crds is not None:
-            self._add(crds)
+            self._add_custom_kinds(crds)
 
     def kind(self, version: str, kind: str) -> Kind | None:
         """A kind by its apiVersion and name; None if the release does not have it."""
-        found = self._all.get(version, {}).get(kind)
-        return Kind(*found) if found and found[0] in self._types else None
+        entry = self._all.get(version, {}).get(kind)
+        return Kind(*entry) if entry and entry[0] in self._types else None
 
     def owns(self, group: str) -> bool:
         """Whether an API group belongs to Kubernetes, so that nobody else adds kinds to it."""
@@ -80,13 +80,13 @@ class Catalog:
 
     def lifecycle(self, version: str, kind: str) -> Lifecycle | None:
         """When a kind is deprecated and removed, in any release; None if that is not known."""
-        found = self._lifecycle.get(version, {}).get(kind)
-        return Lifecycle(*found) if found else None
+        stages = self._lifecycle.get(version, {}).get(kind)
+        return Lifecycle(*stages) if stages else None
 
     def span(self, version: str, kind: str) -> tuple[str, str] | None:
         """The first and the last release with schemas that has a kind which this release does not have."""
-        found = self._all.get(version, {}).get(kind)
-        return self._elsewhere.get(found[0]) if found and found[0] not in self._types else None
+        entry = self._all.get(version, {}).get(kind)
+        return self._elsewhere.get(entry[0]) if entry and entry[0] not in self._types else None
 
     def schema(self, kind: Kind) -> str:
         """The JSON schema, as text, of whole objects of a kind."""
@@ -104,18 +104,18 @@ class Catalog:
         """The JSON schema of a kind, as text, without the schemas of the types that it refers to."""
         return self._types[kind.type]
 
-    def _add(self, folder: Path) -> None:
+    def _add_custom_kinds(self, folder: Path) -> None:
         from floe.kubernetes.schemas import custom
 
         for definition, place in _definitions(folder):
             try:
-                found = list(custom.kinds(definition))
+                kinds = list(custom.kinds(definition))
             except (AttributeError, KeyError, TypeError):
                 raise FloeError(
                     f"{place}: this CustomResourceDefinition is not valid in apiextensions.k8s.io/v1",
                     "fix it, or remove it from the folder",
                 ) from None
-            for kind in found:
+            for kind in kinds:
                 self._types[kind.type] = json.dumps(kind.schema)
                 self._all.setdefault(kind.version, {})[kind.kind] = [kind.type, kind.namespaced]
 

@@ -46,53 +46,53 @@ def kinds(definition: Mapping[str, Any]) -> Iterator[Kind]:
                 f"{spec['group']}/{version['name']}",
                 spec["names"]["kind"],
                 spec["scope"] == "Namespaced",
-                _root(schema, has_status="status" in version.get("subresources", {})),
+                _object_schema(schema, has_status="status" in version.get("subresources", {})),
             )
 
 
-def _root(schema: Mapping[str, Any], *, has_status: bool) -> dict[str, Any]:
+def _object_schema(schema: Mapping[str, Any], *, has_status: bool) -> dict[str, Any]:
     """The schema of a whole object."""
-    found = _node(schema)
-    if "properties" not in found:  # x-kubernetes-preserve-unknown-fields at the root
-        found["properties"] = {}
-    found["properties"] |= {"apiVersion": {}, "kind": {}, "metadata": {"$ref": f"#/$defs/{OBJECT_META}"}}
-    if has_status and "status" in found["properties"]:
+    translated = _translated(schema)
+    if "properties" not in translated:  # x-kubernetes-preserve-unknown-fields at the root
+        translated["properties"] = {}
+    translated["properties"] |= {"apiVersion": {}, "kind": {}, "metadata": {"$ref": f"#/$defs/{OBJECT_META}"}}
+    if has_status and "status" in translated["properties"]:
         # A client that creates an object cannot set its status: the server checks only the names of the fields there,
         # then drops the status.
-        found["properties"]["status"] = _names_only(schema["properties"]["status"])
-        found["required"] = [name for name in found.get("required", ()) if name != "status"]
-    return found
+        translated["properties"]["status"] = _field_names_only(schema["properties"]["status"])
+        translated["required"] = [name for name in translated.get("required", ()) if name != "status"]
+    return translated
 
 
-def _names_only(schema: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _field_names_only(schema: Mapping[str, Any]) -> dict[str, Any]:
+    structure: dict[str, Any] = {}
     if "properties" in schema:
-        found["properties"] = {name: _names_only(child) for name, child in schema["properties"].items()}
+        structure["properties"] = {name: _field_names_only(child) for name, child in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
-            found["additionalProperties"] = False
+            structure["additionalProperties"] = False
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):
-            found[key] = _names_only(schema[key])
-    return found
+            structure[key] = _field_names_only(schema[key])
+    return structure
 
 
-def _node(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _translated(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Translate a structural schema, which also defines which fields exist."""
-    found = _bounds(schema)
+    translated = _bounds(schema)
     for key in ("default", RULES, UNIQUE):
         if key in schema:
-            found[key] = _rules(schema[key]) if key == RULES else schema[key]
+            translated[key] = _rules_for_creation(schema[key]) if key == RULES else schema[key]
     if schema.get("x-kubernetes-int-or-string"):
-        found["type"] = ["integer", "string"]
+        translated["type"] = ["integer", "string"]
     elif "type" in schema:
-        found["type"] = [schema["type"]]
-    if schema.get("nullable") and "type" in found:
-        found |= _or_null(found)
+        translated["type"] = [schema["type"]]
+    if schema.get("nullable") and "type" in translated:
+        translated |= _or_null(translated)
     if schema.get("x-kubernetes-list-type") == "set":
-        found["uniqueItems"] = True
+        translated["uniqueItems"] = True
     if "items" in schema:
-        found["items"] = _node(schema["items"])
-    properties = {name: _node(child) for name, child in schema.get("properties", {}).items()}
+        translated["items"] = _translated(schema["items"])
+    properties = {name: _translated(child) for name, child in schema.get("properties", {}).items()}
     required = [
         name for name in schema.get("required", ()) if "default" not in schema.get("properties", {}).get(name, {})
     ]
@@ -101,49 +101,49 @@ def _node(schema: Mapping[str, Any]) -> dict[str, Any]:
         properties["metadata"] = {"$ref": f"#/$defs/{OBJECT_META}"}
         required = sorted({*required, "apiVersion", "kind"})
     # The server drops null, or replaces it with the default, before it validates the object.
-    found_properties = {name: child if name in required else _or_null(child) for name, child in properties.items()}
-    if found_properties:
-        found["properties"] = found_properties
+    nullable_properties = {name: child if name in required else _or_null(child) for name, child in properties.items()}
+    if nullable_properties:
+        translated["properties"] = nullable_properties
     if required:
-        found["required"] = required
+        translated["required"] = required
     if isinstance(schema.get("additionalProperties"), dict):
-        found["additionalProperties"] = _node(schema["additionalProperties"])
+        translated["additionalProperties"] = _translated(schema["additionalProperties"])
     elif schema.get("type") == "object" and not (
         schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("additionalProperties")
     ):
-        found["additionalProperties"] = False
-    return found
+        translated["additionalProperties"] = False
+    return translated
 
 
 def _bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The constraints of a schema on a value, without its structure; anyOf, oneOf and so on contain no others."""
-    found = {key: schema[key] for key in _BOUNDS if key in schema}
+    bounds = {key: schema[key] for key in _BOUNDS if key in schema}
     if "enum" in schema:
-        found["enum"] = list(schema["enum"])
+        bounds["enum"] = list(schema["enum"])
     for key in ("minimum", "maximum"):
         if key in schema:
             strict = f"exclusive{key.capitalize()}"
-            found[strict if schema.get(strict) else key] = schema[key]
+            bounds[strict if schema.get(strict) else key] = schema[key]
     for key, value in _FORMATS.get(schema.get("format", ""), {}).items():
-        found.setdefault(key, value)
+        bounds.setdefault(key, value)
     for key in ("allOf", "anyOf", "oneOf"):
         if key in schema and not schema.get("x-kubernetes-int-or-string"):
-            found[key] = [_demand(branch) for branch in schema[key]]
+            bounds[key] = [_constraints(branch) for branch in schema[key]]
     if "not" in schema:
-        found["not"] = _demand(schema["not"])
-    return found
+        bounds["not"] = _constraints(schema["not"])
+    return bounds
 
 
-def _demand(schema: Mapping[str, Any]) -> dict[str, Any]:
-    found = _bounds(schema)
+def _constraints(schema: Mapping[str, Any]) -> dict[str, Any]:
+    constraints = _bounds(schema)
     if "properties" in schema:
-        found["properties"] = {name: _demand(child) for name, child in schema["properties"].items()}
+        constraints["properties"] = {name: _constraints(child) for name, child in schema["properties"].items()}
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):
-            found[key] = _demand(schema[key])
+            constraints[key] = _constraints(schema[key])
     if "required" in schema:
-        found["required"] = schema["required"]
-    return found
+        constraints["required"] = schema["required"]
+    return constraints
 
 
 def _or_null(node: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _or_null(node: dict[str, Any]) -> dict[str, Any]:
     return nullable
 
 
-def _rules(rules: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _rules_for_creation(rules: list[dict[str, Any]]) -> list[dict[str, str]]:
     """The rules that apply to a new object, that is, without those that compare it with its old state.
 
     The messages of the rules are left out.

@@ -41,7 +41,7 @@ API_SUMS = {
 
 def main() -> None:
     """Write both files. Raises SystemExit if the hash of k8s.io/api is not pinned for a release."""
-    names = [name for name in releases() if _number(name) >= _number(OLDEST)]
+    names = [name for name in releases() if _minor_version(name) >= _minor_version(OLDEST)]
     if missing := set(names) - set(API_SUMS):
         raise SystemExit(f"error: pin k8s.io/api for {', '.join(sorted(missing))} in {Path(__file__).name}")
     spans: dict[str, list[list[str]]] = {}  # by type: [first, last, schema]
@@ -53,7 +53,7 @@ def main() -> None:
         for name, schema in types.items():
             text = json.dumps(schema, separators=(",", ":"), sort_keys=True)
             span = spans.setdefault(name, [])
-            if span and span[-1][1] == _before(names, release) and span[-1][2] == text:
+            if span and span[-1][1] == _release_before(names, release) and span[-1][2] == text:
                 span[-1][1] = release
             else:
                 span.append([release, release, text])
@@ -65,22 +65,25 @@ def main() -> None:
     for modules in crds.CONTROLLERS.values():
         for module in modules:
             for file in module.files():
-                for one in custom.kinds(load_file(file)):
-                    text = json.dumps(one.schema, separators=(",", ":"), sort_keys=True)
-                    spans[one.type] = [[names[0], names[-1], text]]
-                    kinds.setdefault(one.version, {})[one.kind] = [one.type, one.namespaced]
+                for custom_kind in custom.kinds(load_file(file)):
+                    text = json.dumps(custom_kind.schema, separators=(",", ":"), sort_keys=True)
+                    spans[custom_kind.type] = [[names[0], names[-1], text]]
+                    kinds.setdefault(custom_kind.version, {})[custom_kind.kind] = [
+                        custom_kind.type,
+                        custom_kind.namespaced,
+                    ]
     lines = ["\t".join((name, *span)) for name in sorted(spans) for span in spans[name]]
     console.write(FOLDER / "types.tsv", "".join(f"{line}\n" for line in lines))
-    found = {"kinds": kinds, "lifecycle": lifecycle, "releases": names}
-    console.write(FOLDER / "kinds.json", json.dumps(found, separators=(",", ":"), sort_keys=True) + "\n")
+    catalog = {"kinds": kinds, "lifecycle": lifecycle, "releases": names}
+    console.write(FOLDER / "kinds.json", json.dumps(catalog, separators=(",", ":"), sort_keys=True) + "\n")
     print(f"{len(names)} releases, {len(lines)} types, {sum(map(len, kinds.values()))} kinds")
 
 
-def _number(release: str) -> int:
+def _minor_version(release: str) -> int:
     return int(release.partition(".")[2])
 
 
-def _before(names: list[str], release: str) -> str:
+def _release_before(names: list[str], release: str) -> str:
     return names[names.index(release) - 1]
 
 

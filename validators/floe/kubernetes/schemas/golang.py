@@ -44,10 +44,10 @@ def read(files: Iterable[Path]) -> Api:
             package = packages.setdefault((file.parent.parent.name, file.parent.name), {})
             package[file.name] = file.read_text()
     api = Api()
-    values = {place: _enumerations("\n".join(texts.values())) for place, texts in packages.items()}
+    values = {place: _enumerated_values("\n".join(texts.values())) for place, texts in packages.items()}
     for place, texts in packages.items():
         group, version = place
-        api_version = f"{_group(texts.values())}/{version}".lstrip("/")
+        api_version = f"{_group_name(texts.values())}/{version}".lstrip("/")
         for text in texts.values():
             known_as = {name: (path, at) for name, path, at in _IMPORT.findall(text)}
             known_as |= {at: (path, at) for path, at in _PLAIN_IMPORT.findall(text)}
@@ -57,24 +57,24 @@ def read(files: Iterable[Path]) -> Api:
                     if kind in known:
                         api.enumerations[f"io.k8s.api.{group}.{version}.{struct}", name] = known[kind]
             api.cluster_wide |= {(api_version, kind) for kind in _CLIENT.findall(text)}
-            _lifecycle(api, api_version, text)
+            _add_lifecycle(api, api_version, text)
     return api
 
 
-def _enumerations(text: str) -> dict[str, list[str]]:
+def _enumerated_values(text: str) -> dict[str, list[str]]:
     names = set(_ENUM.findall(text))
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for kind, value in _CONSTANT.findall(text):
         if kind in names:
-            found.setdefault(kind, []).append(value)
-    return {kind: sorted(set(all_of_them)) for kind, all_of_them in found.items()}
+            values.setdefault(kind, []).append(value)
+    return {kind: sorted(set(constants)) for kind, constants in values.items()}
 
 
-def _group(texts: Iterable[str]) -> str:
+def _group_name(texts: Iterable[str]) -> str:
     return next((match[1] for text in texts if (match := _GROUP.search(text))), "")
 
 
-def _lifecycle(api: Api, version: str, text: str) -> None:
+def _add_lifecycle(api: Api, version: str, text: str) -> None:
     stages: dict[str, dict[str, str]] = {}
     for kind, stage, major, minor in _STAGE.findall(text):
         stages.setdefault(kind, {})[stage] = f"{major}.{minor}"

@@ -14,11 +14,11 @@ from floe.validate.schema import Schemas
 from floe.validate.stream import LeftOut, Stream
 from floe.validate.waivers import read
 
-__all__ = ["POLICIES", "Outcome", "Policy", "Ran", "Stage", "check", "first"]
+__all__ = ["POLICIES", "Policy", "Ran", "Result", "Stage", "check", "first"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """Every finding of every policy, in the stream's order, and the policies that could not run."""
 
     findings: list[Finding]
@@ -30,18 +30,18 @@ def check(
     schemas: Schemas,
     today: datetime.date | None = None,
     apart: Callable[[], list[Ran]] | None = None,
-) -> Outcome:
+) -> Result:
     """Run every policy on a stream.
 
     `today`: the day that decides whether a waiver has expired; without it, the current day in UTC. `apart`: returns the
     result of `first` for the same objects if another process computes it; without it, those policies run here.
     """
     waivable = {policy.code for policy in POLICIES if policy.waivable}
-    found = list(read(stream.objects, waivable, today or datetime.datetime.now(datetime.UTC).date()))
-    in_force = {(id(waiver.item), waiver.code): waiver for waiver in found if not waiver.problem}
+    waivers = list(read(stream.objects, waivable, today or datetime.datetime.now(datetime.UTC).date()))
+    in_force = {(id(waiver.item), waiver.code): waiver for waiver in waivers if not waiver.problem}
     findings, left_out = [], []
     unused = dict(in_force)
-    for policy, hits, reason in _run(stream, schemas, apart):
+    for policy, hits, reason in _hits_of_policies(stream, schemas, apart):
         if reason:
             left_out.append(Omission(policy.code, reason))
             for key in [key for key in unused if key[1] == policy.code]:
@@ -51,16 +51,16 @@ def check(
             waiver = in_force.get(key) if hit.waivable else None
             unused.pop(key, None) if waiver else None
             findings.append(_finding(stream, policy, hit, waiver.words if waiver else ""))
-    unsound = [(waiver.item, waiver.problem) for waiver in found if waiver.problem]
+    unsound = [(waiver.item, waiver.problem) for waiver in waivers if waiver.problem]
     unsound += [(waiver.item, f"the waiver of {waiver.code} waives nothing") for waiver in unused.values()]
     judged = replace(stream, unsound=unsound)
-    for policy in _of(Stage.WAIVERS):
+    for policy in _policies_of(Stage.WAIVERS):
         findings += [_finding(stream, policy, hit) for hit in policy.check(judged, schemas)]
     numbers = {policy.code: policy.number for policy in POLICIES}
-    return Outcome(sorted(findings, key=lambda finding: (finding.document, numbers[finding.code])), left_out)
+    return Result(sorted(findings, key=lambda finding: (finding.document, numbers[finding.code])), left_out)
 
 
-def _of(*stages: Stage) -> list[Policy]:
+def _policies_of(*stages: Stage) -> list[Policy]:
     """The policies of the given stages, by number."""
     return [policy for policy in POLICIES if policy.stage in stages]
 
@@ -70,30 +70,32 @@ Ran = tuple[list[tuple[int, Hit]], str]
 """The hits of one policy, each with the index of its object, and the reason if the policy could not look everywhere."""
 
 
-def first(found: list[Object], schemas: Schemas) -> list[Ran]:
+def first(items: list[Object], schemas: Schemas) -> list[Ran]:
     """Run the policies of the stage API_SERVER and return their hits in a form that can be sent to another process."""
-    stream, numbers = Stream(found), {id(item): number for number, item in enumerate(found)}
-    ran = (_ran(policy, stream, schemas) for policy in _of(Stage.API_SERVER))
-    return [([(numbers[id(hit.item)], hit._replace(item=_BY_NUMBER)) for hit in hits], why) for hits, why in ran]
+    stream, numbers = Stream(items), {id(item): number for number, item in enumerate(items)}
+    ran = (_hits_and_reason(policy, stream, schemas) for policy in _policies_of(Stage.API_SERVER))
+    return [([(numbers[id(hit.item)], hit._replace(item=_BY_NUMBER)) for hit in hits], reason) for hits, reason in ran]
 
 
-def _run(
+def _hits_of_policies(
     stream: Stream, schemas: Schemas, apart: Callable[[], list[Ran]] | None
 ) -> Iterator[tuple[Policy, list[Hit], str]]:
     """Yield (policy, hits, reason) of each policy that does not check waivers.
 
     The reason says why the policy could not look everywhere; it is empty if the policy could.
     """
-    others = [(policy, *_ran(policy, stream, schemas)) for policy in _of(Stage.STREAM, Stage.REPOSITORY)]
+    others = [
+        (policy, *_hits_and_reason(policy, stream, schemas)) for policy in _policies_of(Stage.STREAM, Stage.REPOSITORY)
+    ]
     if apart is None:
-        yield from ((policy, *_ran(policy, stream, schemas)) for policy in _of(Stage.API_SERVER))
+        yield from ((policy, *_hits_and_reason(policy, stream, schemas)) for policy in _policies_of(Stage.API_SERVER))
     else:
-        for policy, (hits, why) in zip(_of(Stage.API_SERVER), apart(), strict=True):
-            yield policy, [hit._replace(item=stream.objects[number]) for number, hit in hits], why
+        for policy, (hits, reason) in zip(_policies_of(Stage.API_SERVER), apart(), strict=True):
+            yield policy, [hit._replace(item=stream.objects[number]) for number, hit in hits], reason
     yield from others
 
 
-def _ran(policy: Policy, stream: Stream, schemas: Schemas) -> tuple[list[Hit], str]:
+def _hits_and_reason(policy: Policy, stream: Stream, schemas: Schemas) -> tuple[list[Hit], str]:
     hits: list[Hit] = []
     try:
         hits.extend(policy.check(stream, schemas))

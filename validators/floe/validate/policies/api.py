@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from floe.kubernetes import names
 from floe.kubernetes.objects import Object
-from floe.validate import values
+from floe.validate import object_checks
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
 from floe.validate.stream import Stream
@@ -66,7 +66,7 @@ def bad_value(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     """Check the values of every object that is valid against its schema, and the CEL rules of its kind."""
     for item in stream.objects:
         if schemas.accepts(item):  # FLOE002 reports the other objects
-            yield from (Hit(item, problem) for problem in values.problems(item))
+            yield from (Hit(item, problem) for problem in object_checks.problems(item))
             yield from (Hit(item, problem) for problem in schemas.broken_rules(item))
 
 

@@ -60,26 +60,26 @@ def mutable(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for pod in stream.pods:
         for container in pod.containers:
             if not (pod.implied_image and container.value.get("image") is None) and (
-                problem := _problem(text(container.value.get("image")))
+                problem := _image_problem(text(container.value.get("image")))
             ):
                 yield Hit(pod.item, f"{container.label}: {problem}")
             for variable in mappings(container.value.get("env")):
                 name, value = variable.get("name"), text(variable.get("value"))
-                if name in _RUN_IMAGES and value and (problem := _problem(value)):
+                if name in _RUN_IMAGES and value and (problem := _image_problem(value)):
                     yield Hit(pod.item, f"{container.label}: env {name}: {problem}")
     for item in stream.of("ConfigMap"):
         data = mapping(item.value.get("data"))
         for name in _RUN_IMAGES:
-            if (value := text(data.get(name))) and (problem := _problem(value)):
+            if (value := text(data.get(name))) and (problem := _image_problem(value)):
                 yield Hit(item, f"data.{name}: {problem}")
     for item in stream.of(*helm.KINDS):
         for where, values in helm.values(item):
-            for path, image in _in_values(values, where):
-                if problem := _problem(image):
+            for path, image in _images_in_values(values, where):
+                if problem := _image_problem(image):
                     yield Hit(item, f"{path}: {problem}")
 
 
-def _problem(image: str) -> str | None:
+def _image_problem(image: str) -> str | None:
     match = _IMAGE.fullmatch(image)
     if match is None:
         # The message does not contain the text, because it may be anything, such as a URL with a password.
@@ -91,14 +91,14 @@ def _problem(image: str) -> str | None:
     return f"the image {image} has no tag"
 
 
-def _in_values(node: Any, path: str) -> Iterator[tuple[str, str]]:
+def _images_in_values(node: Any, path: str) -> Iterator[tuple[str, str]]:
     """Yield the path and the reference of each image in Helm values that has a tag or a digest.
 
     An image without either is left out, because the chart then sets its own tag.
     """
     if isinstance(node, list):
         for number, value in enumerate(node):
-            yield from _in_values(value, f"{path}[{number}]")
+            yield from _images_in_values(value, f"{path}[{number}]")
     if not isinstance(node, dict):
         return
     repository, tag, digest = (node.get(key) for key in ("repository", "tag", "digest"))
@@ -111,4 +111,4 @@ def _in_values(node: Any, path: str) -> Iterator[tuple[str, str]]:
         if key == "image" and isinstance(value, str) and ":" in value.rpartition("/")[2]:
             yield f"{path}.{key}", value
         else:
-            yield from _in_values(value, f"{path}.{key}")
+            yield from _images_in_values(value, f"{path}.{key}")

@@ -46,7 +46,7 @@ def schema(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
         elif schemas.knows(item):
             for error in schemas.errors(item):
                 yield Hit(item, error)
-        elif schemas.owns(item) and not _removed(item, schemas):
+        elif schemas.owns(item) and not _removal_words(item, schemas):
             similar = schemas.similar(item)
             span = schemas.catalog.span(item.api_version, item.kind)
             yield Hit(
@@ -115,13 +115,13 @@ def unknown_kind(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
 def deprecated(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     """Report objects whose API version is deprecated in the release that is checked against, and still served."""
     for item in stream.objects:
-        found = schemas.lifecycle(item)
-        if found and found.deprecated and schemas.reaches(found.deprecated) and schemas.knows(item):
+        lifecycle = schemas.lifecycle(item)
+        if lifecycle and lifecycle.deprecated and schemas.reaches(lifecycle.deprecated) and schemas.knows(item):
             yield Hit(
                 item,
-                f"{item.api_version} {item.kind} is deprecated since Kubernetes {found.deprecated}"
-                + (f" and removed in {found.removed}" if found.removed else "")
-                + (f"; use {found.replacement}" if found.replacement else ""),
+                f"{item.api_version} {item.kind} is deprecated since Kubernetes {lifecycle.deprecated}"
+                + (f" and removed in {lifecycle.removed}" if lifecycle.removed else "")
+                + (f"; use {lifecycle.replacement}" if lifecycle.replacement else ""),
             )
 
 
@@ -150,15 +150,17 @@ def deprecated(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
 def removed(stream: Stream, schemas: Schemas) -> Iterator[Hit]:
     """Report objects whose kind an earlier release had and the release that is checked against does not have."""
     for item in stream.objects:
-        if schemas.owns(item) and not schemas.knows(item) and (since := _removed(item, schemas)):
-            found = schemas.lifecycle(item)
-            use = f"; use {found.replacement}" if found and found.replacement else ""
-            yield Hit(item, f"Kubernetes {schemas.kubernetes} no longer has {item.api_version} {item.kind}{since}{use}")
+        if schemas.owns(item) and not schemas.knows(item) and (since := _removal_words(item, schemas)):
+            lifecycle = schemas.lifecycle(item)
+            hint = f"; use {lifecycle.replacement}" if lifecycle and lifecycle.replacement else ""
+            yield Hit(
+                item, f"Kubernetes {schemas.kubernetes} no longer has {item.api_version} {item.kind}{since}{hint}"
+            )
 
 
-def _removed(item: Object, schemas: Schemas) -> str:
+def _removal_words(item: Object, schemas: Schemas) -> str:
     """The end of a message that says when the kind was removed; empty if no earlier release had the kind."""
-    found, span = schemas.lifecycle(item), schemas.catalog.span(item.api_version, item.kind)
-    if found and found.removed and schemas.reaches(found.removed):
-        return f", {found.removed} removed it"
+    lifecycle, span = schemas.lifecycle(item), schemas.catalog.span(item.api_version, item.kind)
+    if lifecycle and lifecycle.removed and schemas.reaches(lifecycle.removed):
+        return f", {lifecycle.removed} removed it"
     return f", {span[1]} was the last release that had it" if span and schemas.reaches(span[1]) else ""

@@ -53,7 +53,7 @@ def dangling(stream: Stream, _: Schemas) -> Iterator[Hit]:
     renders.
     """
     untold = False
-    for item, references in _all(stream):
+    for item, references in _references(stream):
         for kind, name in dict.fromkeys(references):
             if not name or stream.providers.provides(kind, item.namespace, name):
                 continue
@@ -82,9 +82,9 @@ def _missing_subjects(stream: Stream) -> Iterator[Hit]:
                 yield Hit(item, f"refers to the ServiceAccount {name}, which does not exist")
 
 
-def _all(stream: Stream) -> Iterator[tuple[Object, Iterator[_Reference]]]:
+def _references(stream: Stream) -> Iterator[tuple[Object, Iterator[_Reference]]]:
     for pod in stream.pods:
-        yield pod.item, _of_pod(pod)
+        yield pod.item, _pod_references(pod)
     for kind, references in _OF_KIND.items():
         for item in stream.of(kind):
             yield item, references(mapping(item.value.get("spec")))
@@ -93,7 +93,7 @@ def _all(stream: Stream) -> Iterator[tuple[Object, Iterator[_Reference]]]:
         yield item, iter([(text(role.get("kind")), text(role.get("name")))])
 
 
-def _of_pod(pod: Pod) -> Iterator[_Reference]:
+def _pod_references(pod: Pod) -> Iterator[_Reference]:
     """Yield the objects without which the pod cannot start."""
     spec = pod.spec
     for field, kind in (
@@ -107,8 +107,8 @@ def _of_pod(pod: Pod) -> Iterator[_Reference]:
         yield "Secret", text(pull.get("name"))
     for container in pod.containers:
         for group in ("env", "envFrom"):
-            yield from _needed(container.value.get(group))
-    yield from _needed(spec.get("volumes"))
+            yield from _named_in(container.value.get(group))
+    yield from _named_in(spec.get("volumes"))
 
 
 _REFERENCE_KEYS = {
@@ -123,10 +123,10 @@ _REFERENCE_KEYS = {
 }
 
 
-def _needed(node: Any, key: str = "") -> Iterator[_Reference]:
+def _named_in(node: Any, key: str = "") -> Iterator[_Reference]:
     if isinstance(node, list):
         for value in node:
-            yield from _needed(value, key)
+            yield from _named_in(value, key)
     if not isinstance(node, dict) or node.get("optional") is True:
         return
     kind, field = _REFERENCE_KEYS.get(key, ("", ""))
@@ -135,24 +135,24 @@ def _needed(node: Any, key: str = "") -> Iterator[_Reference]:
     if kind and isinstance(node.get(field), str):
         yield kind, node[field]
     if key == "volumeClaimTemplate":
-        yield from _claim(mapping(node.get("spec")))
+        yield from _claim_references(mapping(node.get("spec")))
         return
     for name, value in node.items():
         if value.__class__ is not str:
-            yield from _needed(value, name)
+            yield from _named_in(value, name)
 
 
-def _claim(spec: dict[str, Any]) -> Iterator[_Reference]:
+def _claim_references(spec: dict[str, Any]) -> Iterator[_Reference]:
     yield "StorageClass", text(spec.get("storageClassName"))
 
 
-def _stateful_set(spec: dict[str, Any]) -> Iterator[_Reference]:
+def _stateful_set_references(spec: dict[str, Any]) -> Iterator[_Reference]:
     yield "Service", text(spec.get("serviceName"))
     for template in mappings(spec.get("volumeClaimTemplates")):
-        yield from _claim(mapping(template.get("spec")))
+        yield from _claim_references(mapping(template.get("spec")))
 
 
-def _ingress(spec: dict[str, Any]) -> Iterator[_Reference]:
+def _ingress_references(spec: dict[str, Any]) -> Iterator[_Reference]:
     yield "IngressClass", text(spec.get("ingressClassName"))
     backends = [spec.get("defaultBackend")]
     for rule in mappings(spec.get("rules")):
@@ -163,25 +163,25 @@ def _ingress(spec: dict[str, Any]) -> Iterator[_Reference]:
         yield "Secret", text(tls.get("secretName"))
 
 
-def _route(spec: dict[str, Any]) -> Iterator[_Reference]:
+def _route_references(spec: dict[str, Any]) -> Iterator[_Reference]:
     for rule in mappings(spec.get("rules")):
         for backend in mappings(rule.get("backendRefs")):
             if backend.get("kind", "Service") == "Service" and not backend.get("namespace"):
                 yield "Service", text(backend.get("name"))
 
 
-def _release(spec: dict[str, Any]) -> Iterator[_Reference]:
+def _release_references(spec: dict[str, Any]) -> Iterator[_Reference]:
     for source in mappings(spec.get("valuesFrom")):
         if source.get("optional") is not True:
             yield text(source.get("kind")), text(source.get("name"))
 
 
 _OF_KIND = {
-    "StatefulSet": _stateful_set,
-    "PersistentVolumeClaim": _claim,
-    "Ingress": _ingress,
-    "HTTPRoute": _route,
-    "HelmRelease": _release,
+    "StatefulSet": _stateful_set_references,
+    "PersistentVolumeClaim": _claim_references,
+    "Ingress": _ingress_references,
+    "HTTPRoute": _route_references,
+    "HelmRelease": _release_references,
 }
 
 

@@ -12,7 +12,6 @@ from floe.validate.policies import (
     api,
     images,
     kinds,
-    pods,
     references,
     repository,
     secrets,
@@ -20,19 +19,20 @@ from floe.validate.policies import (
     selectors,
     versions,
     waivers,
+    workloads,
 )
 from floe.validate.policies.policy import Policy
 
 
 def collect(modules: Iterable[Any]) -> tuple[Policy, ...]:
     """The policies of the given modules, sorted by number. Raises ValueError if two of them have the same code."""
-    found = [value for module in modules for value in vars(module).values() if isinstance(value, Policy)]
-    codes = [policy.code for policy in found]
+    policies = [value for module in modules for value in vars(module).values() if isinstance(value, Policy)]
+    codes = [policy.code for policy in policies]
     if twice := {code for code in codes if codes.count(code) > 1}:
         raise ValueError(f"two policies have the code {', '.join(sorted(twice))}")
-    return tuple(sorted(found, key=lambda policy: policy.number))
+    return tuple(sorted(policies, key=lambda policy: policy.number))
 
 
 POLICIES = collect(
-    (api, images, kinds, pods, references, repository, secrets, security, selectors, versions, waivers),
+    (api, images, kinds, references, repository, secrets, security, selectors, versions, waivers, workloads),
 )

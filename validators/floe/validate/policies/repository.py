@@ -83,15 +83,15 @@ def artifacts_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
             yield Hit(item, f"data.{file.name} differs from {path}", file=path)
     for pod in stream.pods:
         for container in pod.containers:
-            if VARIABLE in (variables := _variables(container.value)):
-                yield from _unset(stream, pod, container, variables)
+            if VARIABLE in (variables := _variable_names(container.value)):
+                yield from _unset_variables(stream, pod, container, variables)
 
 
-def _variables(container: dict[str, Any]) -> set[str]:
+def _variable_names(container: dict[str, Any]) -> set[str]:
     return {text(variable.get("name")) for variable in mappings(container.get("env"))}
 
 
-def _unset(stream: Stream, pod: pods.Pod, container: pods.Container, variables: set[str]) -> Iterator[Hit]:
+def _unset_variables(stream: Stream, pod: pods.Pod, container: pods.Container, variables: set[str]) -> Iterator[Hit]:
     """Report variables that platform.yaml names and a container that reads the artifacts does not set."""
     platform = stream.overlay().platform
     filled = {text(mapping(source.get("secretRef")).get("name")) for source in mappings(container.value.get("envFrom"))}
@@ -159,34 +159,38 @@ def platform_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
     """
     overlay = stream.overlay()
     platform, path = overlay.platform, f"overlays/{overlay.environment}/platform.yaml"
-    said = {
+    expected = {
         name: (f"{part}.{field}", value)
         for part, field, names in _IN_VARIABLES
-        if (value := _plain(getattr(platform, part), field)) is not None
+        if (value := _written_value(getattr(platform, part), field)) is not None
         for name in names
     }
     for pod in stream.pods:
         for container in pod.containers:
             for variable in mappings(container.value.get("env")):
                 name, value = text(variable.get("name")), variable.get("value")
-                if name in said and isinstance(value, str) and _bare(value) != _bare(said[name][1]):
-                    yield Hit(pod.item, f"{container.label}: env {name} differs from {said[name][0]} in {path}")
+                if (
+                    name in expected
+                    and isinstance(value, str)
+                    and _without_scheme(value) != _without_scheme(expected[name][1])
+                ):
+                    yield Hit(pod.item, f"{container.label}: env {name} differs from {expected[name][0]} in {path}")
     for item in stream.of("ConfigMap"):
         storage = mapping(mapping(pods.instance(item).get("run_storage")).get("config")).get("postgres_db")
         for field, name in _IN_INSTANCE:
-            value = _plain(platform.metadata, field)
-            found = mapping(storage).get(name)
-            if value is not None and isinstance(found, (str, int)) and str(found) != value:
+            value = _written_value(platform.metadata, field)
+            actual = mapping(storage).get(name)
+            if value is not None and isinstance(actual, (str, int)) and str(actual) != value:
                 yield Hit(item, f"dagster.yaml: postgres_db.{name} differs from metadata.{field} in {path}")
 
 
-def _plain(part: object, field: str) -> str | None:
+def _written_value(part: object, field: str) -> str | None:
     """The value of a setting in platform.yaml; None if the setting is not set or refers to a variable."""
     value = getattr(part, field, None)
     return str(value) if isinstance(value, (str, int)) else None
 
 
-def _bare(endpoint: str) -> str:
+def _without_scheme(endpoint: str) -> str:
     """The endpoint without its scheme, because some programs get the scheme in a setting of its own."""
     return endpoint.partition("://")[2].rstrip("/") if "://" in endpoint else endpoint
 
@@ -216,10 +220,10 @@ STAND_IN = "floe-runtime.io/stand-in-chart"
 )
 def stand_in(stream: Stream, _: Schemas) -> Iterator[Hit]:
     """Report each stand-in once, at the first of its objects; an annotation marks them."""
-    found: dict[str, Object] = {}
+    first_objects: dict[str, Object] = {}
     for item in stream.objects:
         chart = item.annotations.get(STAND_IN)
         if isinstance(chart, str):
-            found.setdefault(chart, item)
-    for chart, item in found.items():
+            first_objects.setdefault(chart, item)
+    for chart, item in first_objects.items():
         yield Hit(item, f"the stand-in for the chart {chart} rendered this object, which cannot be deployed")

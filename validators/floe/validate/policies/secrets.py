@@ -55,24 +55,24 @@ def plaintext(stream: Stream, _: Schemas) -> Iterator[Hit]:
     """
     secret_names = stream.providers.names("Secret")
     for item in stream.of("Secret"):
-        for key in _plain_keys(item):
+        for key in _unencrypted_keys(item):
             yield Hit(item, f"{key} is not encrypted, so everyone who can read this stream can read it", waivable=False)
-    yield from _beside(stream)
+    yield from _files_beside(stream)
     for pod in stream.pods:
-        yield from _hits(pod.item, _in_pod(pod), secret_names)
+        yield from _credential_hits(pod.item, _values_of_pod(pod), secret_names)
     for item in stream.of("ConfigMap"):
         data = mapping(item.value.get("data"))
-        yield from _hits(item, ((f"data.{key}", key, value) for key, value in data.items()), secret_names)
+        yield from _credential_hits(item, ((f"data.{key}", key, value) for key, value in data.items()), secret_names)
     for item in stream.of(*helm.KINDS):
         for where, values in helm.values(item):
-            yield from _hits(item, _in_values(values, where, ""), secret_names)
+            yield from _credential_hits(item, _values_of_chart(values, where, ""), secret_names)
     for item in stream.objects:
         if item.annotations:
             places = ((f"annotation {key}", key, value) for key, value in item.annotations.items())
-            yield from _hits(item, places, secret_names)
+            yield from _credential_hits(item, places, secret_names)
 
 
-def _plain_keys(secret: Object) -> Iterator[str]:
+def _unencrypted_keys(secret: Object) -> Iterator[str]:
     if secret.api_version == "v1":
         for group in ("data", "stringData"):
             for key, value in mapping(secret.value.get(group)).items():
@@ -80,7 +80,7 @@ def _plain_keys(secret: Object) -> Iterator[str]:
                     yield f"{group}.{key}"
 
 
-def _beside(stream: Stream) -> Iterator[Hit]:
+def _files_beside(stream: Stream) -> Iterator[Hit]:
     """Report unencrypted Secrets in the folder `secrets` of the overlay.
 
     The stream does not contain the files of this folder, whether the overlay lists them or not.
@@ -92,24 +92,24 @@ def _beside(stream: Stream) -> Iterator[Hit]:
     for file in sorted(folder.glob("*.y*ml")):
         path = stream.checkout.relative(file)
         try:
-            found = list(objects(documents(file.read_bytes(), path), path))
+            items = list(objects(documents(file.read_bytes(), path), path))
         except FloeError as error:
             yield Hit(holder, f"{path} cannot be read: {error.message}", file=path)
             continue
-        for item in found:
-            for key in _plain_keys(item) if item.kind == "Secret" else ():
+        for item in items:
+            for key in _unencrypted_keys(item) if item.kind == "Secret" else ():
                 words = f"{path}: {key} of the Secret {item.name} is not encrypted"
                 yield Hit(holder, words, waivable=False, file=path)
 
 
-def _hits(item: Object, places: Iterator[_Place], secret_names: Container[str]) -> Iterator[Hit]:
+def _credential_hits(item: Object, places: Iterator[_Place], secret_names: Container[str]) -> Iterator[Hit]:
     for place, name, value in places:
         if isinstance(value, str):
             for reason in credentials.reasons(name, value, secret_names):
                 yield Hit(item, f"{place} {reason.words}", waivable=not reason.certain)
 
 
-def _in_pod(pod: Pod) -> Iterator[_Place]:
+def _values_of_pod(pod: Pod) -> Iterator[_Place]:
     for container in pod.containers:
         for variable in mappings(container.value.get("env")):
             name = text(variable.get("name"))
@@ -124,14 +124,14 @@ def _in_pod(pod: Pod) -> Iterator[_Place]:
                 option = word if _OPTION.fullmatch(word) else ""
 
 
-def _in_values(node: Any, path: str, name: str) -> Iterator[_Place]:
+def _values_of_chart(node: Any, path: str, name: str) -> Iterator[_Place]:
     if isinstance(node, dict):
         # An entry of a list of variables, such as `{name: PASSWORD, value: …}`, has its name in a field of its own.
         name = text(node.get("name")) if "value" in node else name
         for key, value in node.items():
-            yield from _in_values(value, f"{path}.{key}", name if key == "value" else key)
+            yield from _values_of_chart(value, f"{path}.{key}", name if key == "value" else key)
     elif isinstance(node, list):
         for number, value in enumerate(node):
-            yield from _in_values(value, f"{path}[{number}]", name)
+            yield from _values_of_chart(value, f"{path}[{number}]", name)
     else:
         yield path, name, node

@@ -50,7 +50,7 @@ def restricted(stream: Stream, _: Schemas) -> Iterator[Hit]:
         for problem in _pod_problems(pod):
             yield Hit(pod.item, problem)
         for container in pod.containers:
-            for problem in _problems(pod, container):
+            for problem in _container_problems(pod, container):
                 yield Hit(pod.item, f"{container.label}: {problem}")
 
 
@@ -105,10 +105,10 @@ def _pod_problems(pod: Pod) -> Iterator[str]:
     for sysctl in mappings(security.get("sysctls")):
         if text(sysctl.get("name")) not in _SAFE_SYSCTLS:
             yield f"sysctl {text(sysctl.get('name'))} is not allowed"
-    yield from _of_context(security, "securityContext")
+    yield from _context_problems(security, "securityContext")
 
 
-def _of_context(security: dict[str, Any], where: str) -> Iterator[str]:
+def _context_problems(security: dict[str, Any], where: str) -> Iterator[str]:
     """Yield the violations that are possible both in the securityContext of a pod and in that of a container."""
     if not security:
         return
@@ -123,7 +123,7 @@ def _of_context(security: dict[str, Any], where: str) -> Iterator[str]:
         yield f"{where}.runAsUser must not be 0"
 
 
-def _problems(pod: Pod, container: Container) -> Iterator[str]:
+def _container_problems(pod: Pod, container: Container) -> Iterator[str]:
     """Yield the violations of `restricted` in one container, given the securityContext of its pod."""
     own, shared = mapping(container.value.get("securityContext")), mapping(pod.spec.get("securityContext"))
     capabilities = mapping(own.get("capabilities"))
@@ -132,7 +132,9 @@ def _problems(pod: Pod, container: Container) -> Iterator[str]:
         yield "securityContext.allowPrivilegeEscalation must be false"
     if not windows and not (isinstance(dropped := capabilities.get("drop"), list) and "ALL" in dropped):
         yield "securityContext.capabilities.drop must contain ALL"
-    if isinstance(added := capabilities.get("add"), list) and any(one != "NET_BIND_SERVICE" for one in added):
+    if isinstance(added := capabilities.get("add"), list) and any(
+        capability != "NET_BIND_SERVICE" for capability in added
+    ):
         yield "securityContext.capabilities.add must not contain anything but NET_BIND_SERVICE"
     if own.get("privileged") is True:
         yield "securityContext.privileged must not be true"
@@ -144,7 +146,7 @@ def _problems(pod: Pod, container: Container) -> Iterator[str]:
     profile = own.get("seccompProfile") or shared.get("seccompProfile")
     if not windows and text(mapping(profile).get("type")) not in _SECCOMP:
         yield "securityContext.seccompProfile.type must be RuntimeDefault, in the container or in the pod"
-    yield from _of_context(own, "securityContext")
+    yield from _context_problems(own, "securityContext")
     for port in mappings(container.value.get("ports")):
         if port.get("hostPort"):
             yield "hostPort must not be set"

@@ -61,17 +61,17 @@ def matches_nothing(stream: Stream, _: Schemas) -> Iterator[Hit]:
 
     Raises LeftOut without any hit if the pods may be in a chart that a controller renders.
     """
-    hits = [*_unmatched(stream)]
+    hits = [*_unmatched_hits(stream)]
     if hits:
         stream.refuse_unrendered()
     yield from hits
 
 
-def _unmatched(stream: Stream) -> Iterator[Hit]:
+def _unmatched_hits(stream: Stream) -> Iterator[Hit]:
     for item in stream.of("Service", "PodDisruptionBudget", "NetworkPolicy"):
         for path, selector in _selectors(item):
             if not stream.selected(item.namespace, selector):
-                yield Hit(item, f"{path} matches no pod: {_words(selector)}")
+                yield Hit(item, f"{path} matches no pod: {_selector_words(selector)}")
     for item in stream.of("HorizontalPodAutoscaler"):
         target = mapping(mapping(item.value.get("spec")).get("scaleTargetRef"))
         kind, name = text(target.get("kind")), text(target.get("name"))
@@ -96,7 +96,7 @@ def _selectors(item: Object) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"spec.{group}[{number}].{peers}[{place}].podSelector", selector
 
 
-def _words(selector: dict[str, Any]) -> str:
+def _selector_words(selector: dict[str, Any]) -> str:
     words = [f"{key}={value}" for key, value in mapping(selector.get("matchLabels")).items()]
     for expression in mappings(selector.get("matchExpressions")):
         values = expression.get("values")
@@ -133,17 +133,22 @@ def blocks_eviction(stream: Stream, _: Schemas) -> Iterator[Hit]:
         selected = stream.selected(item.namespace, mapping(spec.get("selector")))
         if selected and all(pod.ends for pod in selected):
             continue  # these pods end by themselves, and the budget makes a drain wait for that
-        replicas = sum(_replicas(stream, pod.item) for pod in selected)
-        if most is not None and _share(most, 100) == 0:
+        replicas = sum(_fewest_replicas(stream, pod.item) for pod in selected)
+        if most is not None and _number_of_pods(most, 100) == 0:
             yield Hit(item, f"maxUnavailable {most} allows no eviction, so no node with such a pod can be drained")
-        elif least is not None and isinstance(least, str) and _share(least, 100) == 100:
+        elif least is not None and isinstance(least, str) and _number_of_pods(least, 100) == 100:
             yield Hit(item, f"minAvailable {least} allows no eviction, so no node with such a pod can be drained")
-        elif least is not None and selected and (needed := _share(least, replicas)) is not None and needed >= replicas:
+        elif (
+            least is not None
+            and selected
+            and (needed := _number_of_pods(least, replicas)) is not None
+            and needed >= replicas
+        ):
             words = f"minAvailable {least} of {replicas} allows no eviction, so no node with such a pod can be drained"
             yield Hit(item, words)
 
 
-def _share(amount: Any, of: int) -> int | None:
+def _number_of_pods(amount: Any, of: int) -> int | None:
     """`amount` as a number of pods; a percentage of `of` is rounded up, as the disruption controller does.
 
     None if `amount` is neither a number nor a percentage.
@@ -154,7 +159,7 @@ def _share(amount: Any, of: int) -> int | None:
     return -(-int(percent[1]) * of // 100) if percent else None
 
 
-def _replicas(stream: Stream, item: Object) -> int:
+def _fewest_replicas(stream: Stream, item: Object) -> int:
     """The smallest number of pods that an object keeps running."""
     fewest = stream.scaled.get((item.kind, item.namespace, item.name))
     if fewest is None:

@@ -74,7 +74,7 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
                 f"Dagster's chart has version {chart}, but images are built with dagster {locked[1]}, "
                 "which requirements.lock pins"
             )
-            yield Hit(_of_chart(stream, _DAGSTER), words, file=path)
+            yield Hit(_holder_of_chart(stream, _DAGSTER), words, file=path)
         return
     before = checkout.predecessor(environment)
     if before is None:
@@ -83,7 +83,7 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
         _refuse_shallow(checkout)
         images = ", ".join(sorted({value for place, value in pinned.items() if place != "version"}))
         words = f"Dagster's chart {chart} and images {images} were never together in overlays/{before}"
-        yield Hit(_of_environment(stream), words, file=path)
+        yield Hit(_holder_of_environment(stream), words, file=path)
 
 
 @Policy(
@@ -128,8 +128,8 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
         return
     missing = {
         (name, place, value)
-        for name, found in pins.current(checkout, environment).items()
-        for place, value in found.items()
+        for name, pinned in pins.current(checkout, environment).items()
+        for place, value in pinned.items()
     }
     for name, old in pins.history(checkout, before):
         missing -= {(name, place, value) for place, value in old.items()}
@@ -139,7 +139,7 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for name, place, value in sorted(missing):
         path = f"overlays/{environment}/values/{name}"
         words = f"{path}: {place} {value} was never in overlays/{before}"
-        yield Hit(_of_environment(stream), words, file=path)
+        yield Hit(_holder_of_environment(stream), words, file=path)
 
 
 def _refuse_shallow(checkout: Checkout) -> None:
@@ -151,12 +151,12 @@ def _refuse_shallow(checkout: Checkout) -> None:
         raise LeftOut("this clone lacks older commits: run git fetch --unshallow")
 
 
-def _of_environment(stream: Stream) -> Object:
+def _holder_of_environment(stream: Stream) -> Object:
     """The Namespace, which carries the waivers for the whole environment; without one, the first object."""
     return next(iter(stream.of("Namespace")), stream.objects[0])
 
 
-def _of_chart(stream: Stream, values_file: str) -> Object:
+def _holder_of_chart(stream: Stream, values_file: str) -> Object:
     """The first object of a chart, for a finding to point at; if there is none, the first object of the stream."""
     name = values_file.removesuffix(".yaml")
     for item in stream.objects:

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 
 from floe import charts, console
+from floe.diff.changes import Comparison, Report
 from floe.diff.compare import compare
-from floe.diff.model import Comparison, Report
 from floe.errors import FloeError
 from floe.git import open_repository
 from floe.kubernetes.objects import Object, objects
@@ -38,13 +38,13 @@ def report(checkout: Checkout, environments: Sequence[str], base: str = "HEAD") 
         status = aside.submit(repository.uncommitted)
         exported = cache(lambda: Checkout(repository.export(commit, temporary / "base").folder))
         names = list(dict.fromkeys(environments)) or sorted({*checkout.environments(), *exported().environments()})
-        found = []
+        comparisons = []
         for name in names:
             with console.progress(f"diff: rendering {name} in the working tree and in {base}"):
-                old, new = _render(checkout, name, exported, f"{base} ({commit[:7]})")
+                old, new = _both_sides(checkout, name, exported, f"{base} ({commit[:7]})")
                 changes = compare(old, new)
             count = {kind: sum(change.change == kind for change in changes) for kind in ("changed", "added", "removed")}
-            found.append(Comparison(environment=name, base=base, commit=commit, objects=tuple(changes), **count))
+            comparisons.append(Comparison(environment=name, base=base, commit=commit, objects=tuple(changes), **count))
         uncommitted = status.result()
     if uncommitted:
         files = f"{uncommitted} file{'s' * (uncommitted != 1)}"
@@ -54,10 +54,10 @@ def report(checkout: Checkout, environments: Sequence[str], base: str = "HEAD") 
             f"note: the working tree is the same as {base}. Use --base HEAD~1 to compare with an earlier commit.",
             file=sys.stderr,
         )
-    return Report(uncommitted=bool(uncommitted), environments=tuple(found))
+    return Report(uncommitted=bool(uncommitted), environments=tuple(comparisons))
 
 
-def _render(
+def _both_sides(
     checkout: Checkout, environment: str, exported: Callable[[], Checkout], base: str
 ) -> tuple[list[Object], list[Object]]:
     """The objects of the base and of the working tree; an empty list for a side without this environment."""
@@ -65,16 +65,16 @@ def _render(
     old: list[Object] = []
     with ExitStack() as running:
         if environment in checkout.environments():  # first, so that it runs while the base is prepared
-            with _on("the working tree", checkout):
+            with _errors_on("the working tree", checkout):
                 head = running.enter_context(started(checkout, environment))
         before = exported()
         if environment in before.environments():
-            with _on(f"the base {base}", before):
+            with _errors_on(f"the base {base}", before):
                 provide_charts(checkout, environment, before)
                 old = objects_of(running.enter_context(started(before, environment))())
         elif head is None:
             checkout.overlay(environment)  # raises the error that lists the existing ones
-        with _on("the working tree", checkout):
+        with _errors_on("the working tree", checkout):
             return old, objects_of(head()) if head else []
 
 
@@ -87,7 +87,7 @@ def provide_charts(checkout: Checkout, environment: str, target: Checkout) -> No
     """Provide the charts of an environment in the target: link those that a checkout has, pull the others."""
     missing = False
     for chart in charts.pinned(target, environment):
-        if here := _pulled_in(checkout, chart):
+        if here := _pulled_chart(checkout, chart):
             _link(here.path, chart.path)
         else:
             missing = True
@@ -101,7 +101,7 @@ def provide_charts(checkout: Checkout, environment: str, target: Checkout) -> No
             pass
 
 
-def _pulled_in(checkout: Checkout, chart: charts.Chart) -> charts.Chart | None:
+def _pulled_chart(checkout: Checkout, chart: charts.Chart) -> charts.Chart | None:
     """The chart as pulled in an overlay of a checkout, preferably the same overlay; None if none has it."""
     names = sorted(checkout.environments(), key=lambda name: name != chart.environment)
     places = (replace(chart, environment=name, checkout=checkout) for name in names)
@@ -119,7 +119,7 @@ def _link(chart: Path, place: Path) -> None:
 
 
 @contextmanager
-def _on(side: str, checkout: Checkout) -> Iterator[None]:
+def _errors_on(side: str, checkout: Checkout) -> Iterator[None]:
     """Add the side to errors of the block, and make paths relative to it, since the base's folder is temporary."""
     try:
         yield

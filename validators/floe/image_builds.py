@@ -135,23 +135,23 @@ class Builder:
 
         Raises FloeError if the engine's description of the image has an unknown format.
         """
-        with self._understood(reference):
-            return self._weighed(reference)
+        with self._format_errors(reference):
+            return self._size_and_layers(reference)
 
-    def _weighed(self, reference: str) -> tuple[int, list[tuple[int, str]]]:
+    def _size_and_layers(self, reference: str) -> tuple[int, list[tuple[int, str]]]:
         if self.engine == "buildah":
-            found = json.loads(self.call("inspect", "--type", "image", reference))
-            sizes = [layer["size"] for layer in json.loads(found["Manifest"])["layers"]]
-            steps = [step["created_by"] for step in found["OCIv1"]["history"] if not step.get("empty_layer")]
+            description = json.loads(self.call("inspect", "--type", "image", reference))
+            sizes = [layer["size"] for layer in json.loads(description["Manifest"])["layers"]]
+            steps = [step["created_by"] for step in description["OCIv1"]["history"] if not step.get("empty_layer")]
             layers = [*zip(sizes, steps, strict=False)]
             return sum(sizes), layers
         if self.engine == "podman":  # its templates print only rounded sizes
             steps = json.loads(self.call("history", "--no-trunc", "--format=json", reference))
-            made = [(step["size"], step["CreatedBy"]) for step in steps]
+            newest_first = [(step["size"], step["CreatedBy"]) for step in steps]
         else:
             lines = self.call("history", "--no-trunc", "--human=false", "--format={{.Size}}\t{{.CreatedBy}}", reference)
-            made = [(int(size), step) for size, _, step in map(_columns, lines.splitlines())]
-        layers = [(size, step) for size, step in reversed(made) if size]
+            newest_first = [(int(size), step) for size, _, step in map(_columns, lines.splitlines())]
+        layers = [(size, step) for size, step in reversed(newest_first) if size]
         return int(self.call("image", "inspect", "--format", "{{.Size}}", reference)), layers
 
     @contextmanager
@@ -172,12 +172,12 @@ class Builder:
     def packages(self, reference: str) -> list[tuple[int, str]]:
         """(bytes, name) of each Python package in the Dagster image, largest first. Raises FloeError as `weigh`."""
         with self.running(reference) as run:
-            lines = self.call(*run, "/opt/venv/bin/python", "-c", _LIST).splitlines()
-        with self._understood(reference):
+            lines = self.call(*run, "/opt/venv/bin/python", "-c", _LIST_PACKAGES).splitlines()
+        with self._format_errors(reference):
             return sorted(((int(size), name) for name, size in map(str.split, lines)), reverse=True)
 
     @contextmanager
-    def _understood(self, reference: str) -> Iterator[None]:
+    def _format_errors(self, reference: str) -> Iterator[None]:
         """Turn errors from reading the engine's output into a FloeError."""
         try:
             yield
@@ -188,7 +188,7 @@ class Builder:
             ) from error
 
 
-_LIST = """
+_LIST_PACKAGES = """
 import importlib.metadata as m, os
 for d in m.distributions():
     files = [d.locate_file(f) for f in d.files or ()]

@@ -56,14 +56,14 @@ def init(checkout: Checkout, environment: str, key: Path | None = None) -> Prepa
     """
     overlay = checkout.overlay(environment)
     place = (key or _default_key(environment)).expanduser().absolute()
-    if around := _git_around(place):
+    if around := _repository_around(place):
         raise FloeError(
             f"{place} is inside the Git repository {around}",
             "Choose a file outside of any Git repository: --key FILE.",
         )
-    known = _known(checkout, environment)
+    known = _known_recipients(checkout, environment)
     namespace = load_file(overlay / "objects" / "namespace.yaml")["metadata"]["name"]
-    wanted = _wanted(checkout, environment)
+    wanted = _keys_of_secrets(checkout, environment)
     written = []
     if not place.is_file():
         if known:
@@ -73,7 +73,7 @@ def init(checkout: Checkout, environment: str, key: Path | None = None) -> Prepa
                 "run this again and create the Secrets again.",
             )
         written.append(_make_key(place))
-    recipient = _recipient(place)
+    recipient = _public_key(place)
     if known and recipient not in known:
         raise FloeError(
             f"the key at {place} is not the one that .sops.yaml names for {environment}",
@@ -91,7 +91,7 @@ def init(checkout: Checkout, environment: str, key: Path | None = None) -> Prepa
     return Prepared(checkout, environment, place, recipient, namespace, wanted, tuple(written))
 
 
-def _wanted(checkout: Checkout, environment: str) -> dict[str, list[str]]:
+def _keys_of_secrets(checkout: Checkout, environment: str) -> dict[str, list[str]]:
     """The keys of each Secret that an environment needs, from its platform.yaml and the values of floe's charts."""
     platform = load(Platform, checkout.platform_file(environment))
     keys: dict[str, list[str]] = {name: [] for name in sorted(platform.secret_names())}
@@ -101,8 +101,8 @@ def _wanted(checkout: Checkout, environment: str) -> dict[str, list[str]]:
     for chart in packaged.UPSTREAM:
         for name in ("values.yaml", f"values-{environment}.yaml"):
             file = packaged.folder(checkout, chart) / name
-            said = load_file(file)["floe"].get("secrets", {}) if file.is_file() else {}
-            keys |= {secret: found for secret, found in said.items() if secret in keys}
+            listed = load_file(file)["floe"].get("secrets", {}) if file.is_file() else {}
+            keys |= {secret: names for secret, names in listed.items() if secret in keys}
     return keys
 
 
@@ -111,26 +111,31 @@ def _default_key(environment: str) -> Path:
     return Path(base) / "floe" / f"{environment}.agekey"
 
 
-def _git_around(path: Path) -> Path | None:
+def _repository_around(path: Path) -> Path | None:
     """The Git repository that contains a path, with symbolic links resolved; None if there is none."""
     return next((folder for folder in path.resolve().parents if (folder / ".git").exists()), None)
 
 
-def _known(checkout: Checkout, environment: str) -> list[str]:
+def _known_recipients(checkout: Checkout, environment: str) -> list[str]:
     """The recipients that .sops.yaml has for an environment."""
     config = checkout.root / ".sops.yaml"
     if not config.is_file():
         return []
     rules = mappings(load_file(config).get("creation_rules"))
-    return [one for rule in rules if text(rule.get("path_regex")) == _pattern(environment) for one in _recipients(rule)]
+    return [
+        recipient
+        for rule in rules
+        if text(rule.get("path_regex")) == _path_pattern(environment)
+        for recipient in _recipients(rule)
+    ]
 
 
 def _recipients(rule: dict[str, object]) -> list[str]:
-    found = rule.get("age")
-    return _RECIPIENT.findall(" ".join(map(str, found)) if isinstance(found, list) else text(found))
+    recipients = rule.get("age")
+    return _RECIPIENT.findall(" ".join(map(str, recipients)) if isinstance(recipients, list) else text(recipients))
 
 
-def _pattern(environment: str) -> str:
+def _path_pattern(environment: str) -> str:
     return rf"^overlays/{re.escape(environment)}/secrets/.+\.yaml$"
 
 
@@ -143,7 +148,7 @@ def _with_rule(config: Path, environment: str, recipient: str) -> str:
             f"Write the rules in block style, below a line {_RULES.strip()!r}.",
         )
     rule = (
-        f"  - path_regex: {_pattern(environment)}\n"
+        f"  - path_regex: {_path_pattern(environment)}\n"
         "    encrypted_regex: ^(data|stringData)$\n"
         "    mac_only_encrypted: true # kustomize may add labels to what is encrypted\n"
         f"    age: {recipient}\n"
@@ -165,7 +170,7 @@ def _make_key(place: Path) -> Path:
     return place
 
 
-def _recipient(place: Path) -> str:
+def _public_key(place: Path) -> str:
     """The public key of the first key in a file. The error does not quote the file, since it may hold a secret."""
     try:
         lines = place.read_text().splitlines()

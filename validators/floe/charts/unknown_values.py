@@ -34,51 +34,51 @@ def unknown_values(checkout: Checkout, environment: str) -> list[str]:
         f"{name}: {path}"
         for generator in (render.chart_generators(checkout, environment) if charts else ())
         if (name := generator.get("name")) in charts
-        for path in _unknown(generator.get("valuesInline") or {}, _known(charts[name].path))
+        for path in _unknown_paths(generator.get("valuesInline") or {}, _known_keys(charts[name].path))
     ]
 
 
-def _unknown(values: dict[str, Any], keys: Known, path: str = "") -> Iterator[str]:
+def _unknown_paths(values: dict[str, Any], keys: Known, path: str = "") -> Iterator[str]:
     for key, value in values.items():
         if key not in keys:
             yield path + key
         elif isinstance(value, dict) and isinstance(keys[key], dict):
-            yield from _unknown(value, keys[key], f"{path}{key}.")
+            yield from _unknown_paths(value, keys[key], f"{path}{key}.")
 
 
-def _known(chart: Path) -> Known:
+def _known_keys(chart: Path) -> Known:
     """The keys that a chart and its subcharts know: those in values.yaml, also commented out, and in templates."""
     file = chart / "values.yaml"
     text = file.read_text() if file.is_file() else ""
     keys: Known = {}
     for document in documents(text, str(file)):
-        keys = _shape(document.value)
-    _add_commented(keys, text)
+        keys = _keys_of(document.value)
+    _add_commented_keys(keys, text)
     for template in sorted(path for path in (chart / "templates").rglob("*") if path.is_file()):
-        _add_read(keys, template.read_text(errors="replace"))
+        _add_template_keys(keys, template.read_text(errors="replace"))
     for subchart in sorted((chart / "charts").glob("*/Chart.yaml")):
-        below = _known(subchart.parent)
+        below = _known_keys(subchart.parent)
         name = subchart.parent.name
-        keys[name] = _merged(below, keys.get(name) or {})
+        keys[name] = _merged_keys(below, keys.get(name) or {})
     for dependency in load_file(chart / "Chart.yaml").get("dependencies") or []:
         if isinstance(dependency, dict):
             keys.setdefault(str(dependency.get("alias") or dependency.get("name")), None)
     return keys | {"global": None, "tags": None}
 
 
-def _shape(values: dict[str, Any]) -> Known:
-    return {key: _shape(value) if isinstance(value, dict) and value else None for key, value in values.items()}
+def _keys_of(values: dict[str, Any]) -> Known:
+    return {key: _keys_of(value) if isinstance(value, dict) and value else None for key, value in values.items()}
 
 
-def _merged(one: Known, other: Known) -> Known:
+def _merged_keys(one: Known, other: Known) -> Known:
     both = one | other
     for key in one.keys() & other.keys():
         parts = one[key], other[key]
-        both[key] = _merged(*parts) if None not in parts else None
+        both[key] = _merged_keys(*parts) if None not in parts else None
     return both
 
 
-def _add_commented(keys: Known, text: str) -> None:
+def _add_commented_keys(keys: Known, text: str) -> None:
     """Add keys that are commented out. A `# key:` belongs to the level at which the `#` is indented."""
     above: list[tuple[int, str]] = []
     for line in text.splitlines():
@@ -98,7 +98,7 @@ def _add_commented(keys: Known, text: str) -> None:
                 node.setdefault(key, None)
 
 
-def _add_read(keys: Known, template: str) -> None:
+def _add_template_keys(keys: Known, template: str) -> None:
     """Add the paths that a template reads. Any key is allowed below a value that a template uses as a whole."""
     for action in _ACTION.finditer(template):
         asked = re.match(r"(else )?if\b", action[1])

@@ -51,17 +51,17 @@ def validate(
     does not exist.
     """
     if len(content) < _MANY_BYTES or not forked.available():
-        return _validate(content, source, schemas, environment, checkout)
+        return _report(content, source, schemas, environment, checkout)
     # The child parses the stream itself. If it used the parent's objects, counting references would copy their memory.
-    with forked.beside(lambda: policies.first(_objects(content, source), schemas)) as apart:
-        return _validate(content, source, schemas, environment, checkout, apart)
+    with forked.beside(lambda: policies.first(_parsed_objects(content, source), schemas)) as apart:
+        return _report(content, source, schemas, environment, checkout, apart)
 
 
-def _objects(content: bytes, source: str) -> list[Object]:
+def _parsed_objects(content: bytes, source: str) -> list[Object]:
     return list(objects(documents(content, source), source))
 
 
-def _validate(
+def _report(
     content: bytes,
     source: str,
     schemas: Schemas,
@@ -69,8 +69,8 @@ def _validate(
     checkout: Checkout | None,
     apart: Callable[[], list[policies.Ran]] | None = None,
 ) -> Report:
-    found = _objects(content, source)
-    if not found:
+    items = _parsed_objects(content, source)
+    if not items:
         raise FloeError(
             f"{source} contains no objects to validate",
             "name another file, or an overlay: floe-validate ENV"
@@ -78,28 +78,28 @@ def _validate(
             else "check that kustomize succeeds (it prints nothing when it fails, and it needs --enable-helm for "
             "charts): kustomize build --enable-helm overlays/ENV | floe-validate",
         )
-    stream = _stream(found, environment, checkout)
-    outcome = policies.check(stream, schemas, apart=apart)
-    return Report(source, stream.environment, len(found), outcome.findings, outcome.left_out)
+    stream = _with_environment(items, environment, checkout)
+    result = policies.check(stream, schemas, apart=apart)
+    return Report(source, stream.environment, len(items), result.findings, result.left_out)
 
 
-def _stream(found: list[Object], named: str | None, checkout: Checkout | None) -> Stream:
+def _with_environment(items: list[Object], named: str | None, checkout: Checkout | None) -> Stream:
     """The objects together with the platform.yaml of their environment, if this repository has that environment."""
-    environment = named or environment_of(found)
+    environment = named or environment_of(items)
     if environment is None:
-        return Stream(found)
+        return Stream(items)
     if checkout is None:
         if named:
             raise FloeError(_NO_CHECKOUT, "Change into your fork, or set FLOE_ROOT=/path/to/it.")
-        return Stream(found, environment, no_repository=_NO_CHECKOUT)
+        return Stream(items, environment, no_repository=_NO_CHECKOUT)
     try:
         file = checkout.platform_file(environment)
     except FloeError as error:
         if named:
             raise
-        return Stream(found, environment, no_repository=error.message)  # a stream of another repository
+        return Stream(items, environment, no_repository=error.message)  # a stream of another repository
     from floe.contract.files import load
     from floe_runtime.contract.platform import Platform
 
     platform = load(Platform, file)
-    return Stream(found, environment, checkout, platform, platform.brought())
+    return Stream(items, environment, checkout, platform, platform.brought())

@@ -14,10 +14,10 @@ from pathlib import Path
 from floe import console
 from floe.charts import packaging
 from floe.diff import formats
+from floe.diff.changes import Comparison
+from floe.diff.changes import Report as Diff
 from floe.diff.compare import compare
-from floe.diff.model import Comparison
-from floe.diff.model import Report as Diff
-from floe.diff.run import objects_of, provide_charts, temporary_folder
+from floe.diff.comparison import objects_of, provide_charts, temporary_folder
 from floe.errors import FloeError
 from floe.git import Repository, open_repository
 from floe.kubernetes.objects import Object
@@ -25,8 +25,8 @@ from floe.promote import carried
 from floe.render import started
 from floe.repo import Checkout
 from floe.validate import output
-from floe.validate.run import Report, validate
 from floe.validate.schema import Schemas
+from floe.validate.validation import Report, validate
 
 _WAIVED_DAYS = 14
 """How long a waiver for an unproven version lasts. By then the version must have passed the environments it skipped."""
@@ -39,7 +39,7 @@ class Refused(FloeError):
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """The arguments of a promotion."""
 
     source: str
@@ -55,7 +55,7 @@ class Wish:
 class Promotion:
     """The result of a promotion. `commit`: None after a dry run, or if there was nothing to promote."""
 
-    wish: Wish
+    request: Request
     plan: carried.Plan
     diff: Diff | None = None
     waived: tuple[str, ...] = ()
@@ -64,80 +64,84 @@ class Promotion:
     commit: str | None = None
 
 
-def promote(checkout: Checkout, wish: Wish) -> Promotion:
+def promote(checkout: Checkout, request: Request) -> Promotion:
     """Promote what `source` runs to `target`. Raises Refused because of findings, FloeError if it cannot run."""
-    _check_order(checkout, wish)
+    _check_order(checkout, request)
     repository = open_repository(checkout.root)
     head = repository.commit("HEAD")
     _check_tree(repository)
-    plan = carried.plan(checkout, wish.source, wish.target, wish.apps)
+    plan = carried.plan(checkout, request.source, request.target, request.apps)
     if not plan.changes:
-        return Promotion(wish, plan)
-    branch = wish.branch or f"promote/{wish.source}-to-{wish.target}-{head[:7]}"
+        return Promotion(request, plan)
+    branch = request.branch or f"promote/{request.source}-to-{request.target}-{head[:7]}"
     repository.refuse_branch(branch)
-    files = carried.edited(checkout, wish.source, wish.target, plan.changes)
+    files = carried.edited(checkout, request.source, request.target, plan.changes)
     schemas = Schemas()
     with temporary_folder() as temporary, ExitStack() as running:
-        name = f"promoting {wish.source} to {wish.target}"
+        name = f"promoting {request.source} to {request.target}"
         say = running.enter_context(console.progress(name))
-        proof = running.enter_context(started(checkout, wish.source))
-        before = running.enter_context(started(checkout, wish.target))
+        proof = running.enter_context(started(checkout, request.source))
+        before = running.enter_context(started(checkout, request.target))
         exported = repository.export(head, temporary / "target")
         changed = Checkout(exported.folder, {name: exported.env[name] for name in ("GIT_DIR", "GIT_WORK_TREE")})
         written = {path.relative_to(checkout.root): content for path, content in files.items()}
-        namespace = carried.namespace_file(checkout, wish.target).relative_to(checkout.root)
+        namespace = carried.namespace_file(checkout, request.target).relative_to(checkout.root)
         content = (exported.folder / namespace).read_text()
         if (clean := carried.waived(content, {}, str(namespace))) != content:
             written[namespace] = clean
-        _write(exported.folder, written)
-        provide_charts(checkout, wish.target, changed)  # the charts in the versions that the target will have
-        after = running.enter_context(started(changed, wish.target))
-        say(f"{name}: validating {wish.source}")
-        _refuse(validate(proof(), f"overlays/{wish.source}", schemas, checkout=checkout), wish, "cannot be promoted")
-        say(f"{name}: validating {wish.target} after the change")
+        _write_files(exported.folder, written)
+        provide_charts(checkout, request.target, changed)  # the charts in the versions that the target will have
+        after = running.enter_context(started(changed, request.target))
+        say(f"{name}: validating {request.source}")
+        _refuse_errors(
+            validate(proof(), f"overlays/{request.source}", schemas, checkout=checkout), request, "cannot be promoted"
+        )
+        say(f"{name}: validating {request.target} after the change")
         old, stream = objects_of(before()), after()
         waived: tuple[str, ...] = ()
-        report = validate(stream, f"overlays/{wish.target}", schemas, checkout=changed)
-        found = {finding.code for finding in report.findings if finding.severity == "error" and not finding.waived}
-        if wish.reason and found and found <= set(carried.UNPROVEN):
-            waived = tuple(sorted(found))
-            written[namespace] = carried.waived(clean, dict.fromkeys(waived, _waiver(wish.reason)), str(namespace))
-            _write(exported.folder, written)
-            stream = running.enter_context(started(changed, wish.target))()
-            report = validate(stream, f"overlays/{wish.target}", schemas, checkout=changed)
-        _refuse(report, wish, "would not be valid")
-        diff = _diff(wish.target, old, stream, head, repository)
+        report = validate(stream, f"overlays/{request.target}", schemas, checkout=changed)
+        errors = {finding.code for finding in report.findings if finding.severity == "error" and not finding.waived}
+        if request.reason and errors and errors <= set(carried.UNPROVEN):
+            waived = tuple(sorted(errors))
+            written[namespace] = carried.waived(
+                clean, dict.fromkeys(waived, _waiver_words(request.reason)), str(namespace)
+            )
+            _write_files(exported.folder, written)
+            stream = running.enter_context(started(changed, request.target))()
+            report = validate(stream, f"overlays/{request.target}", schemas, checkout=changed)
+        _refuse_errors(report, request, "would not be valid")
+        diff = _rendered_diff(request.target, old, stream, head, repository)
         say(f"{name}: updating charts/")
-        files_of_charts = tuple(map(str, _synchronised(changed)))
+        files_of_charts = tuple(map(str, _sync_charts(changed)))
         commit = None
-        if not wish.dry_run:
-            message = _message(wish, plan, head)
+        if not request.dry_run:
+            message = _commit_message(request, plan, head)
             commit = repository.commit_beside(exported, [*map(str, written), *files_of_charts], message, branch)
-    return Promotion(wish, plan, diff, waived, files_of_charts, branch, commit)
+    return Promotion(request, plan, diff, waived, files_of_charts, branch, commit)
 
 
-def _check_order(checkout: Checkout, wish: Wish) -> None:
-    source, target, promotion = wish.source, wish.target, checkout.settings.promotion
-    order = " → ".join(promotion)
+def _check_order(checkout: Checkout, request: Request) -> None:
+    source, target, order = request.source, request.target, checkout.settings.promotion
+    arrows = " → ".join(order)
     for name in (source, target):
         checkout.overlay(name)
     if source == target:
-        raise FloeError(f"{source} cannot be promoted to itself", f"Promote in this order: {order}.")
+        raise FloeError(f"{source} cannot be promoted to itself", f"Promote in this order: {arrows}.")
     for name in (source, target):
-        if name not in promotion:
+        if name not in order:
             raise FloeError(
                 f"{name} is not part of the promotion order, so nothing is promoted from or to it",
-                f"Promote in this order: {order}.",
+                f"Promote in this order: {arrows}.",
             )
-    first, last = promotion.index(source), promotion.index(target)
+    first, last = order.index(source), order.index(target)
     if first > last:
         raise FloeError(
-            f"{source} comes after {target}: the order is {order}",
+            f"{source} comes after {target}: the order is {arrows}",
             f"To roll a version back, revert its commit: `git log overlays/{source}` shows it.",
         )
-    skipped = promotion[first + 1 : last]
-    if skipped and not wish.reason:
-        steps = promotion[first : last + 1]
+    skipped = order[first + 1 : last]
+    if skipped and not request.reason:
+        steps = order[first : last + 1]
         way = ", then ".join(f"`floe promote {a} {b}`" for a, b in pairwise(steps))
         raise FloeError(
             f"promoting {source} to {target} would skip {', '.join(skipped)}, so the version is unproven there",
@@ -164,12 +168,12 @@ def _check_tree(repository: Repository) -> None:
         )
 
 
-def _write(folder: Path, files: dict[Path, str]) -> None:
+def _write_files(folder: Path, files: dict[Path, str]) -> None:
     for path, content in files.items():
         (folder / path).write_text(content)
 
 
-def _synchronised(checkout: Checkout) -> list[Path]:
+def _sync_charts(checkout: Checkout) -> list[Path]:
     """Update floe's own charts as `floe charts sync` does; returns the changed files, none without charts/."""
     if not (checkout.root / "charts").is_dir():
         return []
@@ -178,31 +182,32 @@ def _synchronised(checkout: Checkout) -> list[Path]:
     return [change.path for change in changes]
 
 
-def _refuse(report: Report, wish: Wish, words: str) -> None:
+def _refuse_errors(report: Report, request: Request, words: str) -> None:
     """Print the findings and raise Refused if a report has errors.
 
     With a reason (--allow-unproven), errors of the source are accepted.
     """
     count = report.count("error")
-    if not count or (wish.reason and report.environment == wish.source):
+    if not count or (request.reason and report.environment == request.source):
         return
     with console.to_stderr():
         output.WRITERS["text"]([report])
     raise Refused(
         f"{report.environment} {words}: {count} finding{'s' * (count != 1)} of floe-validate",
         "Fix them, commit, and promote again."
-        + ("" if wish.reason else " In an emergency, add --allow-unproven --reason ….")
-        if report.environment == wish.source
-        else f"Fix overlays/{wish.target}, or overlays/{wish.source} if the cause is there. Commit, and promote again.",
+        + ("" if request.reason else " In an emergency, add --allow-unproven --reason ….")
+        if report.environment == request.source
+        else f"Fix overlays/{request.target}, or overlays/{request.source} if the cause is there. "
+        "Commit, and promote again.",
     )
 
 
-def _waiver(reason: str) -> str:
+def _waiver_words(reason: str) -> str:
     last = datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=_WAIVED_DAYS)
     return f"until {last}: {reason}"
 
 
-def _diff(target: str, old: list[Object], stream: bytes, head: str, repository: Repository) -> Diff:
+def _rendered_diff(target: str, old: list[Object], stream: bytes, head: str, repository: Repository) -> Diff:
     changes = compare(old, objects_of(stream))
     count = {kind: sum(change.change == kind for change in changes) for kind in ("changed", "added", "removed")}
     base = repository.branch() or "HEAD"
@@ -210,25 +215,26 @@ def _diff(target: str, old: list[Object], stream: bytes, head: str, repository: 
     return Diff(uncommitted=False, environments=(comparison,))
 
 
-def _message(wish: Wish, plan: carried.Plan, head: str) -> str:
-    lines = [f"Promote {wish.source} to {wish.target}{': ' + ', '.join(wish.apps) if wish.apps else ''}", ""]
+def _commit_message(request: Request, plan: carried.Plan, head: str) -> str:
+    apps = f": {', '.join(request.apps)}" if request.apps else ""
+    lines = [f"Promote {request.source} to {request.target}{apps}", ""]
     lines += [f"{change.file}: {change}" for change in plan.changes]
-    lines += ["", f"Promoted-From: {wish.source} {head}"]
-    if wish.reason:
-        lines.append(f"Unproven: {wish.reason}")
+    lines += ["", f"Promoted-From: {request.source} {head}"]
+    if request.reason:
+        lines.append(f"Unproven: {request.reason}")
     return "\n".join(lines) + "\n"
 
 
 def show(promotion: Promotion) -> None:
     """Print the changed values, the diff of the rendered objects, and the commit."""
-    wish, out = promotion.wish, console.out()
+    request, out = promotion.request, console.out()
     for app in promotion.plan.absent:
-        out.print(f"[yellow]-[/] {wish.target} does not run the app {app}, so its specification is not promoted")
+        out.print(f"[yellow]-[/] {request.target} does not run the app {app}, so its specification is not promoted")
     if promotion.diff is None:
-        out.print(f"[green]✓[/] {wish.target} runs the same as {wish.source}: nothing to promote")
+        out.print(f"[green]✓[/] {request.target} runs the same as {request.source}: nothing to promote")
         return
     for file in dict.fromkeys(change.file for change in promotion.plan.changes):
-        out.print(f"[bold]overlays/{wish.target}/{file}[/]")
+        out.print(f"[bold]overlays/{request.target}/{file}[/]")
         for change in promotion.plan.changes:
             if change.file == file:
                 out.print(f"  {change}", markup=False)
@@ -237,7 +243,7 @@ def show(promotion: Promotion) -> None:
     print()
     formats.text(promotion.diff)
     for code in promotion.waived:
-        out.print(f"[yellow]-[/] {code} is waived for {_WAIVED_DAYS} days: {wish.reason}", markup=True)
+        out.print(f"[yellow]-[/] {code} is waived for {_WAIVED_DAYS} days: {request.reason}", markup=True)
     if promotion.commit:
         out.print(f"[green]✓[/] {promotion.commit[:7]} on the branch {promotion.branch}")
         out.print(f"  [dim]next: Run `git push --set-upstream origin {promotion.branch}`, then open a pull request.[/]")
@@ -247,11 +253,11 @@ def show(promotion: Promotion) -> None:
 
 def as_json(promotion: Promotion) -> None:
     """Print the promotion as JSON."""
-    wish = promotion.wish
+    request = promotion.request
     json.dump(
         {
-            "from": wish.source,
-            "to": wish.target,
+            "from": request.source,
+            "to": request.target,
             "changes": [asdict(change) for change in promotion.plan.changes],
             "absent": promotion.plan.absent,
             "waived": promotion.waived,

@@ -1,0 +1,46 @@
+"""A real Iceberg catalog (SQLite and files), a batch to load into it, and what its raw tables contain."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import Table
+
+from floe_synthetic import Batch, EcommerceGenerator
+from floe_synthetic.schema import TABLES, arrow_schema
+
+AT = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
+GENERATOR = EcommerceGenerator(customers=20, products=8, orders_per_batch=100)
+BATCH = GENERATOR.batch("first", AT)
+NAMES = list(BATCH.tables)
+
+
+def open_catalog(folder: Path) -> SqlCatalog:
+    folder.mkdir(parents=True, exist_ok=True)
+    return SqlCatalog("test", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
+
+
+def table_of(catalog: SqlCatalog, name: str) -> Table:
+    return catalog.load_table(("raw", name))
+
+
+def rows_of(catalog: SqlCatalog, name: str) -> pa.Table:
+    return table_of(catalog, name).scan().to_arrow()
+
+
+def assert_once(catalog: SqlCatalog, *batches: Batch) -> None:
+    """Check that the raw tables contain the rows of exactly these batches, each row once."""
+    for name in TABLES:
+        key = arrow_schema(name).names[0]
+        expected = [row for batch in batches if name in batch.tables for row in batch.tables[name].to_pylist()]
+        rows = rows_of(catalog, name).drop_columns(["_batch_id", "_loaded_at"]).to_pylist() if expected else []
+        assert sorted(rows, key=lambda row: str(row[key])) == sorted(expected, key=lambda row: str(row[key])), name
+
+
+def state_of(catalog: SqlCatalog) -> dict[str, str]:
+    """The location of each table's metadata, which changes with every commit."""
+    names = catalog.list_tables("raw") if catalog.namespace_exists("raw") else []
+    return {".".join(name): catalog.load_table(name).metadata_location for name in names}

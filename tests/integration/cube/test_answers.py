@@ -1,0 +1,161 @@
+"""The answers of the real Cube to queries: they equal the results that Python computes from the same rows."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cube_server import (
+    MODEL,
+    REVENUE_BY_DAY,
+    REVENUE_BY_DAY_MEMBERS,
+    SECRET,
+    Served,
+    Shop,
+    by_day,
+    day,
+    numbers,
+    serving,
+    until,
+)
+from floe import repo
+from floe.demo import cube
+
+
+def files() -> set[Path]:
+    return {path for folder in (MODEL, repo.current().root / "images/cube") for path in folder.rglob("*")}
+
+
+FILES = files()  # listed before any Cube is started
+
+
+@pytest.fixture(scope="module")
+def served(installed: cube.CubeInstall, shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    marts = tmp_path_factory.mktemp("cube") / "the mart's folder"
+    shop.write(marts)
+    # Days are days in UTC, independent of the time zone of the machine.
+    with serving(installed, marts, TZ="America/New_York") as running:
+        yield running
+
+
+def test_totals(served: Served, shop: Shop) -> None:
+    items = shop.rows["order_items"]
+    revenue = sum(item["amount"] for item in items)
+    (row,) = served.load(measures=["order_items.revenue", "order_items.items_sold", "order_items.average_order_value"])
+    assert Decimal(row["order_items.revenue"]) == revenue
+    assert row["order_items.items_sold"] == str(sum(item["quantity"] for item in items))
+    assert float(row["order_items.average_order_value"]) == pytest.approx(float(revenue) / 90)
+    for cube_name, count in (("orders", "90"), ("customers", "12"), ("products", "12")):
+        assert served.load(measures=[f"{cube_name}.count"]) == [{f"{cube_name}.count": count}]
+
+
+def test_revenue_by_category_through_the_join(served: Served, shop: Shop) -> None:
+    rows = served.load(measures=["order_items.revenue"], dimensions=["products.category"])
+    assert numbers(rows, "products.category", "order_items.revenue") == shop.revenue_by(shop.category)
+
+
+def test_orders_by_country_through_two_joins(served: Served, shop: Shop) -> None:
+    rows = served.load(measures=["orders.count"], dimensions=["customers.country"])
+    assert numbers(rows, "customers.country", "orders.count") == Counter(map(shop.country, shop.rows["orders"]))
+
+
+def test_an_order_is_counted_once_for_any_number_of_items(served: Served, shop: Shop) -> None:
+    (row,) = served.load(measures=["orders.count", "order_items.revenue"])
+    assert row["orders.count"] == "90"
+    assert Decimal(row["order_items.revenue"]) == sum(shop.revenue_by(day).values())
+
+
+def test_revenue_by_day_uses_the_rollup(served: Served, shop: Shop) -> None:
+    answer = served.answer(REVENUE_BY_DAY)
+    (used,) = answer["usedPreAggregations"].values()
+    assert used["preAggregationId"] == "order_items.revenue_by_day"
+    assert numbers(answer["data"], *REVENUE_BY_DAY_MEMBERS) == shop.revenue_by(day)
+
+
+def test_the_view_uses_the_same_rollup_and_returns_the_same_rows(served: Served, shop: Shop) -> None:
+    time_dimension = {"dimension": "sales.ordered_at", "granularity": "day"}
+    query = {"measures": ["sales.revenue"], "dimensions": ["sales.category"], "timeDimensions": [time_dimension]}
+    answer = served.answer(query)
+    assert answer["usedPreAggregations"]
+    revenue = {(r["sales.ordered_at.day"], r["sales.category"]): Decimal(r["sales.revenue"]) for r in answer["data"]}
+    wanted = shop.revenue_by(lambda item: f"{day(item)} {shop.category(item)}")
+    assert {" ".join(key): value for key, value in revenue.items()} == wanted
+
+
+def test_rows_are_returned_in_each_of_the_three_formats(served: Served) -> None:
+    query: dict[str, Any] = {"measures": ["orders.count"], "dimensions": ["orders.status"]}
+    query["order"] = {"orders.status": "asc"}
+    members = ["orders.status", "orders.count"]
+    rows = [["paid", "45"], ["shipped", "45"]]
+    assert served.answer(query)["data"] == [dict(zip(members, row, strict=True)) for row in rows]
+    assert served.answer(query | {"responseFormat": "compact"})["data"] == {"members": members, "dataset": rows}
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    assert served.answer(query | {"responseFormat": "columnar"})["data"] == {"members": members, "columns": columns}
+
+
+@pytest.mark.parametrize("token", ["", cube.token("somebody-else-entirely-0123456789abcdef"), cube.token(SECRET, -1)])
+def test_requests_without_a_valid_token_are_refused(served: Served, token: str) -> None:
+    with pytest.raises(cube.CubeError) as refused:
+        cube.load(served.url, token, {"measures": ["orders.count"]})
+    assert refused.value.status == 403
+
+
+def test_health(served: Served) -> None:
+    for path in ("livez", "readyz"):
+        assert cube._get(f"{served.url}/{path}", "", 5) == {"health": "HEALTH"}
+
+
+def test_the_model_contains_no_personal_data(served: Served) -> None:
+    meta = cube._get(f"{served.url}/cubejs-api/v1/meta", cube.token(SECRET), 10)
+    names = {member["name"] for each in meta["cubes"] for member in each["dimensions"]}
+    assert "customers.country" in names
+    assert not names & {"customers.email", "customers.name"}
+
+
+def test_new_rows_appear_within_seconds(served: Served, shop: Shop) -> None:
+    more = Shop(orders=150)
+    more.write(served.marts)
+    try:
+        plain = until([{"orders.count": "150"}], lambda: served.load(measures=["orders.count"]))
+        rollup = until(more.revenue_by(day), lambda: by_day(served))
+        print(f"new rows after {plain:.1f} s, through the rollup after {plain + rollup:.1f} s")
+    finally:
+        shop.write(served.marts)
+
+
+def test_marts_may_be_replaced_while_they_are_read(served: Served, shop: Shop) -> None:
+    """Every query returns either the old or the new rows, even if marts are replaced very often."""
+    variants = (Shop(orders=60), shop)
+    wanted = {sum(each.revenue_by(day).values()) for each in variants}
+    done = threading.Event()
+
+    def replace() -> None:
+        for each in itertools.cycle(variants):
+            each.write(served.marts)
+            if done.wait(0.1) and each is shop:
+                return
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        for asked in range(150):
+            # A different filter each time, so that no answer comes from the cache.
+            since = [f"2025-01-01T00:00:00.{asked:03}"]
+            newer = {"member": "order_items.ordered_at", "operator": "afterDate", "values": since}
+            (row,) = served.load(measures=["order_items.revenue"], filters=[newer])
+            assert Decimal(row["order_items.revenue"]) in wanted
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_cube_writes_no_files_to_the_repository(served: Served) -> None:
+    served.load(measures=["orders.count"])
+    assert files() == FILES
