@@ -6,7 +6,6 @@ from pathlib import Path
 import dagster as dg
 
 from floe_runtime.assets import dbt_project_assets, project
-from floe_runtime.contract.app import App
 from floe_runtime.contract.artifacts import mounted
 from floe_runtime.errors import FloeError
 from floe_runtime.raw import BATCH_AT, BATCH_ID, raw_assets
@@ -39,10 +38,6 @@ def definitions(file: str) -> dg.Definitions:
         description="Append a batch, build and test the models, publish the marts.",
         executor_def=dg.in_process_executor,  # separate processes would import dbt and PyIceberg for each step
     )
-    return dg.Definitions(assets=[*raw, models], jobs=[job], schedules=[_schedule(app, job)])
-
-
-def _schedule(app: App, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     running = app.pipeline.schedule.enabled
 
     @dg.schedule(
@@ -56,4 +51,4 @@ def _schedule(app: App, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefi
         at = context.scheduled_execution_time.astimezone(UTC).isoformat()
         return dg.RunRequest(run_key=at, tags={BATCH_ID: at, BATCH_AT: at})
 
-    return ticks
+    return dg.Definitions(assets=[*raw, models], jobs=[job], schedules=[ticks])

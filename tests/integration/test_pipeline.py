@@ -126,11 +126,12 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
 def test_schedule_names_the_batch_after_its_tick(location: Location) -> None:
     at = datetime(2026, 3, 2, 12, 5, tzinfo=UTC)
     context = dg.build_schedule_context(instance=location.instance, scheduled_execution_time=at)
-    request = location.module.ticks(context)
+    (ticks,) = location.module.defs.schedules
+    request = ticks(context)
     assert request.run_key == at.isoformat()
     assert request.tags == {"floe/batch-id": at.isoformat(), "floe/batch-at": at.isoformat()}
-    assert location.module.ticks.cron_schedule == "*/5 * * * *"
-    assert location.module.ticks.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert ticks.cron_schedule == "*/5 * * * *"
+    assert ticks.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
 def test_object_store_and_rest_catalog(
