@@ -12,11 +12,11 @@ def root() -> Path:
     """The root folder of the floe repository, which has the folders `overlays/` and `base/`.
 
     It is the folder that the variable FLOE_ROOT names. If that is not set, it is the working directory or the closest
-    such folder above it, or else the checkout that this package is installed from. Raises FloeError if there is none.
+    such folder above it. Raises FloeError if there is none: the checkout that this package is installed from may be
+    another one than the user means.
     """
     configured = os.environ.get("FLOE_ROOT")
-    installed = Path(__file__).parents[2]
-    candidates = [Path(configured).resolve()] if configured else [Path.cwd(), *Path.cwd().parents, installed]
+    candidates = [Path(configured).resolve()] if configured else [Path.cwd(), *Path.cwd().parents]
     for folder in candidates:
         if (folder / "overlays").is_dir() and (folder / "base").is_dir():
             return folder

@@ -79,6 +79,29 @@ def test_render_names_the_charts_that_are_not_pulled(checkout: Path) -> None:
     assert b"floe charts pull" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("floe", "render", "prod"),
+        ("floe", "compile", "--check", "prod"),
+        ("floe", "status"),
+        ("floe-validate", "overlays/prod"),
+        ("floe-validate", "prod"),
+    ],
+)
+def test_a_folder_outside_of_any_checkout_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """Another repository with overlays is not mistaken for the checkout that floe is installed from."""
+    monkeypatch.delenv("FLOE_ROOT", raising=False)
+    (tmp_path / "overlays" / "prod").mkdir(parents=True)
+    (tmp_path / "overlays" / "prod" / "kustomization.yaml").write_text("resources: []\n")
+    done = run(BIN / command[0], *command[1:], cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"is not inside a floe repository" in done.stderr
+    assert b"Change into your fork" in done.stderr
+
+
 def test_render_reports_errors_of_kustomize(pulled: Path) -> None:
     (pulled / "overlays" / "prod" / "objects" / "namespace.yaml").unlink()
     done = run(BIN / "floe", "render", "prod", cwd=pulled)
