@@ -23,10 +23,12 @@ module.exports = function driver(DuckDBDriver) {
       }
     }
 
-    async #query(...args) {
+    // Cube may build a rollup again before it knows that the first build has ended, so a table that exists is replaced.
+    async #query(sql, ...args) {
+      const idempotent = sql.replace(/^\s*CREATE TABLE /i, 'CREATE OR REPLACE TABLE ');
       for (let attempt = 1; ; attempt += 1) {
         try {
-          return await super.query(...args);
+          return await super.query(idempotent, ...args);
         } catch (error) {
           if (attempt === ATTEMPTS) throw error;
           await sleep(20 * attempt);
