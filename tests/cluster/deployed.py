@@ -118,6 +118,9 @@ class Deployed:
         """Delete the environment and wait until it is gone."""
         # Deployments go before their database, because Dagster's daemon would keep waiting for a missing database.
         self.kubectl("delete", "deployments", "--all", "--cascade=foreground", timeout=READY_SECONDS)
+        # Runs go next: if a pod with a grace period of half an hour is left, the namespace controller looks again only
+        # after a quarter of an hour, although the pod ends within seconds.
+        self.kubectl("delete", "jobs", "--all", "--cascade=foreground", timeout=READY_SECONDS)
         self.kubectl("delete", "--wait", "--ignore-not-found", "-f", "-", stdin=self.manifests, timeout=READY_SECONDS)
 
     def pods(self, selector: str = "") -> list[Object]:
