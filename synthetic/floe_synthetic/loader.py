@@ -132,8 +132,7 @@ def _append(name: str, table: Table, rows: pa.Table, batch_id: str) -> Appended:
 
 def _has_batch(table: Table, batch_id: str) -> bool:
     """Whether the table's current snapshot has a row of the batch. Reads only files whose bounds include the id."""
-    # EqualTo's __init__ takes a name and a value, but type checkers assume the one that pydantic generates.
-    has_id = EqualTo("_batch_id", batch_id)  # type: ignore[misc, call-arg, arg-type]
+    has_id = EqualTo("_batch_id", batch_id)  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
     scan = table.scan(row_filter=has_id, selected_fields=("_batch_id",), limit=1)
     return bool(scan.to_arrow().num_rows)
 

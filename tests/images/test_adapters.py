@@ -33,7 +33,8 @@ def debug(dagster: Podman, target: str, env: Mapping[str, str], *options: str) -
 
 
 def test_duckdb(dagster: Podman) -> None:
-    debug(dagster, "duckdb", variables(compile_environment(repo.current(), "dev").platform, "/tmp/scratch.duckdb"))  # noqa: S108
+    platform = compile_environment(repo.current(), "dev").platform
+    debug(dagster, "duckdb", variables(platform, "/tmp/scratch.duckdb"))  # noqa: S108 # in the container
 
 
 def test_trino(dagster: Podman, object_store: servers.ObjectStore, tmp_path: Path) -> None:

@@ -48,8 +48,9 @@ def patch(checkout: Path, environment: str, target: str, content: str) -> None:
 
 
 def values(checkout: Path, chart: str, environment: str) -> Values:
-    value: Values = yaml.safe_load((checkout / "charts" / chart / f"values-{environment}.yaml").read_text())
-    return value["floe"]  # type: ignore[no-any-return]
+    file = checkout / "charts" / chart / f"values-{environment}.yaml"
+    floe_values: Values = yaml.safe_load(file.read_text())["floe"]
+    return floe_values
 
 
 SYNCHRONISED: dict[str, tuple[str, Change, str]] = {

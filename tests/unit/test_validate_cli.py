@@ -115,7 +115,8 @@ def test_nothing_to_validate(content: str) -> None:
 
 
 def test_stdin_that_is_closed_or_a_terminal() -> None:
-    closed = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND], capture_output=True, check=False)  # noqa: S607
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND]  # only a shell can close stdin
+    closed = subprocess.run(command, capture_output=True, check=False)
     assert "no manifests on standard input" in message(closed)
     terminal, other_end = pty.openpty()
     try:

@@ -158,7 +158,7 @@ def answer(url: str, token: str, query: dict[str, Any], seconds: float = 60) -> 
 def _get(address: str, token: str, seconds: float) -> dict[str, Any]:
     request = Request(address, headers={"Authorization": token} if token else {})  # noqa: S310 # callers pass http URLs only
     try:
-        with urlopen(request, timeout=seconds) as response:  # noqa: S310
+        with urlopen(request, timeout=seconds) as response:  # noqa: S310 # as above
             return cast("dict[str, Any]", json.load(response))
     except HTTPError as error:
         with error:
