@@ -30,6 +30,7 @@ PARTS = (
     "overlays",
     "apps",
     "charts",
+    "clusters",
     "images",
     "tests/charts",
     "tests/cube-native",

@@ -61,6 +61,20 @@ class Repository:
             "list those that exist.",
         )
 
+    def has(self, revision: str) -> bool:
+        """Whether a revision exists here."""
+        return not _run_git(["rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"], self.folder).returncode
+
+    def changed_since(self, commit: str) -> list[str]:
+        """The files under the folder that the working tree has changed since its common ancestor with a commit.
+
+        Uncommitted and untracked files count, ignored ones do not. Paths are relative to the folder.
+        """
+        ancestor = _output_or_error(_run_git(["merge-base", commit, "HEAD"], self.folder)).strip()
+        diff = _run_git(["diff", "--name-only", "--no-renames", "--relative", "-z", ancestor, "--", "."], self.folder)
+        new = _run_git(["ls-files", "--others", "--exclude-standard", "-z", "--", "."], self.folder)
+        return sorted({name for done in (diff, new) for name in _output_or_error(done).split("\0") if name})
+
     def uncommitted(self) -> int:
         """The number of files under the folder that differ from HEAD or are untracked; ignored files do not count."""
         # Without this option `git status` would write the index that it has refreshed.

@@ -24,7 +24,7 @@ class Checkout:
     """A folder with the files of this repository: the working tree, or a commit written to another folder."""
 
     root: Path
-    git: Mapping[str, str] = field(default_factory=dict)
+    git: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Variables with which Git uses the folder as a working tree; empty if it is one."""
 
     @cached_property

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from floe import console
-from floe.cli import charts, environments, gitops, images, tools
+from floe.cli import charts, check, environments, gitops, images, tools
 
 app = typer.Typer(
     help="""Render, compile, check and show a floe-runtime deployment.
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(images.app)
 app.add_typer(tools.app)
 app.add_typer(environments.app)
+app.add_typer(check.app)
 app.add_typer(charts.app, name="charts")
 app.add_typer(gitops.app)
 

@@ -155,6 +155,11 @@ def answer(url: str, token: str, query: dict[str, Any], seconds: float = 60) -> 
             raise FloeError(f"Cube is still computing after {seconds:.0f} s", "Ask again, or use a smaller query.")
 
 
+def meta(url: str, token: str, seconds: float = 60) -> dict[str, Any]:
+    """The cubes and views of the model. Raises CubeError if Cube cannot compile it."""
+    return _get(f"{url}/cubejs-api/v1/meta", token, seconds)
+
+
 def _get(address: str, token: str, seconds: float) -> dict[str, Any]:
     request = Request(address, headers={"Authorization": token} if token else {})  # noqa: S310 # callers pass http URLs only
     try:
