@@ -52,7 +52,6 @@ SUITES = (
     Suite("lint", "computing", 0.5, "make lint", reads_documentation=True),
     Suite("types", "computing", 1.5, "make types"),
     Suite("charts", "computing", 0.5, ".venv/bin/floe charts sync --check", reads_documentation=True),
-    Suite("demo", "computing", 2, 'make demo ARGS="--once --dagster-port 0 --cube-port 0"'),
     Suite("test", "computing", 13, 'make test ARGS="--durations=10"', as_newcomer=True),
     Suite("test-engines", "computing", 3, 'make test-engines ARGS="--durations=10"'),
     Suite("test-built", "computing", 1, 'make test-built ARGS="--durations=10"'),

@@ -12,6 +12,7 @@ import pytest
 
 import ci
 from forks import commit, git
+from rendering import ROOT
 
 
 def run(folder: Path, *suites: ci.Suite) -> tuple[ci.Run, bool]:
@@ -127,3 +128,11 @@ def test_a_newcomer_has_the_working_tree_an_empty_home_and_no_go(
     if os.geteuid() == 0:
         done = subprocess.run([*prefix, "id", "--user", "--name"], check=True, capture_output=True, text=True)
         assert done.stdout == "nobody\n"
+
+
+def test_make_demo_is_the_demo_that_the_tests_run() -> None:
+    """CI runs the demo once, in tests/integration/test_demo.py. `make demo` is the same command after the set-up."""
+    command = ["make", "--dry-run", "--old-file=.venv/.installed", "demo", "ARGS=--once"]
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert printed[-1] == "exec .venv/bin/floe demo --once"
+    assert ".venv/bin/python -m floe.demo.cube" in printed
