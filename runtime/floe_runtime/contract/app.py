@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
+from floe_runtime.contract.cron import fires
 from floe_runtime.contract.model import Model
 
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-_Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC")]
+_Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC"), AfterValidator(fires)]
 
 
 class Schedule(Model):
@@ -34,6 +35,12 @@ class Pipeline(Model):
     marts_namespace: _Identifier = "marts"
     schedule: Schedule
     retries: Retries = Retries()
+
+    @model_validator(mode="after")
+    def _two_namespaces(self) -> Pipeline:
+        if self.raw_namespace == self.marts_namespace:
+            raise ValueError("raw_namespace and marts_namespace must differ: a mart may have the name of a raw table")
+        return self
 
 
 class SemanticLayer(Model):
