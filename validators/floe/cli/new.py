@@ -76,7 +76,7 @@ def new_env(
             checkout, environments.request(checkout, name, source, after, promotion=promotion), command
         )
 
-    _run(f"floe new env {name}", make, as_json=as_json)
+    _run(f"floe new env {name} --from {source}", make, as_json=as_json)
 
 
 @new.command("app")
@@ -110,7 +110,7 @@ def new_app(
     def make(checkout: Checkout, command: str) -> Report:
         return apps.new(checkout, name, source, environments or (), command)
 
-    _run(f"floe new app {name}", make, as_json=as_json)
+    _run(f"floe new app {name} {f'--from {source}' if source else '--empty'}", make, as_json=as_json)
 
 
 @remove.command("env")

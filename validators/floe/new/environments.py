@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from floe import charts
 from floe.charts import packaging
 from floe.charts.overlay_values import every_mapping
+from floe.console import read, write
 from floe.contract.compiling import compile_environment
 from floe.contract.files import load
 from floe.errors import FloeError
@@ -28,6 +30,9 @@ _SHARED = re.compile(
     r"[\"']?(?P<value>[^\s\"',}]*\.[^\s\"',}]+)"
 )
 """Settings whose value may be right for several environments, or not: only a person knows."""
+
+_ENCRYPTED = re.compile(rb"""^(?:sops:|\s*"sops":|sops_\w+=)""", re.MULTILINE)
+"""What SOPS adds to a file, in each of its formats."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ def _copy_folders(checkout: Checkout, copy: Checkout, wanted: Request, folders: 
         content = (checkout.root / path).read_bytes()
         part, _, rest = path.split("/", 2)
         target = copy.root / part / wanted.name / renaming.renamed(rest, wanted.source, wanted.name)
-        if re.search(rb"""(?m)^["' ]*sops["']?:""", content):
+        if _ENCRYPTED.search(content):
             left_out.append(target)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -152,6 +157,7 @@ def _copy_folders(checkout: Checkout, copy: Checkout, wanted: Request, folders: 
                 "Choose another name.",
             )
         write(target, text if "compiled" in target.parts else renaming.renamed(text, wanted.source, wanted.name))
+        shutil.copymode(checkout.root / path, target)
         files.append(target)
     for target in left_out:
         file = target.with_name("kustomization.yaml")
@@ -233,14 +239,3 @@ def _to_set(checkout: Checkout, copy: Checkout, wanted: Request, files: list[Pat
 
 def _files_in(checkout: Checkout, folders: Sequence[str]) -> list[Path]:
     return [file for folder in folders for file in (checkout.root / folder).rglob("*") if file.is_file()]
-
-
-def read(file: Path) -> str:
-    """The text of a file with the line ends that it has."""
-    return file.read_bytes().decode()
-
-
-def write(file: Path, text: str) -> None:
-    """Write a text with the line ends that it has."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(text.encode())
