@@ -22,6 +22,14 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+class Former(Model):
+    """Values that settings had before. `floe fork` replaces them wherever a merge from upstream brings them again."""
+
+    registry: tuple[str, ...] = ()
+    repository: tuple[str, ...] = ()
+    domain: tuple[str, ...] = ()
+
+
 class Settings(Model):
     """The content of floe.toml. A setting that the file does not have keeps its default."""
 
@@ -39,6 +47,17 @@ class Settings(Model):
         default="https://github.com/floe-runtime/floe-deploy",
         pattern=r"^https://[^\s/]+/\S*[^\s/]$",
         description="The web address of this repository. Messages about unexpected errors point to its issues.",
+    )
+    domain: str = Field(
+        default="example.com",
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$",
+        max_length=253,
+        description="The web domain below which the environments have their hosts, as in dagster.staging.example.com.",
+    )
+    former: Former = Field(
+        default=Former(),
+        description="Values that registry, repository and domain had before. `floe fork` writes them, and replaces "
+        "them by the current ones in what a merge from upstream brings.",
     )
 
 

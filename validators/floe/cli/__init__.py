@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from floe import console
-from floe.cli import charts, environments, gitops, images, tools
+from floe.cli import charts, environments, fork, gitops, images, tools
 
 app = typer.Typer(
     help="""Render, compile, check and show a floe-runtime deployment.
@@ -30,6 +30,7 @@ app.add_typer(tools.app)
 app.add_typer(environments.app)
 app.add_typer(charts.app, name="charts")
 app.add_typer(gitops.app)
+app.add_typer(fork.app)
 
 
 def _version(wanted: bool) -> None:

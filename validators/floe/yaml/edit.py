@@ -19,10 +19,7 @@ def replace(text: str, values: Mapping[str, str], source: str) -> str:
     has none. A new value gets the same quotes as the old one. `source`: the name of the text in messages. Raises
     FloeError if the text is not YAML, or if there is no scalar at one of the places, or one that is written as a block.
     """
-    try:
-        nodes = dict(_scalars(yaml.compose(text, Loader=yaml.SafeLoader), ""))
-    except yaml.YAMLError as error:
-        raise FloeError(f"{source} is not YAML: {str(error).splitlines()[0]}", "fix the syntax") from None
+    nodes = _nodes(text, source)
     for place in values:
         if place not in nodes or nodes[place].style in ("|", ">"):
             raise FloeError(f"{source} has no {place}", "add the field with the value that applies now, then try again")
@@ -31,6 +28,18 @@ def replace(text: str, values: Mapping[str, str], source: str) -> str:
         written = _in_style(values[place], node.style)
         text = text[: node.start_mark.index] + written + text[node.end_mark.index :]
     return text
+
+
+def located(text: str, source: str) -> dict[str, tuple[int, str]]:
+    """(line, text) of each scalar by its place as in `replace`; lines count from 1. Raises FloeError as `replace`."""
+    return {place: (node.start_mark.line + 1, node.value) for place, node in _nodes(text, source).items()}
+
+
+def _nodes(text: str, source: str) -> dict[str, yaml.ScalarNode]:
+    try:
+        return dict(_scalars(yaml.compose(text, Loader=yaml.SafeLoader), ""))
+    except yaml.YAMLError as error:
+        raise FloeError(f"{source} is not YAML: {str(error).splitlines()[0]}", "fix the syntax") from None
 
 
 def _scalars(node: yaml.Node | None, place: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
