@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
@@ -23,7 +22,7 @@ from floe.contract.compiling import compile_environment
 from floe.contract.files import load
 from floe.errors import FloeError
 from floe.repo import Checkout
-from floe.settings import Settings
+from floe.settings import Settings, edited
 from floe.yaml import edit
 from floe_runtime.contract.model import problems
 from floe_runtime.contract.platform import Platform
@@ -33,7 +32,7 @@ _GENERATED = ("charts/*/values*.yaml", "charts/*/objects/*", "charts/post-render
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """The files below `folders` that contain a setting's value, and what may stand around it there."""
 
     folders: tuple[str, ...]
@@ -43,11 +42,11 @@ class _Place:
     """Keys whose values only a person can decide."""
 
 
-_PLACES = {
-    "registry": _Place(("apps", "base", "clusters", "docs", "overlays"), r"(?<![\w.-])", r"(?![\w-]|\.\w)"),
-    "repository": _Place(("apps", "base", "clusters", "docs"), r"(?<![\w.-])", r"(?![\w-]|\.(?!git\b)\w)"),
+PLACES = {
+    "registry": Place(("apps", "base", "clusters", "docs", "overlays"), r"(?<![\w.-])", r"(?![\w-]|\.\w)"),
+    "repository": Place(("apps", "base", "clusters", "docs"), r"(?<![\w.-])", r"(?![\w-]|\.(?!git\b)\w)"),
     # Hosts end in the domain, and so do Secrets with their certificates, as in cube.example.com-tls.
-    "domain": _Place(("overlays",), r"(?<![\w@-])", r"(?!\w|\.\w|-(?!tls\b))", "(?i)issuer|e-?mail"),
+    "domain": Place(("overlays",), r"(?<![\w@-])", r"(?!\w|\.\w|-(?!tls\b))", "(?i)issuer|e-?mail"),
 }
 _BY_HAND = {
     "objects/environment.yaml": ("spec.login.issuer", "spec.login.emailDomains"),
@@ -76,7 +75,7 @@ class Forked:
     changed: list[str]
     by_hand: list[ByHand]
     secrets: dict[str, list[str]]
-    """The names of the Secrets that each environment needs."""
+    """The names of the Secrets that an environment needs, by the file that names them."""
     dry_run: bool
 
 
@@ -109,7 +108,8 @@ def fork(checkout: Checkout, wanted: Mapping[str, str], *, allow_dirty: bool = F
         checkout = Checkout(checkout.root)  # which reads the new settings
         changed += [name for name in _generate(checkout) if name not in edits]
     secrets = {
-        name: sorted(load(Platform, checkout.platform_file(name)).secret_names()) for name in checkout.environments()
+        checkout.relative(file): sorted(load(Platform, file).secret_names())
+        for file in map(checkout.platform_file, checkout.in_promotion_order())
     }
     return Forked(changed, list(_by_hand(checkout)), secrets, dry_run)
 
@@ -136,32 +136,13 @@ def _changed_settings(checkout: Checkout, wanted: Mapping[str, str]) -> tuple[Se
         return settings, None
     file = checkout.root / "floe.toml"
     text = file.read_bytes().decode() if file.is_file() else ""
-    for key, value in (changes | {f"former.{name}": values for name, values in former.items()}).items():
-        text = _with_line(text, key, json.dumps(value))
-    if Settings.model_validate(tomllib.loads(text)) != settings:
-        raise FloeError(
-            f"cannot change {', '.join(changes)} in floe.toml",
-            "Write each setting on a line of its own, above any [table].",
-        )
-    return settings, text
-
-
-def _with_line(text: str, key: str, value: str) -> str:
-    """The text of a TOML file in which a key has another value; a new key is added above the first table."""
-    line = re.compile(rf"^({re.escape(key)}[ \t]*=[ \t]*)(\"[^\"\r\n]*\"|'[^'\r\n]*'|\[[^\]]*\])", re.MULTILINE)
-    if line.search(text):
-        return line.sub(lambda found: found[1] + value, text, count=1)
-    end = "\r\n" if "\r\n" in text else "\n"
-    table = re.search(r"^\[", text, re.MULTILINE)
-    above, below = (text[: table.start()], text[table.start() :]) if table else (text, "")
-    above += "" if above.endswith("\n") or not above else end
-    return f"{above}{key} = {value}{end}{below}"
+    return settings, edited(text, changes | {f"former.{name}": values for name, values in former.items()}, settings)
 
 
 def _edits(checkout: Checkout, repository: git.Repository, settings: Settings) -> dict[str, str]:
     """The new text of each file that names a shipped or former value of a setting."""
     edits = {}
-    for name in repository.files(*{folder for place in _PLACES.values() for folder in place.folders}):
+    for name in repository.files(*{folder for place in PLACES.values() for folder in place.folders}):
         file = checkout.root / name
         if file.is_symlink() or not file.is_file():
             continue
@@ -169,7 +150,7 @@ def _edits(checkout: Checkout, repository: git.Repository, settings: Settings) -
             text = before = file.read_bytes().decode()
         except UnicodeDecodeError:
             continue
-        for setting, place in _PLACES.items():
+        for setting, place in PLACES.items():
             if Path(name).parts[0] in place.folders:
                 former = (Settings.model_fields[setting].default, *getattr(settings.former, setting))
                 text = replaced(text, place, getattr(settings, setting), former)
@@ -178,7 +159,7 @@ def _edits(checkout: Checkout, repository: git.Repository, settings: Settings) -
     return edits
 
 
-def replaced(text: str, place: _Place, current: str, former: tuple[str, ...]) -> str:
+def replaced(text: str, place: Place, current: str, former: tuple[str, ...]) -> str:
     """The text with the current value of a setting in place of former ones.
 
     The current value may contain a former one, or be contained in it: the longest value that matches counts.
@@ -231,8 +212,8 @@ def show(done: Forked, *, as_json: bool) -> None:
     out.print("\nOnly you can fill these in:")
     for one in done.by_hand:
         out.print(f"  {one.file}:{one.line}  {one.field}: {one.value}", markup=False)
-    for environment, names in done.secrets.items():
-        out.print(f"  Secrets of {environment}: {', '.join(names)}", markup=False)
+    for file, names in done.secrets.items():
+        out.print(f"  {file}  Secrets: {', '.join(names)}", markup=False)
     out.print(_NEXT, markup=False)
 
 
