@@ -150,13 +150,8 @@ class Run:
                 os.killpg(process.pid, signal.SIGTERM)
 
 
-def newcomer(folder: Path) -> tuple[Path, dict[str, str], list[str]]:
-    """Copy the working tree to a folder, for a suite that runs as on a newcomer's machine.
-
-    Returns the copy, and the environment variables and the prefix of the command to run there.
-    """
-    copy, home = folder / "floe", folder / "home"
-    home.mkdir()
+def copy_tree(copy: Path) -> None:
+    """Copy the repository with the files of its working tree, committed or not, to a folder that does not exist yet."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     shutil.copytree(ROOT / ".git", copy / ".git", symlinks=True)
@@ -164,6 +159,16 @@ def newcomer(folder: Path) -> tuple[Path, dict[str, str], list[str]]:
         if (ROOT / name).exists():  # Git also lists files whose removal is not committed yet
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+
+
+def newcomer(folder: Path) -> tuple[Path, dict[str, str], list[str]]:
+    """Copy the working tree to a folder, for a suite that runs as on a newcomer's machine.
+
+    Returns the copy, and the environment variables and the prefix of the command to run there.
+    """
+    copy, home = folder / "floe", folder / "home"
+    home.mkdir()
+    copy_tree(copy)
     path = [one for one in os.get_exec_path() if not Path(one, "go").exists()]
     prefix = ["env", *(f"--unset={name}" for name in os.environ if name.startswith(("XDG_", "GO")))]
     if os.geteuid() == 0:

@@ -125,7 +125,7 @@ class Builder:
         options += ["--target", image.target] if image.target else []
         if self.engine != "docker":
             options += ["--layers", "--format", "docker"]  # the OCI format has no health check
-        for name, value in arguments.items():
+        for name, value in {"SOURCE": checkout.settings.repository, **arguments}.items():
             options += ["--build-arg", f"{name}={value}"]
         self.call("build", *self.building, *options, str(checkout.root))
         return Built(reference, time.monotonic() - started, *self.weigh(reference))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +24,14 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+class Former(Model):
+    """Values that settings had before. `floe fork` replaces them wherever a merge from upstream brings them again."""
+
+    registry: tuple[str, ...] = ()
+    repository: tuple[str, ...] = ()
+    domain: tuple[str, ...] = ()
+
+
 class Settings(Model):
     """The content of floe.toml. A setting that the file does not have keeps its default."""
 
@@ -37,8 +47,19 @@ class Settings(Model):
     )
     repository: str = Field(
         default="https://github.com/floe-runtime/floe-deploy",
-        pattern=r"^https://[^\s/]+/\S*[^\s/]$",
+        pattern=r"^https://[a-zA-Z0-9.:-]+(/[\w.~-]+)+$",
         description="The web address of this repository. Messages about unexpected errors point to its issues.",
+    )
+    domain: str = Field(
+        default="example.com",
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$",
+        max_length=253,
+        description="The web domain below which the environments have their hosts, as in dagster.staging.example.com.",
+    )
+    former: Former = Field(
+        default=Former(),
+        description="Values that registry, repository and domain had before. `floe fork` writes them, and replaces "
+        "them by the current ones in what a merge from upstream brings.",
     )
 
 
@@ -51,6 +72,31 @@ def load(file: Path) -> Settings:
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or not TOML
         raise FloeError(f"{file} cannot be read: {error}", "Fix the file; its format is TOML.") from None
     return parse(Settings, content, file)
+
+
+def edited(text: str, values: Mapping[str, str | list[str]], wanted: Settings) -> str:
+    """The text of a floe.toml with other values and every other byte as it was; new settings are added at the end.
+
+    `values`: by setting, such as `registry` or `former.registry`. `wanted`: the settings that the text must give then.
+    Raises FloeError if it does not, for instance because a setting is written in a table.
+    """
+    end = "\r\n" if "\r\n" in text else "\n"
+    for key, value in values.items():
+        written = json.dumps(value, ensure_ascii=False)
+        line = re.compile(rf"^{re.escape(key)}[ \t]*=[ \t]*(\"[^\"\r\n]*\"|'[^'\r\n]*'|\[[^\]]*\])", re.MULTILINE)
+        if found := line.search(text):
+            text = text[: found.start(1)] + written + text[found.end(1) :]
+        else:
+            text += f"{'' if text.endswith(end) or not text else end}{key} = {written}{end}"
+    try:
+        if Settings.model_validate(tomllib.loads(text)) == wanted:
+            return text
+    except ValueError:
+        pass  # not TOML: the setting was there in another form, and is there twice now
+    raise FloeError(
+        f"floe.toml does not have {', '.join(values)} where it can be edited",
+        'Write each setting on a line of its own, as in registry = "ghcr.io/acme", without a [table].',
+    )
 
 
 def schema() -> str:

@@ -177,7 +177,10 @@ def _umbrella_files(checkout: Checkout, environments: list[Environment]) -> dict
 
 
 def _chart_yaml(checkout: Checkout, chart: str) -> str:
-    """The text of Chart.yaml with current dependency versions: upstream charts as the first environment pins them."""
+    """The text of Chart.yaml with the repository's address and current dependency versions.
+
+    Upstream charts have the versions that the first environment pins.
+    """
     file = folder(checkout, chart) / "Chart.yaml"
     if chart == UMBRELLA:
         versions = {name: str(load_file(folder(checkout, name) / "Chart.yaml")["version"]) for name in UPSTREAM}
@@ -188,6 +191,7 @@ def _chart_yaml(checkout: Checkout, chart: str) -> str:
             if pin.name in UPSTREAM[chart]:
                 places[f"dependencies[{pin.name}].version"] = pin.version
                 places[f"dependencies[{pin.name}].repository"] = pin.repository
+    places["home"] = checkout.settings.repository
     return edit.replace(file.read_text(), places, checkout.relative(file))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from floe import console
-from floe.cli import charts, check, environments, gitops, images, new, tools
+from floe.cli import charts, check, environments, fork, gitops, images, new, tools
 
 app = typer.Typer(
     help="""Render, compile, check and show a floe-runtime deployment.
@@ -32,6 +32,7 @@ app.add_typer(check.app)
 app.add_typer(charts.app, name="charts")
 app.add_typer(gitops.app)
 app.add_typer(new.app)
+app.add_typer(fork.app)
 
 
 def _version(wanted: bool) -> None:

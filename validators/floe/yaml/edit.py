@@ -40,6 +40,12 @@ def replace(text: str, values: Mapping[str, str], source: str) -> str:
     return text
 
 
+def located(text: str, source: str) -> dict[str, tuple[int, str]]:
+    """(line, text) of each scalar by its place as in `replace`; lines count from 1. Raises FloeError as `replace`."""
+    scalars = _scalars(_composed(text, source), "")
+    return {place: (node.start_mark.line + 1, node.value) for place, node in scalars}
+
+
 def substitute(
     text: str, patterns: Mapping[str, re.Pattern[str]], new: Callable[[re.Match[str]], str], source: str
 ) -> str:
