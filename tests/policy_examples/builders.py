@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 def container(**fields: Any) -> Json:
     """A container without findings."""
-    image = "registry.example.com/app:1.2.3"
+    image = "registry.internal/app:1.2.3"
     return {"name": "main", "image": image, "resources": RESOURCES, "securityContext": CONFINED} | fields
 
 

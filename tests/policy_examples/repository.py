@@ -76,7 +76,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "every-variable-is-set": good(reader("floe-object-store", "floe-catalog"), environment="dev"),
         "a-variable-is-not-set": bad(
             reader("floe-object-store"),
-            says=("FLOE_CATALOG_CLIENT_ID", "FLOE_CATALOG_CLIENT_SECRET"),
+            says="nothing sets FLOE_CATALOG_CLIENT_ID, FLOE_CATALOG_CLIENT_SECRET, which",
             environment="dev",
         ),
     },

@@ -37,7 +37,12 @@ def write(example: str, folder: Path) -> None:
     files = [part for part in _parts(example) if part[0]]
     commit(folder, "as it is")
     for path, _, text in (part for part in files if part[1]):
-        (folder / path).write_text(text)
+        _put(folder / path, text)
         commit(folder, path)
     for path, _, text in (part for part in files if not part[1]):
-        (folder / path).write_text(text)
+        _put(folder / path, text)
+
+
+def _put(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)

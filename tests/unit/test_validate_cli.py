@@ -18,6 +18,7 @@ import pytest
 
 from floe import console
 from floe.validate.cli import app
+from floe.validate.policies import POLICIES, Stage
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from floe.validate.cli import main; main()"]
@@ -40,7 +41,8 @@ spec:
       seccompProfile: {type: RuntimeDefault}
 """
 BAD = POD % PLANTED
-LEFT_OUT = "left out: FLOE021, FLOE022, FLOE023, FLOE024: the stream names no environment: "
+OF_A_REPOSITORY = [policy.code for policy in POLICIES if policy.stage is Stage.REPOSITORY]
+LEFT_OUT = f"left out: {', '.join(OF_A_REPOSITORY)}: the stream names no environment: "
 OK = f"{LEFT_OUT}set the annotation floe-runtime.io/environment on its objects, or give --env\nstdin: 1 object, ok"
 WARNED = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: t}\n"
 
@@ -241,12 +243,24 @@ def test_the_json_format() -> None:
     (report,) = json.loads(done.stdout)["reports"]
     assert (report["source"], report["environment"], report["objects"]) == ("stdin", None, 2)
     assert [finding["code"] for finding in report["findings"]] == ["FLOE010", "FLOE011"]
-    keys = {"code", "severity", "source", "document", "line", "object", "message", "remedy", "file", "waived"}
+    keys = {
+        "code",
+        "severity",
+        "source",
+        "document",
+        "line",
+        "object",
+        "message",
+        "remedy",
+        "file",
+        "file_line",
+        "waived",
+    }
     for finding in report["findings"]:
         assert finding.keys() == keys
-        assert all(value for key, value in finding.items() if key not in ("file", "waived"))
+        assert all(value for key, value in finding.items() if key not in ("file", "file_line", "waived"))
         assert (finding["source"], finding["document"], finding["line"]) == ("stdin", 2, 5)
-    assert [omission["code"] for omission in report["left_out"]] == ["FLOE021", "FLOE022", "FLOE023", "FLOE024"]
+    assert [omission["code"] for omission in report["left_out"]] == OF_A_REPOSITORY
     assert json.loads(run(GOOD, "-f", "json").stdout)["reports"][0]["findings"] == []
 
 
@@ -261,7 +275,7 @@ def test_github_has_a_line_for_each_finding() -> None:
     assert done.returncode == 1
     lines = done.stdout.decode().splitlines()
     assert len(lines) == 7
-    assert lines.pop().startswith("::notice title=left out%3A FLOE021%2C FLOE022%2C FLOE023%2C FLOE024::the stream")
+    assert lines.pop().startswith(f"::notice title=left out%3A {'%2C '.join(OF_A_REPOSITORY)}::the stream")
     assert lines[1].startswith(
         "::error title=FLOE010 Pod shop/p%2C1%3A2::container main: the image app has no tag (stdin, document 1, line 1)"
     )

@@ -86,7 +86,7 @@ def test_an_origin_is_a_file_of_the_repository(capsys: pytest.CaptureFixture[str
     origins = {
         "path: ../../base/quota/resourcequota.yaml\n": "base/quota/resourcequota.yaml",
         "configuredIn: values/dagster.yaml\nconfiguredBy:\n  kind: X\n": "overlays/prod/values/dagster.yaml",
-        "path: base/a.yaml\nrepo: https://example.com/x\n": "",
+        "path: base/a.yaml\nrepo: https://git.internal/x\n": "",
         "nonsense": "",
     }
     for origin, file in origins.items():

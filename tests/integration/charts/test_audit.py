@@ -117,7 +117,7 @@ def test_values_that_the_chart_does_not_know_are_reported(checkout: Path, tmp_pa
     pin.write_text(yaml.safe_dump({**patch, "valuesInline": {"image": {"tag": "2", "pullPolicy": "Never"}}}))
     assert unknown_values(repo.current(), "dev") == []  # no chart is pulled yet
     list(charts.pull(repo.current(), ["dev"], str(mirror)))
-    unknown = {value.removeprefix("cube: ") for value in unknown_values(repo.current(), "dev")}
+    unknown = {".".join(value.path) for _, value in unknown_values(repo.current(), "dev")}
     assert unknown >= {"config.fromTemplate.nmae", "config.prot", "image.tagg", "imgae", "sub.service.prot"}
     known = {"image.tag", "config.apiSecretFromSecret", "config.fromTemplate.name", "config.port", "free", "list"}
     known |= {"image.pullPolicy", "probe", "sub.service.port", "sub.replicas", "global", "with-dash"}

@@ -57,10 +57,9 @@ def verify(checkout: Checkout, environment: str, *, stand_ins: bool = False) -> 
         for message, remedy in _problems(chart, locked.get(chart.key))
     ]
     versions = {chart.name: str(chart) for chart in charts}
-    for value in unknown_values(checkout, environment):
-        name, _, path = value.partition(": ")
+    for name, value in unknown_values(checkout, environment):
         remedy = f"Correct or remove the value in base/charts, overlays/{environment}/values or an app's deploy/."
-        findings.append(Finding(environment, versions[name], f"the chart does not know the value {path}", remedy))
+        findings.append(Finding(environment, versions[name], str(value), remedy))
     return findings
 
 

@@ -75,6 +75,14 @@ def mappings(node: Any) -> Iterator[dict[str, Any]]:
     return (item for item in node if isinstance(item, dict)) if isinstance(node, list) else iter(())
 
 
+def texts(node: Any) -> Iterator[str]:
+    """Yield every text in a value, at any depth, without keys."""
+    if isinstance(node, str):
+        yield node
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from texts(part)
+
+
 def objects(documents: Iterable[Document], source: str) -> Iterator[Object]:
     """Yield the objects of a stream, including the items of each List.
 

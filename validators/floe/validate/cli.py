@@ -24,7 +24,7 @@ _MOST_BYTES = 100 << 20
 """The largest stream that is read: ten times the size of ten thousand documents."""
 
 _EXAMPLES = """\
-exit codes: 0 ok (warnings included), 1 findings, 2 cannot run
+exit codes: 0 ok (warnings included, except with --strict), 1 findings, 2 cannot run
 
 examples:
   kustomize build --enable-helm overlays/prod | floe-validate
@@ -61,13 +61,14 @@ def _make_parser() -> _Parser:
     add("--format", "-f", default="text", metavar="FORMAT", help=f"one of {', '.join(FORMATS)}")
     add("--kubernetes", default=RELEASE, metavar="RELEASE", help=f"Kubernetes release to check (default: {RELEASE})")
     add("--crds", type=Path, metavar="DIR", help="folder of CustomResourceDefinitions whose kinds are checked as well")
+    add("--strict", action="store_true", help="exit with 1 for warnings as well")
     add("--strict-kinds", action="store_true", help="report a kind without a schema as an error")
     add("--explain", metavar="CODE", help="explain what a code means and what to do, with examples")
     return parser
 
 
 def app() -> None:
-    """Run the command with the arguments of the process; exit with 1 if any finding is an error.
+    """Run the command with the arguments of the process; exit with 1 if any finding is an error, or with --strict at all.
 
     Raises FloeError for wrong arguments and for sources that cannot be read, rendered or parsed.
     """
@@ -82,32 +83,36 @@ def app() -> None:
     except FloeError:
         checkout = None  # the stream of another repository is checked without one
     reports = [
-        validate(content, name, schemas, options.env, checkout=checkout)
-        for name, content in _read_sources(options.sources)
+        validate(content, name, schemas, options.env or overlay, checkout=checkout)
+        for name, overlay, content in _read_sources(options.sources)
     ]
     output.WRITERS[options.format](reports)
-    if any(report.count("error") for report in reports):
+    failing = ("error", "warning") if options.strict else ("error",)
+    if any(report.count(severity) for report in reports for severity in failing):
         sys.exit(1)
     return None
 
 
-def _read_sources(sources: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the content of each source; without any source, those of standard input."""
+def _read_sources(sources: list[str]) -> Iterator[tuple[str, str | None, bytes]]:
+    """Yield the name and the content of each source, and its environment if it is an overlay.
+
+    Without any source, these are those of standard input.
+    """
     for source in sources or ["-"]:
         path = Path(source)
         if source == "-":
-            yield "stdin", _read_stdin()
+            yield "stdin", None, _read_stdin()
         elif path.suffix in FILES:
             try:
                 with path.open("rb") as file:
-                    yield source, _read_bounded(file, source)
+                    yield source, None, _read_bounded(file, source)
             except OSError as error:
                 raise FloeError(f"cannot read {source}: {error.strerror}", "check the path") from error
         else:
             from floe.validate import origins
 
             environment = source.removeprefix("overlays/").rstrip("/")
-            yield f"overlays/{environment}", origins.rendered(repo.current(), environment)
+            yield f"overlays/{environment}", environment, origins.rendered(repo.current(), environment)
 
 
 def _read_stdin() -> bytes:

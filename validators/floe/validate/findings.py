@@ -20,7 +20,8 @@ class Finding:
     object: str  # kind namespace/name
     message: str
     remedy: str
-    file: str = ""  # the file that the object was rendered from, relative to the repository; empty if unknown
+    file: str = ""  # the file to edit, or else the one it was rendered from, relative to the repository; or empty
+    file_line: int = 0  # line in that file, counts from 1; 0 if unknown
     waived: str = ""  # date and reason of the waiver that applies to the finding; empty if none does
 
 

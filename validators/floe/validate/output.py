@@ -28,7 +28,8 @@ def text(reports: Sequence[Report]) -> None:
                 continue
             colour = "red" if finding.severity == "error" else "yellow"
             place = [f"{finding.source}, document {finding.document}, line {finding.line}"]
-            place += [f"from {finding.file}"] if finding.file else []
+            line = f" line {finding.file_line}" if finding.file_line else ""
+            place += [f"from {finding.file}{line}"] if finding.file else []
             where = ", ".join(place)
             head = paint(f"{finding.code} {finding.severity}", colour)
             print(f"{head} {paint(finding.object, 'bold')} {paint(f'({where})', 'dim')}")
@@ -97,7 +98,7 @@ def _annotated_place(report: Report, finding: Finding) -> tuple[str, int | None]
     overlay.
     """
     if finding.file:
-        return finding.file, None
+        return finding.file, finding.file_line or None
     if report.is_file:
         return finding.source, finding.line
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from floe.kubernetes.objects import Object, mapping, text
 from floe.kubernetes.pods import Pod, made_by
 from floe.validate import helm
 from floe.validate.providers import Providers
+from floe.validate.written import Written
 
 if TYPE_CHECKING:
     from floe.repo import Checkout
@@ -56,6 +58,45 @@ class Stream:
         if not item.origin or self.platform is None:
             return ""
         return os.path.normpath(f"overlays/{self.environment}/{item.origin}")
+
+    def edited(self, item: Object, value: str = "", key: str = "") -> tuple[str, int]:
+        """The file that a person edits to change an object, and the line in it; empty and 0 if unknown.
+
+        For an object of a chart this is the file with the environment's values. `value`: a text that somebody wrote, by
+        which the line is found, in any file of the environment if the object's own file is not one; `key`: a pattern
+        for the name of its key.
+        """
+        file = self.file(item)
+        if self.platform is None:
+            return file, 0
+        chart = file.removeprefix("base/charts/") if file.startswith("base/charts/") else f"{_chart(item)}.yaml"
+        values = f"overlays/{self.environment}/values/{chart}"
+        if values in self.written.texts and (not file or file.startswith("base/charts/")):
+            file = values
+        own = file in self.written.texts
+        for candidate in (file,) if own else self.written.texts if value else ():
+            for place in self.written.places(candidate) if value else ():
+                if place.text == value and re.search(key, place.path[-1], re.IGNORECASE):
+                    return candidate, place.line
+        return file, 0
+
+    @property
+    def holder(self) -> Object:
+        """The Namespace, which has the waivers for the whole environment; without one, the first object."""
+        return next(iter(self.of("Namespace")), self.objects[0])
+
+    def of_chart(self, name: str) -> Object:
+        """The first object that a chart rendered; if there is none, the first object of the stream."""
+        for item in self.objects:
+            if _chart(item) == name:
+                return item
+        return self.objects[0]
+
+    @cached_property
+    def written(self) -> Written:
+        """The files of the environment that a person edits. Raises LeftOut if it is in no checkout."""
+        overlay = self.overlay()
+        return Written(overlay.checkout, overlay.environment)
 
     @cached_property
     def by_kind(self) -> dict[str, list[Object]]:
@@ -139,3 +180,8 @@ class Stream:
         if self.environment is None or self.checkout is None or self.platform is None:
             raise LeftOut(self.no_repository)
         return Overlay(self.environment, self.checkout, self.platform)
+
+
+def _chart(item: Object) -> str:
+    """The name of the chart that an object's label names; empty if it has no such label."""
+    return text(mapping(item.metadata.get("labels")).get("helm.sh/chart")).rpartition("-")[0]

@@ -46,11 +46,16 @@ def check(
             left_out.append(Omission(policy.code, reason))
             for key in [key for key in unused if key[1] == policy.code]:
                 del unused[key]  # the policy did not look at everything, so the waiver may still be needed
+        open_hits = []
         for hit in hits:
             key = (id(hit.item), policy.code)
             waiver = in_force.get(key) if hit.waivable else None
-            unused.pop(key, None) if waiver else None
-            findings.append(_finding(stream, policy, hit, waiver.words if waiver else ""))
+            if waiver is None:
+                open_hits.append(hit)
+            else:
+                unused.pop(key, None)
+                findings.append(_finding(stream, policy, hit, waiver.words))
+        findings += [_finding(stream, policy, hit) for hit in _by_cause(open_hits)]
     unsound = [(waiver.item, waiver.problem) for waiver in waivers if waiver.problem]
     unsound += [(waiver.item, f"the waiver of {waiver.code} waives nothing") for waiver in unused.values()]
     judged = replace(stream, unsound=unsound)
@@ -104,8 +109,28 @@ def _hits_and_reason(policy: Policy, stream: Stream, schemas: Schemas) -> tuple[
     return hits, ""
 
 
+_SHOWN = 3  # objects in a message
+
+
+def _by_cause(hits: list[Hit]) -> list[Hit]:
+    """One hit for each cause: the first of those with the same cause, whose message then names the other objects."""
+    by_cause: dict[object, list[Hit]] = {}
+    for number, hit in enumerate(hits):
+        by_cause.setdefault(hit.cause or number, []).append(hit)
+    return [_with_others(*same) for same in by_cause.values()]
+
+
+def _with_others(hit: Hit, *same: Hit) -> Hit:
+    labels = list(dict.fromkeys(other.item.label for other in same if other.item is not hit.item))
+    if not labels:
+        return hit
+    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+    return hit._replace(message=f"{hit.message}; the same in {', '.join(labels[:_SHOWN])}{more}")
+
+
 def _finding(stream: Stream, policy: Policy, hit: Hit, waived: str = "") -> Finding:
     item = hit.item
+    file, line = (hit.file, hit.file_line) if hit.file else stream.edited(item, hit.value, hit.key)
     return Finding(
         policy.code,
         hit.severity or policy.severity,
@@ -115,7 +140,8 @@ def _finding(stream: Stream, policy: Policy, hit: Hit, waived: str = "") -> Find
         _printable(item.label),
         _printable(hit.message),
         policy.remedy,
-        _printable(hit.file or stream.file(item)),
+        _printable(file),
+        line,
         _printable(waived),
     )
 

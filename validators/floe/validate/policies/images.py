@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from floe.kubernetes.objects import mapping, mappings, text
+from floe.kubernetes.objects import Object, mapping, mappings, text
 from floe.validate import helm
 from floe.validate.policies.policy import Hit, Policy, Stage
 from floe.validate.schema import Schemas
@@ -62,21 +62,27 @@ def mutable(stream: Stream, _: Schemas) -> Iterator[Hit]:
             if not (pod.implied_image and container.value.get("image") is None) and (
                 problem := _image_problem(text(container.value.get("image")))
             ):
-                yield Hit(pod.item, f"{container.label}: {problem}")
+                yield _hit(pod.item, f"{container.label}: {problem}", text(container.value.get("image")))
             for variable in mappings(container.value.get("env")):
                 name, value = variable.get("name"), text(variable.get("value"))
                 if name in _RUN_IMAGES and value and (problem := _image_problem(value)):
-                    yield Hit(pod.item, f"{container.label}: env {name}: {problem}")
+                    yield _hit(pod.item, f"{container.label}: env {name}: {problem}", value)
     for item in stream.of("ConfigMap"):
         data = mapping(item.value.get("data"))
         for name in _RUN_IMAGES:
             if (value := text(data.get(name))) and (problem := _image_problem(value)):
-                yield Hit(item, f"data.{name}: {problem}")
+                yield _hit(item, f"data.{name}: {problem}", value)
     for item in stream.of(*helm.KINDS):
         for where, values in helm.values(item):
             for path, image in _images_in_values(values, where):
                 if problem := _image_problem(image):
-                    yield Hit(item, f"{path}: {problem}")
+                    yield _hit(item, f"{path}: {problem}", image)
+
+
+def _hit(item: Object, message: str, image: str) -> Hit:
+    """A hit of an image; each use of the same image has the same cause, since one line sets it for all of them."""
+    match = _IMAGE.fullmatch(image)
+    return Hit(item, message, cause=image if match else "", value=(match["tag"] or "") if match else "")
 
 
 def _image_problem(image: str) -> str | None:

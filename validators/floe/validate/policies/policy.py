@@ -17,15 +17,22 @@ from floe.validate.stream import Stream
 class Hit(NamedTuple):
     """One problem that a policy found: the object, the message, and whether a waiver may accept it.
 
-    `file`: the file of the repository with the mistake, if it is not the one that the object was rendered from.
-    `severity`: overrides the severity of the policy.
+    `file`: the file of the repository with the mistake, if it is not the one that the object was rendered from, and
+    `file_line` the line in it; 0 if unknown. `severity`: overrides the severity of the policy. `cause`: equal for all
+    hits of a policy that one edit would remove, which become one finding; if it is empty, the hit is a finding of its
+    own. `value`: the text that somebody wrote and that is wrong, by which its line in the overlay is found, and
+    `key` a pattern for the name of its key.
     """
 
     item: Object
     message: str
     waivable: bool = True
     file: str = ""
+    file_line: int = 0
     severity: Severity | None = None
+    cause: str = ""
+    value: str = ""
+    key: str = ""
 
 
 Check = Callable[[Stream, Schemas], Iterable[Hit]]

@@ -60,12 +60,23 @@ def dangling(stream: Stream, _: Schemas) -> Iterator[Hit]:
             if stream.unrendered and kind in _IN_CHARTS:
                 untold = True
             else:
-                yield Hit(item, f"refers to the {kind} {name}, which does not exist")
+                words = f"refers to the {kind} {name}, which does not exist"
+                file, line = _declared_in(stream, kind, name)
+                cause = f"{kind} {item.namespace}/{name}"
+                yield Hit(item, words, file=file, file_line=line, cause=cause, value=name)
     yield from _missing_subjects(stream)
     for pod in stream.pods:
         yield from _missing_keys(stream, pod)
     if untold:
         stream.refuse_unrendered()
+
+
+def _declared_in(stream: Stream, kind: str, name: str) -> tuple[str, int]:
+    """The list of Secrets in platform.yaml, if the Secret is named by no file of the environment; else nothing."""
+    if kind != "Secret" or stream.platform is None or any(name in text for text in stream.written.texts.values()):
+        return "", 0
+    file = f"overlays/{stream.environment}/platform.yaml"
+    return file, next((one.line for one in stream.written.places(file) if one.path == ("secrets",)), 0)
 
 
 def _missing_subjects(stream: Stream) -> Iterator[Hit]:
@@ -195,4 +206,5 @@ def _missing_keys(stream: Stream, pod: Pod) -> Iterator[Hit]:
                 continue
             keys = stream.config_maps.get((pod.item.namespace, name))
             if keys is not None and key not in keys:
-                yield Hit(pod.item, f"{container.label}: the ConfigMap {name} has no key {key}")
+                words = f"{container.label}: the ConfigMap {name} has no key {key}"
+                yield Hit(pod.item, words, cause=f"{pod.item.namespace}/{name} {key}")

@@ -10,11 +10,16 @@ from typing import Any
 
 from floe.validate.policies import (
     api,
+    chart_values,
+    environments,
     images,
     kinds,
+    placeholders,
     references,
     repository,
+    scaling,
     secrets,
+    secrets_in_git,
     security,
     selectors,
     versions,
@@ -34,5 +39,22 @@ def collect(modules: Iterable[Any]) -> tuple[Policy, ...]:
 
 
 POLICIES = collect(
-    (api, images, kinds, references, repository, secrets, security, selectors, versions, waivers, workloads),
+    (
+        api,
+        chart_values,
+        environments,
+        images,
+        kinds,
+        placeholders,
+        references,
+        repository,
+        scaling,
+        secrets,
+        secrets_in_git,
+        security,
+        selectors,
+        versions,
+        waivers,
+        workloads,
+    )
 )

@@ -96,12 +96,15 @@ def _unset_variables(stream: Stream, pod: pods.Pod, container: pods.Container, v
     platform = stream.overlay().platform
     filled = {text(mapping(source.get("secretRef")).get("name")) for source in mappings(container.value.get("envFrom"))}
     parts = (platform.compute, platform.storage, platform.catalog)
+    unset: dict[str, list[str]] = {}
     for ref in dict.fromkeys(ref for part in parts for ref in platform.refs(part)):
         if ref.secret and ref.secret not in filled and ref.env not in variables:
-            yield Hit(
-                pod.item,
-                f"{container.label}: nothing sets {ref.env}, which platform.yaml takes from the Secret {ref.secret}",
-            )
+            unset.setdefault(ref.secret, []).append(ref.env)
+    file = f"overlays/{stream.environment}/platform.yaml"
+    for secret, names in unset.items():
+        line = next((one.line for one in stream.written.places(file) if one.text == secret), 0)
+        words = f"nothing sets {', '.join(names)}, which platform.yaml takes from the Secret {secret}"
+        yield Hit(pod.item, f"{container.label}: {words}", file=file, file_line=line, cause=secret)
 
 
 _IN_VARIABLES = (
@@ -132,7 +135,7 @@ _IN_INSTANCE = (("host", "hostname"), ("port", "port"), ("database", "db_name"),
           securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
           containers:
             - name: cube
-              image: registry.example.com/cube:1.4.0
+              image: ghcr.io/floe-runtime/cube:1.4.0
               resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
               securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
               env: [{name: CUBEJS_DB_HOST, value: trino.floe-staging.svc.cluster.local}]
@@ -145,7 +148,7 @@ _IN_INSTANCE = (("host", "hostname"), ("port", "port"), ("database", "db_name"),
           securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
           containers:
             - name: cube
-              image: registry.example.com/cube:1.4.0
+              image: ghcr.io/floe-runtime/cube:1.4.0
               resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
               securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
               env: [{name: CUBEJS_DB_HOST, value: trino.floe-prod.svc.cluster.local}]
@@ -174,14 +177,16 @@ def platform_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
                     and isinstance(value, str)
                     and _without_scheme(value) != _without_scheme(expected[name][1])
                 ):
-                    yield Hit(pod.item, f"{container.label}: env {name} differs from {expected[name][0]} in {path}")
+                    words = f"{container.label}: env {name} differs from {expected[name][0]} in {path}"
+                    yield Hit(pod.item, words, cause=f"{expected[name][0]} {value}", value=value)
     for item in stream.of("ConfigMap"):
         storage = mapping(mapping(pods.instance(item).get("run_storage")).get("config")).get("postgres_db")
         for field, name in _IN_INSTANCE:
             value = _written_value(platform.metadata, field)
             actual = mapping(storage).get(name)
             if value is not None and isinstance(actual, (str, int)) and str(actual) != value:
-                yield Hit(item, f"dagster.yaml: postgres_db.{name} differs from metadata.{field} in {path}")
+                words = f"dagster.yaml: postgres_db.{name} differs from metadata.{field} in {path}"
+                yield Hit(item, words, value=str(actual))
 
 
 def _written_value(part: object, field: str) -> str | None:

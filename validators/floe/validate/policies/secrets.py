@@ -88,7 +88,7 @@ def _files_beside(stream: Stream) -> Iterator[Hit]:
     if stream.environment is None or stream.checkout is None:
         return
     folder = stream.checkout.overlay(stream.environment) / "secrets"
-    holder = next(iter(stream.of("Namespace")), stream.objects[0])
+    holder = stream.holder
     for file in sorted(folder.glob("*.y*ml")):
         path = stream.checkout.relative(file)
         try:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from floe import git
 from floe.errors import FloeError
-from floe.kubernetes.objects import Object, mapping, text
 from floe.repo import Checkout
 from floe.validate import pins
 from floe.validate.policies.policy import Hit, Policy, Stage
@@ -74,7 +73,7 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
                 f"Dagster's chart has version {chart}, but images are built with dagster {locked[1]}, "
                 "which requirements.lock pins"
             )
-            yield Hit(_holder_of_chart(stream, _DAGSTER), words, file=path)
+            yield Hit(stream.of_chart(_DAGSTER.removesuffix(".yaml")), words, file=path)
         return
     before = checkout.predecessor(environment)
     if before is None:
@@ -84,7 +83,7 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
         _refuse_shallow(checkout)
         images = ", ".join(sorted({value for place, value in pinned.items() if place != "version"}))
         words = f"Dagster's chart {chart} and images {images} were never together in overlays/{before}"
-        yield Hit(_holder_of_environment(stream), words, file=path)
+        yield Hit(stream.holder, words, file=path)
 
 
 @Policy(
@@ -140,7 +139,7 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
     for name, place, value in sorted(missing):
         path = f"overlays/{environment}/values/{name}"
         words = f"{path}: {place} {value} was never in overlays/{before}"
-        yield Hit(_holder_of_environment(stream), words, file=path)
+        yield Hit(stream.holder, words, file=path)
 
 
 def _refuse_shallow(checkout: Checkout) -> None:
@@ -150,17 +149,3 @@ def _refuse_shallow(checkout: Checkout) -> None:
         raise LeftOut(error.message) from None
     if shallow:
         raise LeftOut("this clone lacks older commits: run git fetch --unshallow")
-
-
-def _holder_of_environment(stream: Stream) -> Object:
-    """The Namespace, which carries the waivers for the whole environment; without one, the first object."""
-    return next(iter(stream.of("Namespace")), stream.objects[0])
-
-
-def _holder_of_chart(stream: Stream, values_file: str) -> Object:
-    """The first object of a chart, for a finding to point at; if there is none, the first object of the stream."""
-    name = values_file.removesuffix(".yaml")
-    for item in stream.objects:
-        if text(mapping(item.metadata.get("labels")).get("helm.sh/chart")).rpartition("-")[0] == name:
-            return item
-    return stream.objects[0]
