@@ -53,10 +53,13 @@ def test_each_fault_fails_its_check(fork: Path) -> None:
 
 
 def test_github_gets_an_annotation_for_each_problem(capsys: pytest.CaptureFixture[str]) -> None:
-    problems = checks.Problem("100 % wrong,\nhere", "Edit it.", "a,b.yaml"), checks.Problem("odd", "Look.", "", False)
+    problems = (
+        checks.Problem("100 % wrong,\nhere", "Edit it.", "a,b.yaml", 3),
+        checks.Problem("odd", "Look.", is_error=False),
+    )
     report.github([checks.Result("dev", "objects", 1, problems)])
     printed = capsys.readouterr().out
-    assert "::error file=a%2Cb.yaml,title=dev%3A objects::100 %25 wrong,%0Ahere Edit it.\n" in printed
+    assert "::error file=a%2Cb.yaml,line=3,title=dev%3A objects::100 %25 wrong,%0Ahere Edit it.\n" in printed
     assert "::warning title=dev%3A objects::odd Look.\n" in printed
 
 

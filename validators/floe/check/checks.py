@@ -24,6 +24,7 @@ class Problem:
     message: str
     remedy: str
     file: str = ""
+    line: int = 0  # in that file, counts from 1; 0 if unknown
     is_error: bool = True
 
 
@@ -101,7 +102,8 @@ def _findings(report: Report) -> Iterator[Problem]:
     for finding in report.findings:
         if not finding.waived:
             message = f"{finding.code} {finding.object}: {finding.message}"
-            yield Problem(message, finding.remedy, finding.file, is_error=finding.severity == "error")
+            is_error = finding.severity == "error"
+            yield Problem(message, finding.remedy, finding.file, finding.file_line, is_error)
 
 
 def _code_locations(checkout: Checkout, environment: str) -> Iterator[Problem]:

@@ -23,7 +23,8 @@ def text(results: Iterable[Result]) -> list[Result]:
         mark = "[red]✗[/]" if result.failed else "[yellow]![/]" if result.problems else "[green]✓[/]"
         out.print(f"  {mark} {result.check} [dim]({result.seconds:.1f} s)[/]")
         for problem in result.problems:
-            where = f" [dim]({escape(problem.file)})[/]" if problem.file and problem.file not in problem.message else ""
+            place = f"{problem.file}, line {problem.line}" if problem.line else problem.file
+            where = f" [dim]({escape(place)})[/]" if place and place not in problem.message else ""
             out.print(f"      {escape(problem.message)}{where}")
             out.print(f"      [dim]next: {escape(problem.remedy)}[/]")
     failed = sum(result.failed for result in collected)
@@ -45,6 +46,7 @@ def github(results: Iterable[Result]) -> list[Result]:
     for result in collected:
         for problem in result.problems:
             place = f"file={_escaped(problem.file, ',:')}," if problem.file else ""
+            place += f"line={problem.line}," if problem.line else ""
             level = "error" if problem.is_error else "warning"
             title = _escaped(f"{result.subject}: {result.check}", ",:")
             print(f"::{level} {place}title={title}::{_escaped(f'{problem.message} {problem.remedy}')}")
