@@ -59,4 +59,4 @@ def replaced(text: str, values: dict[str, str], before: str = "") -> str:
 
 
 def _any(words: dict[str, str]) -> str:
-    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    return f"(?:{'|'.join(sorted(map(re.escape, words), key=len, reverse=True))})"
