@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from floe_runtime.contract.cron import fires
 from floe_runtime.contract.model import Model
 
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-_Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC")]
+_Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC"), AfterValidator(fires)]
 
 
 class Schedule(Model):
