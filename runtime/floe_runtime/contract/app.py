@@ -43,10 +43,21 @@ class Pipeline(Model):
         return self
 
 
+class Query(Model):
+    """A query to Cube. With measures alone, its answer is one row."""
+
+    measures: Annotated[tuple[str, ...], Field(min_length=1, description="names of the form CUBE.MEASURE")]
+
+
 class SemanticLayer(Model):
     """The data model that Cube serves."""
 
     model: Annotated[str, Field(description="folder of the Cube model, relative to the app")] = "cube/model"
+    example: Annotated[
+        Query | None,
+        # Only the demo reads it, so it is left out of CompiledArtifacts.
+        Field(description="the query that `floe demo` asks, to show the app's data", exclude=True),
+    ] = None
 
 
 class Synthetic(Model):
