@@ -130,7 +130,9 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
         write(toml, order.without_name(read(toml), name))
         done.append(f"floe.toml: {' → '.join(copy.settings.promotion)}")
     packaging.write(copy, list(packaging.changes(copy)))
-    notes = [f"the cluster still runs {name}: docs/02-environments.md tells what to delete there, and what stays"]
+    notes = [
+        f"a cluster that runs {name} still does: docs/02-environments.md says what to delete there, and what stays"
+    ]
     sops = checkout.root / ".sops.yaml"
     if sops.is_file() and f"overlays/{name}/" in sops.read_text():
         notes.append(f".sops.yaml still has a rule for {name}: remove it, and the key that is outside of Git")
