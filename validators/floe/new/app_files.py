@@ -38,6 +38,7 @@ def renamed(contents: dict[str, bytes], old: str, new: str) -> dict[str, bytes]:
     model = theirs["model"]
     same = {cube: f"{names.package(new)}_{cube}" for cube in _cubes(before, model) & _cubes(texts, model)}
     marts = re.compile(rf"(?<={{namespace}}', '){re.escape(theirs['marts_namespace'])}(?=')")
+    texts["floe.yaml"] = _with_cubes("floe.yaml", texts["floe.yaml"], same)
     for path in [path for path in texts if _is_model(path, model)]:
         texts[path] = _with_cubes(path, marts.sub(ours["marts_namespace"], texts[path]), same)
     return binary | {path: text.encode() for path, text in texts.items()}
@@ -82,8 +83,9 @@ _PLACES = {
     r".*\.joins\[[^]]*\]\.name": _FIRST,
     r".*\.join_path": _IN_PATH,
     r".*\.pre_aggregations\[.*\]\.(?!name)\w+(?:\[\d+\])?": _FIRST,
+    r"semantic_layer\.example\..*": _FIRST,
 }
-"""The places in a model of Cube that name a cube or a view, and how they do."""
+"""The places in a model of Cube and in floe.yaml that name a cube or a view, and how they do."""
 
 
 def _cubes(files: dict[str, str], model: str) -> set[str]:
@@ -102,7 +104,7 @@ def _is_model(path: str, model: str) -> bool:
 
 
 def _with_cubes(path: str, text: str, new: dict[str, str]) -> str:
-    """The text of a model of Cube with other names of cubes and views, wherever the model names one."""
+    """The text of a model of Cube, or of floe.yaml, with other names of cubes and views wherever it names one."""
     any_name = "|".join(sorted(map(re.escape, new), key=len, reverse=True))
     patterns = {place: re.compile(pattern.format(any_name)) for place, pattern in _PLACES.items()}
     return edit.substitute(text, patterns, lambda match: new[match["name"]], path) if new else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 _KEPT = (
     r"(?<![\w-])(?:image|tag|newTag|newName|repository|version|digest): *\S+",  # what exists in a registry
@@ -54,9 +53,8 @@ def replaced(text: str, values: dict[str, str], before: str = "") -> str:
     if not values:
         return text
     pattern = re.compile(rf"(?P<before>{before})(?<![\w.-])(?P<value>{_any(values)})(?!\w|\.\w)")
-    substitute: Callable[[re.Match[str]], str] = lambda match: match["before"] + values[match["value"]]  # noqa: E731
-    return pattern.sub(substitute, text)
+    return pattern.sub(lambda match: match["before"] + values[match["value"]], text)
 
 
 def _any(words: dict[str, str]) -> str:
-    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+    return f"(?:{'|'.join(sorted(map(re.escape, words), key=len, reverse=True))})"
