@@ -1,4 +1,4 @@
-"""Loads the code location of the e-commerce app into the process of the test."""
+"""Loads the code location of an app into the process of the test."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from floe_runtime.contract.artifacts import CompiledArtifacts
 
 
 class Location:
-    """The code location of the e-commerce app in a checkout, imported again for each instance."""
+    """The code location of an app in a checkout, imported again for each instance."""
 
-    def __init__(self, checkout: Path) -> None:
+    def __init__(self, checkout: Path, app: str = "ecommerce") -> None:
         """Compile the artifacts of the environment repo.EMBEDDED and import the app's definitions."""
         self.artifacts: CompiledArtifacts = compile_environment(repo.current(), repo.EMBEDDED)
         console.write(repo.current().artifacts_file(repo.EMBEDDED), self.artifacts.text())
-        for name in [name for name in sys.modules if name.partition(".")[0] == "ecommerce"]:
+        for name in [name for name in sys.modules if name.partition(".")[0] == app]:
             del sys.modules[name]
-        sys.path.insert(0, str(checkout / "apps" / "ecommerce"))
+        sys.path.insert(0, str(checkout / "apps" / app))
         try:
-            self.module: ModuleType = importlib.import_module("ecommerce.definitions")
+            self.module: ModuleType = importlib.import_module(f"{app}.definitions")
         finally:
             sys.path.pop(0)
         self.instance = dg.DagsterInstance.ephemeral()

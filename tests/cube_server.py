@@ -113,8 +113,9 @@ class Shop:
             )
 
     def write(self, folder: Path) -> None:
-        """Replace the marts one after the other, each in one step, as the pipeline does."""
-        folder.mkdir(exist_ok=True)
+        """Replace the marts one after the other, each in one step, as the pipeline does, in the namespace `marts`."""
+        folder = folder / "marts"
+        folder.mkdir(parents=True, exist_ok=True)
         for mart, columns in CONTRACT.items():
             part = folder / f".{mart}.part"
             pq.write_table(pa.Table.from_pylist(self.rows[mart], schema=pa.schema(list(columns.items()))), part)

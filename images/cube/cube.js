@@ -29,7 +29,9 @@ function refuse(sentence) {
 
 const WHAT = {
   FLOE_CUBE_MODEL: 'the absolute path of the folder with the data model',
-  FLOE_MART: "how a mart is named in SQL, such as iceberg.marts.{mart} or read_parquet('/data/{mart}.parquet')",
+  FLOE_MART:
+    'how a mart is named in SQL, such as iceberg.{namespace}.{mart} ' +
+    "or read_parquet('/data/{namespace}/{mart}.parquet')",
   CUBEJS_DB_TYPE: 'the engine that holds the marts, duckdb or trino',
   CUBEJS_API_SECRET: 'the secret that the tokens of API clients are signed with',
 };
@@ -43,8 +45,8 @@ if (!path.isAbsolute(model) || !fs.statSync(model, { throwIfNoEntry: false })?.i
   refuse(`FLOE_CUBE_MODEL=${model} is not the absolute path of a folder.`);
 }
 const mart = required('FLOE_MART');
-if (!mart.includes('{mart}')) {
-  refuse(`FLOE_MART=${mart} has no {mart}, which stands for the name of the mart.`);
+for (const [placeholder, what] of [['{namespace}', "the app's marts_namespace"], ['{mart}', 'the name of the mart']]) {
+  if (!mart.includes(placeholder)) refuse(`FLOE_MART=${mart} has no ${placeholder}, which stands for ${what}.`);
 }
 const database = required('CUBEJS_DB_TYPE');
 if (!env.CUBEJS_JWK_URL && !env.CUBEJS_API_SECRETS) {

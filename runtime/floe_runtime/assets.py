@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,28 @@ def retry_policy(retries: Retries) -> dg.RetryPolicy:
     )
 
 
+class Translator(DagsterDbtTranslator):
+    """Names the assets of a dbt project so that those of two applications differ.
+
+    A source and a mart have the names of their Iceberg tables (namespace, table). Any other model exists only during a
+    run and is named after the application: APP, layer, model.
+    """
+
+    def __init__(self, app: App) -> None:
+        """`app`: the application that the project belongs to."""
+        super().__init__()
+        self.app = app
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """The key of a model or a source of the project."""
+        node = dbt_resource_props
+        if node["resource_type"] == "source":
+            return dg.AssetKey([node["schema"], node["identifier"]])
+        if _is_mart(node):
+            return dg.AssetKey([self.app.pipeline.marts_namespace, node["name"]])
+        return super().get_asset_key(node).with_prefix(self.app.name.replace("-", "_"))
+
+
 def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
     """One asset for each dbt model, one asset check for each dbt test.
 
@@ -44,7 +66,7 @@ def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
     """
     manifest = json.loads(dbt.manifest(dbt_project).read_bytes())
     published = [node["name"] for node in manifest["nodes"].values() if _is_mart(node)]
-    translator = DagsterDbtTranslator()
+    translator = Translator(dbt_project.app)
 
     @dbt_assets(
         manifest=manifest,
@@ -62,7 +84,7 @@ def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
                 for result in event.to_default_asset_events(manifest, translator, context, dbt_project.target):
                     if not _selected(context, result):
                         continue
-                    mart = _mart_of(context, result)
+                    mart = _mart_of(context, result, dbt_project.app.pipeline.marts_namespace)
                     if mart is None:
                         yield result
                     else:
@@ -75,7 +97,7 @@ def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
     return models
 
 
-def _is_mart(node: dict[str, Any]) -> bool:
+def _is_mart(node: Mapping[str, Any]) -> bool:
     return bool(node["resource_type"] == "model" and node["config"].get("schema") == "marts")
 
 
@@ -90,12 +112,12 @@ def _selected(context: dg.AssetExecutionContext, result: Any) -> bool:
     return True
 
 
-def _mart_of(context: dg.AssetExecutionContext, result: Any) -> str | None:
+def _mart_of(context: dg.AssetExecutionContext, result: Any, namespace: str) -> str | None:
     """The name of the mart that a result materializes; None for any other result."""
     if not isinstance(result, dg.Output):
         return None
-    path = context.asset_key_for_output(result.output_name).path
-    return path[-1] if path[0] == "marts" else None
+    *above, name = context.asset_key_for_output(result.output_name).path
+    return name if above == [namespace] else None
 
 
 def _with_metadata(output: dg.Output[Any], done: marts.Published) -> dg.Output[Any]:

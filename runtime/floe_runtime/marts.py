@@ -66,7 +66,7 @@ def _publish_from_file(scratch: str, marts: Sequence[str], namespace: str, platf
     published = [_replace(catalog, (namespace, mart), rows) for mart, rows in content.items()]
     if platform.marts.kind == "parquet":
         for mart, rows in content.items():
-            _export(platform, mart, rows)
+            _export(platform, f"{namespace}/{mart}.parquet", rows)
     return published
 
 
@@ -87,19 +87,22 @@ def _replace(catalog: Catalog, identifier: tuple[str, str], rows: pa.Table) -> P
     return Published(identifier[1], rows.num_rows, snapshot.snapshot_id if snapshot else None)
 
 
-def _export(platform: Platform, mart: str, rows: pa.Table) -> None:
-    """Replace the mart's Parquet file in one step, so that a reader sees either the old or the new file."""
+def _export(platform: Platform, file: str, rows: pa.Table) -> None:
+    """Replace a mart's Parquet file in one step, so that a reader sees either the old or the new file.
+
+    `file`: its path below the path of the platform's marts.
+    """
     if platform.marts.path.startswith("s3://"):
         assert isinstance(platform.storage, S3Storage)  # the contract's validator ensures it
         bucket, _, prefix = platform.marts.path.removeprefix("s3://").partition("/")
         content = pa.BufferOutputStream()
         pq.write_table(rows, content)
         body = content.getvalue().to_pybytes()
-        s3_client(platform.storage).put_object(Bucket=bucket, Key=f"{prefix}/{mart}.parquet".lstrip("/"), Body=body)
+        s3_client(platform.storage).put_object(Bucket=bucket, Key=f"{prefix}/{file}".lstrip("/"), Body=body)
         return
-    target = local(platform.marts.path) / f"{mart}.parquet"
+    target = local(platform.marts.path) / file
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{mart}.{os.getpid()}.{uuid.uuid4().hex}.part")
+    part = target.with_name(f".{target.stem}.{os.getpid()}.{uuid.uuid4().hex}.part")
     try:
         pq.write_table(rows, part)
         part.replace(target)

@@ -39,7 +39,7 @@ def location(
     edit(file, ("compute",), trino.compute.model_dump(exclude_none=True))
     edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
-    edit(file, ("marts",), {"kind": "tables", "path": "iceberg.marts"})
+    edit(file, ("marts",), {"kind": "tables", "path": "iceberg"})
     edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
@@ -121,7 +121,7 @@ def test_only_old_scratch_schemas_are_dropped(location: Location, trino: trino_s
 def test_cube_reads_the_tables(location: Location, trino: trino_server.Server, tmp_path: Path) -> None:
     assert location.run("for cube").success
     env = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": servers.HOST, "CUBEJS_DB_PORT": str(trino.port)}
-    env |= {"CUBEJS_DB_PRESTO_CATALOG": "iceberg", "CUBEJS_DB_USER": "floe", "FLOE_MART": "iceberg.marts.{mart}"}
+    env |= {"CUBEJS_DB_PRESTO_CATALOG": "iceberg", "CUBEJS_DB_USER": "floe", "FLOE_MART": "iceberg.{namespace}.{mart}"}
     with serving(cube.install(repo.current()), tmp_path / "unused", "readyz", **env) as running:
         (row,) = running.load(measures=["orders.count"])
     assert int(row["orders.count"]) == len(location.rows("marts", "orders"))

@@ -32,12 +32,12 @@ def env(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("marts")
     Shop(orders=90).write(folder)
     client = s3_client(S3Storage(kind="s3", bucket=object_store.bucket, endpoint=object_store.s3), object_store.env)
-    for file in folder.glob("*.parquet"):
+    for file in folder.rglob("*.parquet"):
         client.upload_file(str(file), object_store.bucket, f"marts/{file.name}")
     return {
         "CUBEJS_DB_TYPE": "duckdb",
         "CUBEJS_API_SECRET": SECRET,
-        "FLOE_MART": f"read_parquet('s3://{object_store.bucket}/marts/{{mart}}.parquet')",
+        "FLOE_MART": f"read_parquet('s3://{object_store.bucket}/{{namespace}}/{{mart}}.parquet')",
         "CUBEJS_DB_DUCKDB_S3_ENDPOINT": urlsplit(object_store.s3).netloc,
         "CUBEJS_DB_DUCKDB_S3_USE_SSL": "false",
         "CUBEJS_DB_DUCKDB_S3_URL_STYLE": "path",

@@ -34,7 +34,7 @@ def location(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
 
 
 def exported(mart: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(repo.current().state / "marts" / f"{mart}.parquet").to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(repo.current().state / "marts/marts" / f"{mart}.parquet").to_pylist()
     return rows
 
 
@@ -64,7 +64,7 @@ def test_marts_contain_the_rows_of_the_batches(location: Location) -> None:
         key = f"{mart[:-1]}_id"
         by_key = lambda row, key=key: row[key]  # noqa: E731 # shorter than a function of its own
         assert sorted(exported(mart), key=by_key) == sorted(location.rows("marts", mart), key=by_key)
-    assert sorted(path.name for path in (repo.current().state / "marts").iterdir()) == sorted(
+    assert sorted(path.name for path in (repo.current().state / "marts/marts").iterdir()) == sorted(
         f"{m}.parquet" for m in MARTS
     )
 
@@ -112,7 +112,9 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
     done = location.run()
     materialized = {tuple(event.asset_key.path) for event in done.get_asset_materialization_events() if event.asset_key}
     assert materialized >= {("raw", table) for table in MARTS} | {("marts", mart) for mart in MARTS}
-    assert {path[0] for path in materialized} == {"raw", "staging", "intermediate", "marts"}
+    assert {path[:-1] for path in materialized} == {
+        ("raw",), ("ecommerce", "staging"), ("ecommerce", "intermediate"), ("marts",)
+    }  # fmt: skip
     checks = {check.check_name for check in done.get_asset_check_evaluations()}
     assert {"orders_and_items_agree", "no_negative_amount"} <= checks
     (orders,) = (
@@ -143,7 +145,7 @@ def test_object_store_and_rest_catalog(
     file = checkout / "platform.yaml"
     edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
-    edit(file, ("marts", "path"), f"s3://{object_store.bucket}/marts")
+    edit(file, ("marts", "path"), f"s3://{object_store.bucket}")
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     location = Location(checkout)

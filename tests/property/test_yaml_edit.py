@@ -36,6 +36,21 @@ values = versions | odd | st.text(max_size=12)
 written = st.tuples(versions | st.sampled_from(["it's", "1.28"]), st.sampled_from("'\" "))
 
 
+PREFIXES = ("", "&{0} ", "!!str ", "!!str &{0} ", "&{0} !!str ")
+"""What may precede a value: an anchor, a tag, or both."""
+LIST = """\
+# head
+resources: &kept [other]
+parts: # why
+  - first # one
+
+  # about the second
+  - second
+patches: *kept
+"""
+FLOW = "resources: [other]\nparts: [first, second] # why\nrest: 1\n"
+
+
 def quoted(value: str, quote: str) -> str:
     if quote == "'":
         return "'" + value.replace("'", "''") + "'"
@@ -66,6 +81,53 @@ def test_only_the_requested_values_change(old: tuple[tuple[str, str], ...], new:
         assert piece in rest, "another byte was changed"
         rest = rest[rest.index(piece) + len(piece) :]
     assert edit.replace(text, before, "it") == text
+
+
+five = st.tuples(*[written] * len(PLACES))
+five_prefixes = st.tuples(*[st.sampled_from(PREFIXES)] * len(PLACES))
+
+
+@settings(max_examples=inputs(30), deadline=None)
+@given(five, five_prefixes, st.dictionaries(st.sampled_from(PLACES), versions))
+def test_anchors_tags_and_line_ends_stay(
+    old: tuple[tuple[str, str], ...], prefixes: tuple[str, ...], new: dict[str, str]
+) -> None:
+    befores = [prefix.format(f"a{number}") for number, prefix in enumerate(prefixes)]
+    parts = [before + quoted(value, quote) for before, (value, quote) in zip(befores, old, strict=True)]
+    text = TEXT.replace("\n", "\r\n").format(*parts)
+    before = dict(zip(PLACES, (value for value, _ in old), strict=True))
+    edited = edit.replace(text, new, "it")
+    assert edited.count("\n") == edited.count("\r\n") == TEXT.count("\n")
+    assert all(one in edited for one in befores)
+    assert read(edited) == before | new
+    assert edit.replace(edited, before, "it") == text
+
+
+def test_an_alias_is_replaced_only_if_its_anchor_has_another_value() -> None:
+    text = "a: &tag 1.0.0 # why\r\nb: *tag\r\nc: *tag\r\nd: &empty\r\n"
+    assert edit.replace(text, {"b": "2.0.0"}, "it") == text.replace("b: *tag", "b: 2.0.0")
+    assert edit.replace(text, {"a": "2.0.0", "b": "2.0.0"}, "it") == text.replace("1.0.0", "2.0.0")
+    assert edit.replace(text, {"d": "x"}, "it") == text.replace("&empty", "&empty x")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("after", ["first", "second", None])
+@pytest.mark.parametrize("text", [LIST, FLOW, LIST.removesuffix("\npatches: *kept\n")], ids=["block", "flow", "end"])
+def test_an_item_is_added_and_removed_again(text: str, after: str | None, newline: str) -> None:
+    text = text.replace("\n", newline)
+    added = edit.with_item(text, "parts", "third: 3", after, "it")
+    items = ["first", "second"]
+    items.insert(items.index(after or "second") + 1, "third: 3")
+    (document,) = documents(added, "it")
+    assert document.value["parts"] == items
+    assert edit.without_item(added, "parts", "third: 3", "it") == text
+    assert edit.without_item(text, "parts", "third: 3", "it") == text
+
+
+def test_a_list_without_the_item_is_reported() -> None:
+    for place, after in (("parts", "absent"), ("absent", None), ("resources.absent", None)):
+        with pytest.raises(FloeError, match=rf"it has no list {place}"):
+            edit.with_item(LIST, place, "third", after, "it")
 
 
 @pytest.mark.parametrize(

@@ -100,12 +100,20 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
     yield say
 
 
+def read(path: Path) -> str:
+    """The text of a file that is to be edited, with the line ends that it has."""
+    return path.read_bytes().decode()
+
+
 def write(path: Path, text: str) -> None:
-    """Write a file atomically: a reader sees the old content or the new, never a part. Missing parents are created."""
+    """Write a file atomically: a reader sees the old content or the new, never a part. Missing parents are created.
+
+    The file gets the line ends that the text has.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may write the same file
     try:
-        part.write_text(text)
+        part.write_bytes(text.encode())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -63,16 +63,20 @@ class Repository:
 
     def uncommitted(self) -> int:
         """The number of files under the folder that differ from HEAD or are untracked; ignored files do not count."""
-        # Without this option `git status` would write the index that it has refreshed.
-        done = _run_git(
-            ["--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "--", "."], self.folder
-        )
-        return len(_output_or_error(done).splitlines())
+        return len(self.changed("."))
 
-    def files(self, *folders: str) -> list[str]:
-        """The files below some folders, relative to this one: tracked, or new and not ignored."""
-        listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", *folders]
-        return [name for name in _output_or_error(_run_git(listed, self.folder)).split("\0") if name]
+    def changed(self, *paths: str) -> list[str]:
+        """The files under some paths that differ from HEAD or are untracked, relative to the folder, sorted."""
+        # Without the first option `git status` would write the index that it has refreshed.
+        options = ["--porcelain", "-z", "--untracked-files=all", "--no-renames"]
+        done = _run_git(["--no-optional-locks", "status", *options, "--", *paths], self.folder)
+        lines = _output_or_error(done).split("\0")[:-1]
+        return sorted(line[3:].removeprefix(self.prefix) for line in lines)  # after two letters for the kind of change
+
+    def listed(self, *paths: str, kinds: Sequence[str] = ("--cached",)) -> list[str]:
+        """The files under some paths that `git ls-files` lists, relative to the folder, by default the tracked ones."""
+        done = _run_git(["ls-files", "-z", *kinds, "--", *paths], self.folder)
+        return _output_or_error(done).split("\0")[:-1]
 
     def unmerged(self) -> list[str]:
         """The files that a merge or rebase left with conflicts."""
@@ -144,21 +148,34 @@ def open_repository(folder: Path) -> Repository:
     return Repository(folder, Path(git_dir), prefix, shallow == "true")
 
 
-def history(folder: Path, path: str, env: Mapping[str, str]) -> Generator[tuple[str, bytes], None, None]:
+def history(
+    folder: Path, path: str, env: Mapping[str, str], until: str = "HEAD"
+) -> Generator[tuple[str, bytes], None, None]:
     """Yield (file name, content) for each version of the files under a path, newest first, with a single call of Git.
 
-    `env`: variables that name the repository if the folder is not in it.
+    `env`: variables that name the repository if the folder is not in it. `until`: the last commit of the history.
     Raises FloeError if Git fails, for instance because the folder is in no repository, or does not end in time.
     """
     # With all lines as context, a patch contains the whole file, so that no further call is needed.
     options = ["--format=", "--patch", "--unified=1000000", "--no-color", "--no-ext-diff", "--no-renames"]
-    command = ["git", "log", *options, "--", path]
+    command = ["git", "log", *options, until, "--", path]
     what = f"the history of {path} cannot be read"
     # `closing` ends Git when the caller stops iterating early.
     with closing(
         process.lines(command, seconds=_HISTORY_SECONDS, folder=folder, env=_environment(env), what=what)
     ) as printed:
         yield from _versions_in_patches(printed)
+
+
+def first_commit(folder: Path, path: str, env: Mapping[str, str]) -> str | None:
+    """The hash of the first commit in which the path exists; None if there is none. Raises FloeError if Git fails.
+
+    `env`: variables that name the repository if the folder is not in it.
+    """
+    what = f"the history of {path} cannot be read"
+    command = ["git", "log", "--format=%H", "--reverse", "--", path]
+    done = process.run(command, seconds=_HISTORY_SECONDS, folder=folder, env=_environment(env), what=what)
+    return next(iter(done.stdout.split()), None)
 
 
 def _versions_in_patches(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:

@@ -232,7 +232,7 @@ def pin(checkout: Checkout, environment: str, name: str, tag: str) -> Path:
     if name not in PLACES:
         raise FloeError(f"overlays pin no image {name!r}", f"Use one of these images: {', '.join(PLACES)}.")
     file, place = checkout.overlay(environment) / "values" / PLACES[name][0], ".".join(PLACES[name][1])
-    console.write(file, edit.replace(file.read_text(), {place: tag}, str(file)))
+    console.write(file, edit.replace(console.read(file), {place: tag}, str(file)))
     return file
 
 

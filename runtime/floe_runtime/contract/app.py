@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from floe_runtime.contract.model import Model
 
@@ -34,6 +34,12 @@ class Pipeline(Model):
     marts_namespace: _Identifier = "marts"
     schedule: Schedule
     retries: Retries = Retries()
+
+    @model_validator(mode="after")
+    def _two_namespaces(self) -> Pipeline:
+        if self.raw_namespace == self.marts_namespace:
+            raise ValueError("raw_namespace and marts_namespace must differ: a mart may have the name of a raw table")
+        return self
 
 
 class SemanticLayer(Model):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import ValidationError, model_validator
 
 from floe_runtime.contract.app import App
-from floe_runtime.contract.model import Model, problems
+from floe_runtime.contract.model import M, Model, problems
 from floe_runtime.contract.platform import Platform
 from floe_runtime.errors import FloeError
 
@@ -62,14 +62,35 @@ def _digest(app: dict[str, Any]) -> str:
 
 def read(path: Path) -> CompiledArtifacts:
     """Read artifacts from a file. Raises FloeError if the file cannot be read or is not valid."""
+    return _validated(CompiledArtifacts, _content(path), path)
+
+
+def specifications(path: Path) -> dict[str, Specification]:
+    """The specifications of the apps in a file, whose platform may be one that an earlier release wrote.
+
+    Raises FloeError as `read` does.
+    """
+    content = _content(path)
+    apps = content.get("apps") if isinstance(content, dict) else None
+    return _validated(_Apps, {"apps": apps}, path).apps
+
+
+class _Apps(Model):
+    apps: dict[str, Specification]
+
+
+def _content(path: Path) -> Any:
     try:
-        value = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except OSError as error:
         raise FloeError(f"cannot read {path}: {error.strerror}", "Write it with `floe compile`.") from error
     except ValueError:
         raise FloeError(f"{path} is not JSON", "Write it again with `floe compile`.") from None
+
+
+def _validated(model: type[M], value: Any, path: Path) -> M:
     try:
-        return CompiledArtifacts.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
         reason = problems(error, value)
         raise FloeError(f"{path} is not valid:{reason}", "Write it again with `floe compile`.") from None

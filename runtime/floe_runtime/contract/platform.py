@@ -121,10 +121,20 @@ class Postgres(Model):
 
 
 class Marts(Model):
-    """Where the semantic layer reads a mart: a Parquet file, which each run replaces, or a table of the engine."""
+    """Where the semantic layer reads a mart: a Parquet file, which each run replaces, or a table of the engine.
+
+    The application's `marts_namespace` is part of the place, so that no two applications write the same mart:
+    the file is PATH/NAMESPACE/MART.parquet, the table is PATH.NAMESPACE.MART.
+    """
 
     kind: Literal["parquet", "tables"]
-    path: Annotated[str, Field(description="parquet: folder or s3:// prefix; tables: catalog.schema")]
+    path: Annotated[str, Field(description="parquet: folder or s3:// prefix; tables: name of the engine's catalog")]
+
+    @model_validator(mode="after")
+    def _catalog_alone(self) -> Marts:
+        if self.kind == "tables" and not self.path.isidentifier():
+            raise ValueError("path must be the name of the catalog alone: the schema is each app's marts_namespace")
+        return self
 
 
 class Cluster(Model):

@@ -70,7 +70,7 @@ def test_queries_before_the_first_run_fail_and_cube_keeps_running(
 
 
 def test_the_same_model_works_with_tables_of_trino(installed: cube.CubeInstall, tmp_path: Path) -> None:
-    trino = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": "127.0.0.1", "FLOE_MART": "iceberg.marts.{mart}"}
+    trino = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": "127.0.0.1", "FLOE_MART": "iceberg.{namespace}.{mart}"}
     with serving(installed, tmp_path / "marts", "livez", CUBEJS_REFRESH_WORKER="false", **trino) as running:
         query = '{"measures":["order_items.revenue"],"dimensions":["products.name"]}'
         reply = cube._get(f"{running.url}/cubejs-api/v1/sql?query={query}", cube.token(SECRET), 20)
@@ -94,7 +94,8 @@ def test_a_missing_variable_is_reported(installed: cube.CubeInstall, tmp_path: P
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"FLOE_MART": "marts.orders"}, "has no {mart}"),
+        ({"FLOE_MART": "{namespace}.orders"}, "has no {mart}"),
+        ({"FLOE_MART": "iceberg.marts.{mart}"}, "has no {namespace}, which stands for the app's marts_namespace"),
         ({"FLOE_CUBE_MODEL": "model"}, "is not the absolute path of a folder"),
         ({"FLOE_CUBE_REFRESH": "soon"}, "is not a whole number of seconds"),
     ],

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from floe import console
-from floe.cli import charts, environments, fork, gitops, images, tools
+from floe.cli import charts, environments, fork, gitops, images, new, tools
 
 app = typer.Typer(
     help="""Render, compile, check and show a floe-runtime deployment.
@@ -31,6 +31,7 @@ app.add_typer(environments.app)
 app.add_typer(charts.app, name="charts")
 app.add_typer(gitops.app)
 app.add_typer(fork.app)
+app.add_typer(new.app)
 
 
 def _version(wanted: bool) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from floe.contract.applications import application, refuse_shared_names
 from floe.contract.files import load
-from floe.errors import FloeError
+from floe.contract.places import refuse_shared_namespace, refuse_shared_place
 from floe.repo import EMBEDDED, Checkout
 from floe.yaml import load_file
-from floe_runtime.contract.app import App
-from floe_runtime.contract.artifacts import CompiledArtifacts, Specification, read
+from floe_runtime.contract.artifacts import CompiledArtifacts, Specification, specifications
 from floe_runtime.contract.platform import Platform
 
 
@@ -17,29 +17,25 @@ def compile_environment(checkout: Checkout, environment: str) -> CompiledArtifac
     """Put an environment's platform and its apps together.
 
     An environment whose platform says `specification: promoted` keeps the specifications that its committed file holds,
-    so that an edit in apps/ reaches it only by promotion. Raises FloeError that names the file and field at fault.
+    so that an edit in apps/ reaches it only by promotion. Raises FloeError that names the file and field at fault, also
+    if two applications, or this and another environment, write the same place.
     """
     platform = load(Platform, checkout.platform_file(environment))
+    refuse_shared_place(checkout, environment, platform)
     kept: dict[str, Specification] = {}
     file = checkout.artifacts_file(environment)
     if platform.specification == "promoted" and file.is_file():
-        kept = read(file).apps
-    apps = {
-        name: Specification.of(kept[name].app if name in kept else _app(checkout, name))
-        for name in _apps(checkout, environment)
-    }
-    return CompiledArtifacts(environment=environment, platform=platform, apps=apps)
-
-
-def _app(checkout: Checkout, name: str) -> App:
-    file = checkout.app(name) / "floe.yaml"
-    app = load(App, file)
-    if app.name != name:
-        raise FloeError(
-            f"{checkout.relative(file)} has the name {app.name!r}, but its folder is apps/{name}",
-            f"Set `name: {name}` there, or rename the folder.",
-        )
-    return app
+        kept = specifications(file)
+    names = _apps(checkout, environment)
+    apps = {name: kept[name].app if name in kept else application(checkout, name) for name in names}
+    refuse_shared_namespace(apps)
+    if platform.specification == "follow":  # also apps that it does not list: the images hold all of them
+        refuse_shared_names(checkout, {name: apps.get(name) or application(checkout, name) for name in checkout.apps()})
+    return CompiledArtifacts(
+        environment=environment,
+        platform=platform,
+        apps={name: Specification.of(app) for name, app in apps.items()},
+    )
 
 
 def _apps(checkout: Checkout, environment: str) -> list[str]:

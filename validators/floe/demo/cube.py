@@ -97,7 +97,7 @@ def parquet_marts(folder: Path) -> str:
             "Choose a folder without these characters.",
         )
     quoted = text.replace("'", "''")
-    return f"read_parquet('{quoted}/{{mart}}.parquet')"
+    return f"read_parquet('{quoted}/{{namespace}}/{{mart}}.parquet')"
 
 
 def environment(model: Path, marts: str, port: int, secret: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from floe import console
 from floe.errors import FloeError
 from floe.kubernetes.objects import mapping, mappings, text
 from floe.repo import Checkout
@@ -124,7 +125,7 @@ def edited(checkout: Checkout, source: str, target: str, changes: Sequence[Chang
             carried = {name: theirs.apps[name] for name in ours.apps if f"apps.{name}" in here}
             result[path] = ours.model_copy(update={"apps": ours.apps | carried}).text()
         else:
-            result[path] = edit.replace(path.read_text(), here, f"overlays/{target}/{file}")
+            result[path] = edit.replace(console.read(path), here, f"overlays/{target}/{file}")
     return result
 
 
@@ -149,7 +150,9 @@ def waived(content: str, waivers: dict[str, str], source: str) -> str:
             f"{source} has no annotations, so no waiver can be added", "Add the annotation floe-runtime.io/environment."
         )
     indent = lines[at][: -len(lines[at].lstrip())] + "  "
+    end = "\r\n" if lines[at].endswith("\r\n") else "\n"
     written = [
-        f"{indent}{PREFIX}{code}: {json.dumps(words, ensure_ascii=False)}\n" for code, words in sorted(waivers.items())
+        f"{indent}{PREFIX}{code}: {json.dumps(words, ensure_ascii=False)}{end}"
+        for code, words in sorted(waivers.items())
     ]
     return "".join([*lines[: at + 1], *written, *lines[at + 1 :]])

@@ -86,7 +86,7 @@ def promote(checkout: Checkout, request: Request) -> Promotion:
         changed = Checkout(exported.folder, {name: exported.env[name] for name in ("GIT_DIR", "GIT_WORK_TREE")})
         written = {path.relative_to(checkout.root): content for path, content in files.items()}
         namespace = carried.namespace_file(checkout, request.target).relative_to(checkout.root)
-        content = (exported.folder / namespace).read_text()
+        content = console.read(exported.folder / namespace)
         if (clean := carried.waived(content, {}, str(namespace))) != content:
             written[namespace] = clean
         _write_files(exported.folder, written)
@@ -170,7 +170,7 @@ def _check_tree(repository: Repository) -> None:
 
 def _write_files(folder: Path, files: dict[Path, str]) -> None:
     for path, content in files.items():
-        (folder / path).write_text(content)
+        console.write(folder / path, content)
 
 
 def _sync_charts(checkout: Checkout) -> list[Path]:

@@ -49,15 +49,37 @@ def _image_pins(node: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _image_pins(value, f"{path}[{mapping(value).get('name', number)}]")
 
 
-def history(checkout: Checkout, environment: str) -> Iterator[tuple[str, Pins]]:
+def history(checkout: Checkout, environment: str, until: str = "HEAD") -> Iterator[tuple[str, Pins]]:
     """Yield the file name and the pins of each committed version of an overlay's values files, the newest first.
 
-    Raises LeftOut outside of a Git repository, and if git fails or does not end in time.
+    `until`: the last commit of the history. Raises LeftOut outside of a Git repository, and if git fails or does not
+    end in time.
     """
     try:
-        with closing(git.history(checkout.root, f"overlays/{environment}/values", checkout.git)) as versions:
+        with closing(git.history(checkout.root, _values(environment), checkout.git, until)) as versions:
             for name, content in versions:
                 with suppress(FloeError):  # a version that is not valid YAML pinned nothing
                     yield name, _pins_in(content, name)
     except FloeError as error:
         raise LeftOut(error.message) from None
+
+
+def before_promotion(checkout: Checkout, before: str, environment: str) -> Iterator[tuple[str, Pins]]:
+    """Yield what `history` does for what an environment may run: the versions of the environment before it.
+
+    These are followed by what the environment itself ran before that one existed, which it had no way to pass through.
+    """
+    yield from history(checkout, before)
+    try:
+        first = git.first_commit(checkout.root, _values(before), checkout.git)
+    except FloeError as error:
+        raise LeftOut(error.message) from None
+    if first is None:
+        yield from history(checkout, environment)
+    else:
+        with suppress(LeftOut):  # there may be no commit before the first one
+            yield from history(checkout, environment, f"{first}^")
+
+
+def _values(environment: str) -> str:
+    return f"overlays/{environment}/values"

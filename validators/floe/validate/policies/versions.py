@@ -79,7 +79,8 @@ def dagster_versions(stream: Stream, _: Schemas) -> Iterator[Hit]:
     before = checkout.predecessor(environment)
     if before is None:
         return
-    if not any(name == _DAGSTER and pinned.items() <= old.items() for name, old in pins.history(checkout, before)):
+    history = pins.before_promotion(checkout, before, environment)
+    if not any(name == _DAGSTER and pinned.items() <= old.items() for name, old in history):
         _refuse_shallow(checkout)
         images = ", ".join(sorted({value for place, value in pinned.items() if place != "version"}))
         words = f"Dagster's chart {chart} and images {images} were never together in overlays/{before}"
@@ -131,7 +132,7 @@ def not_promoted(stream: Stream, _: Schemas) -> Iterator[Hit]:
         for name, pinned in pins.current(checkout, environment).items()
         for place, value in pinned.items()
     }
-    for name, old in pins.history(checkout, before):
+    for name, old in pins.before_promotion(checkout, before, environment):
         missing -= {(name, place, value) for place, value in old.items()}
         if not missing:
             return

@@ -1,0 +1,4 @@
+select
+  event_id,
+  kind
+from {{ source('raw', 'events') }}
