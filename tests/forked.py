@@ -21,7 +21,7 @@ from pathlib import Path
 import ci
 from floe.repo import Checkout
 from floe.yaml import load_file
-from forks import commit, keep_encrypted
+from forks import git, keep_encrypted
 
 DIGEST = "sha256:" + "0a" * 32
 TAG = f"0.1.0-{'5e' * 20}@{DIGEST}"  # as the workflow `images` names an image: version, commit, digest
@@ -47,8 +47,9 @@ def encrypted_secret(folder: Path) -> None:
 
 
 def committed(folder: Path) -> None:
-    """Commit everything so far."""
-    commit(folder, "Our own values")
+    """Commit everything so far, also if that is nothing."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "Our own values")
 
 
 STEPS: tuple[Step, ...] = (
@@ -110,7 +111,7 @@ def main() -> int:
             "PATH": f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "XDG_CONFIG_HOME": str(Path(temporary, "config")),
         }
-        commit(folder, "As it is")
+        committed(folder)
         return run(folder, env)
 
 

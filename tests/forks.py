@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from floe import image_builds, settings
-from floe.charts import packaging
+from floe.contract.compiling import compile_environment
 from floe.repo import Checkout
 from floe.tools import resolve
 from floe.yaml import edit as yaml_edit
@@ -41,41 +41,56 @@ def floe(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProce
 
 KNOWN = ("dev", "staging", "prod", "demo")
 """The environments of this repository, which tests that edit them name."""
-_KNOWN_TAG = "0.1.0"
+_ORDER = KNOWN[:3]
+_APP = "ecommerce"
+_TAG = "0.1.0"
 
 
-def with_known_values(folder: Path) -> None:
-    """Give a copy of the repository the values that tests replace, and only the environments that they name.
+def with_known_values(folder: Path) -> bool:
+    """Give a copy of the repository the values that tests replace, and only the environments and the app that they name.
 
     So a test that replaces `tag: 0.1.0`, or promotes from dev to staging, also passes in a fork that has other values,
-    an environment between the two, and encrypted Secrets in Git. Nothing changes in a copy of upstream.
+    an environment between the two, and encrypted Secrets in Git. Returns whether anything changed, which is not so in a
+    copy of upstream. charts/ is left as it is.
     """
-    checkout = Checkout(folder)
-    edits: dict[Path, str] = {}
-    order = tuple(name for name in KNOWN if name != "demo")
-    if checkout.settings.promotion != order:
-        wanted = checkout.settings.model_copy(update={"promotion": order})
-        file = folder / "floe.toml"
-        edits[file] = settings.edited(file.read_text(), {"promotion": list(order)}, wanted)
-    for name in checkout.environments():
-        if name not in KNOWN:
-            shutil.rmtree(folder / "overlays" / name)
-            continue
-        for file_name, steps in image_builds.PLACES.values():
-            file = folder / "overlays" / name / "values" / file_name
-            text = yaml_edit.replace(file.read_text(), {".".join(steps): _KNOWN_TAG}, file_name)
-            edits[file] = re.sub(r"\breplicaCount: \d+", "replicaCount: 2", text)
-    for file in folder.glob("overlays/*/secrets/*"):
-        if file.name == "kustomization.yaml":
-            before, first, _ = file.read_text().partition("  - namespace.yaml\n")
-            edits[file] = before + first
-        elif file.name != "namespace.yaml":
-            file.unlink()
-    changed = {file: text for file, text in edits.items() if file.read_text() != text}
+    before = {file: file.read_text() for file in _edited(folder)}
+    others = [path for name in ("overlays", "apps") for path in (folder / name).iterdir() if path.is_dir()]
+    others = [path for path in others if path.name not in (*KNOWN, _APP)]
+    for path in others:
+        shutil.rmtree(path)
+    encrypted = [file for file in folder.glob("overlays/*/secrets/*") if file not in before]
+    for file in [file for file in encrypted if file.name != "namespace.yaml"]:
+        file.unlink()
+    after = {file: _known(file, text, others) for file, text in before.items() if file.exists()}
+    changed = {file: text for file, text in after.items() if text != before[file]}
     for file, text in changed.items():
         file.write_text(text)
-    if changed:
-        packaging.write(Checkout(folder), [*packaging.changes(Checkout(folder))])
+    checkout = Checkout(folder)
+    for name in checkout.environments() if others else ():
+        checkout.artifacts_file(name).write_text(compile_environment(checkout, name).text())
+    return bool(changed or others)
+
+
+def _edited(folder: Path) -> list[Path]:
+    """The files with values that a fork changes."""
+    values = [*(name for name, _ in image_builds.PLACES.values()), "kustomization.yaml"]
+    files = [file for name in values for file in folder.glob(f"overlays/*/values/{name}")]
+    return [*files, *folder.glob("overlays/*/secrets/kustomization.yaml"), *folder.glob("floe.toml")]
+
+
+def _known(file: Path, text: str, removed: list[Path]) -> str:
+    """The text of such a file with known values."""
+    if file.name == "floe.toml":
+        wanted = settings.load(file).model_copy(update={"promotion": _ORDER})
+        return text if settings.load(file) == wanted else settings.edited(text, {"promotion": [*_ORDER]}, wanted)
+    if file.parent.name == "secrets":
+        return "".join(text.partition("  - namespace.yaml\n")[:2])
+    if file.name == "kustomization.yaml":
+        for app in removed:
+            text = yaml_edit.without_item(text, "components", f"../../../apps/{app.name}/deploy", file.name)
+        return text
+    places = {".".join(steps): _TAG for name, steps in image_builds.PLACES.values() if name == file.name}
+    return re.sub(r"\breplicaCount: \d+", "replicaCount: 2", yaml_edit.replace(text, places, file.name))
 
 
 def edit(file: Path, old: str, new: str) -> None:
