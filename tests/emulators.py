@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 from floe import repo
 from floe.tools.sources import install, uv
+from floe_runtime.contract.platform import BigQuery, Snowflake
 from servers import HOST, free_ports, running
 
 LOCKS = Path(__file__).parent / "engines/emulators"
@@ -38,24 +39,27 @@ def _environment(name: str) -> Path:
 
 
 @contextmanager
-def snowflake(folder: Path) -> Iterator[dict[str, str]]:
-    """Run an emulator of Snowflake during the block; yields the environment variables for the dbt profile."""
+def snowflake(folder: Path) -> Iterator[Snowflake]:
+    """Run an emulator of Snowflake during the block; yields the compute of a platform.yaml for it."""
     (port,) = free_ports(1)
     program = _environment("fakesnow") / "bin/fakesnow"
     with running([str(program), "-s", "-p", str(port)], folder, os.environ.copy(), lambda: _listens(port)):
-        yield {
-            "FLOE_DBT_ACCOUNT": "fakesnow",
-            "FLOE_DBT_HOST": HOST,
-            "FLOE_DBT_PORT": str(port),
-            "FLOE_DBT_SCHEME": "http",
-            "FLOE_DBT_USER": "floe",
-            "DBT_ENV_SECRET_PASSWORD": "a-password-of-this-test",
-        }
+        yield Snowflake(
+            target="snowflake",
+            account="fakesnow",
+            host=HOST,
+            port=port,
+            http_scheme="http",
+            database="floe",
+            warehouse="floe",
+            role="public",
+            user="floe",
+        )
 
 
 @contextmanager
-def bigquery(folder: Path) -> Iterator[dict[str, str]]:
-    """Run an emulator of BigQuery during the block; yields the environment variables for the dbt profile.
+def bigquery(folder: Path) -> Iterator[BigQuery]:
+    """Run an emulator of BigQuery during the block; yields the compute of a platform.yaml for it.
 
     The key file of the service account is written to `folder`.
     """
@@ -74,11 +78,7 @@ def bigquery(folder: Path) -> Iterator[dict[str, str]]:
     ):
         keyfile = folder / "key.json"
         keyfile.write_text(json.dumps(_service_account(token_uri)))
-        yield {
-            "FLOE_DBT_METHOD": "service-account",
-            "FLOE_DBT_KEYFILE": str(keyfile),
-            "FLOE_DBT_ENDPOINT": f"http://{HOST}:{rest}",
-        }
+        yield BigQuery(target="bigquery", project="floe", keyfile=str(keyfile), endpoint=f"http://{HOST}:{rest}")
 
 
 def _service_account(token_uri: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ def copy_app(apps: Path, old: str, new: str) -> Path:
             (r"'marts'", f"'{new}_marts'"),
             (r"(?m)^(  - name: )", rf"\1{new}_"),
             (rf"(?m)^(      - name: )({'|'.join(cubes)})$(?=\n +sql: \"{{CUBE}})", rf"\1{new}_\2"),
-            (rf"(join_path: |\.|{{|\[)({'|'.join(cubes)})(?=[.\n])", rf"\1{new}_\2"),
+            (rf"(join_path: |\.|{{|\[)({'|'.join(cubes)})(?=[.}}\n])", rf"\1{new}_\2"),
         ]
     for file, pairs in replacements.items():
         text = file.read_text()

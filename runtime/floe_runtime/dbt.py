@@ -14,11 +14,11 @@ from typing import Any
 
 import yaml
 
+from floe_runtime import profile
 from floe_runtime.contract.app import App, Pipeline
 from floe_runtime.contract.model import parse
 from floe_runtime.contract.platform import DuckDB, Platform
 from floe_runtime.errors import FloeError, in_words
-from floe_runtime.profile import variables
 
 OUTPUT = "target"
 """Name of the folder in a project for dbt's output."""
@@ -44,18 +44,25 @@ class Project:
         """The target folder of dbt for the platform's engine. Each engine has its own, because manifests differ."""
         return self.output / self.platform.compute.target
 
-    def arguments(self, command: str) -> list[str]:
-        """The arguments of dbt for a command such as `build`."""
-        return _arguments(command, self.folder, self.target, self.app.pipeline)
+    @property
+    def profiles(self) -> Path:
+        """The folder of the profile that a run builds with. The profile for parsing is beside it, undisturbed."""
+        return self.target / "profile"
 
 
-def _arguments(command: str, folder: Path, output: Path, pipeline: Pipeline) -> list[str]:
-    """The arguments of dbt. The last part of `output` is the name of an output in profiles.yml."""
+def _arguments(command: str, folder: Path, output: Path, profiles: Path, pipeline: Pipeline) -> list[str]:
+    """The arguments of dbt. `output`: the target folder; `profiles`: the folder of profiles.yml."""
     names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
-    folders = ["--project-dir", str(folder), "--profiles-dir", str(folder)]
+    folders = ["--project-dir", str(folder), "--profiles-dir", str(profiles), "--profile", profile.NAME]
     results = ["--target-path", str(output), "--log-path", str(output / "logs")]
-    rest = ["--target", output.name, "--vars", json.dumps(names), "--quiet", "--no-use-colors"]
-    return [command, *folders, *results, *rest]
+    return [command, *folders, *results, "--vars", json.dumps(names), "--quiet", "--no-use-colors"]
+
+
+def _parse(folder: Path, output: Path, target: str, pipeline: Pipeline) -> None:
+    """Write the manifest of the project in `folder` for a compute target to `output`, with the profile for that."""
+    profile.for_parsing(target, output)
+    for _ in _invoke(_arguments("parse", folder, output, output, pipeline), {}):
+        pass
 
 
 def manifest(project: Project) -> Path:
@@ -71,8 +78,7 @@ def manifest(project: Project) -> Path:
         path = folder / "manifest.json"
         if path.is_file() and path.stat().st_mtime >= newest:
             return path
-    for _ in _invoke(project.arguments("parse"), {}):
-        pass
+    _parse(project.folder, project.target, project.platform.compute.target, project.app.pipeline)
     return project.target / "manifest.json"
 
 
@@ -82,7 +88,10 @@ def build(project: Project, scratch: str) -> Iterator[dict[str, Any]]:
     Each event is a dictionary as in dbt's JSON log. Raises DbtFailed after the last event if a node failed.
     """
     try:
-        yield from _invoke(project.arguments("build"), variables(project.platform, scratch))
+        variables = profile.for_run(project.platform.compute, scratch, project.profiles)
+        yield from _invoke(
+            _arguments("build", project.folder, project.target, project.profiles, project.app.pipeline), variables
+        )
     finally:
         if isinstance(project.platform.compute, DuckDB):
             _close_scratch()
@@ -132,15 +141,15 @@ def _reasons(result: Any) -> str:
 
 
 def _prepare(apps: Path, targets: list[str]) -> None:
-    """Write the manifests of all apps for the given compute targets. The build of the image calls this."""
+    """Write the manifests and profiles of all apps for the given compute targets. The build of the image calls this."""
     for file in sorted(apps.glob("*/floe.yaml")):
         # PyYAML is good enough: floe-validate has already refused files that YAML parsers read differently.
         pipeline = parse(App, yaml.safe_load(file.read_text()), file).pipeline
         folder = file.parent / pipeline.dbt
         for target in targets:
-            for _ in _invoke(_arguments("parse", folder, folder / OUTPUT / target, pipeline), {}):
-                pass
-            (folder / OUTPUT / target / "partial_parse.msgpack").unlink(missing_ok=True)
+            output = folder / OUTPUT / target
+            _parse(folder, output, target, pipeline)
+            (output / "partial_parse.msgpack").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from floe_runtime.contract.artifacts import mounted
 
 
 class Plugin(BasePlugin):
-    """The plugin that profiles.yml refers to as `floe_runtime.iceberg_plugin`."""
+    """The plugin that the profile (floe_runtime.profile) refers to as `floe_runtime.iceberg_plugin`."""
 
     @cached_property
     def _catalog(self) -> Catalog:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from floe_runtime.connect import trino_connection
 from floe_runtime.contract.platform import DuckDB, Platform, Trino
-from floe_runtime.errors import FloeError
 
 SCRATCH = "FLOE_SCRATCH_FOLDER"
 """The variable with the folder for scratch databases. If it is not set, the system's temporary folder is used."""
@@ -28,26 +27,19 @@ _ABANDONED = timedelta(days=1)  # an older schema is left over: no run takes as 
 
 @contextmanager
 def scratch(platform: Platform) -> Iterator[str]:
-    """Yield the path of a database file or the name of a schema, and delete it after the block.
-
-    Raises FloeError for a compute target from which the pipeline cannot publish.
-    """
+    """Yield the path of a database file or the name of a schema, and delete it after the block."""
     compute = platform.compute
     if isinstance(compute, DuckDB):
         with tempfile.TemporaryDirectory(prefix="floe-", dir=os.environ.get(SCRATCH)) as folder:
             yield str(Path(folder) / "scratch.duckdb")
-    elif isinstance(compute, Trino):
+    else:
+        assert isinstance(compute, Trino)  # the contract's validator ensures it
         _drop_abandoned(compute)
         name = f"{datetime.now(UTC):{_FORM}}_{uuid.uuid4().hex[:8]}"
         try:
             yield name
         finally:
             _drop(compute, name)
-    else:
-        raise FloeError(
-            f"the pipeline cannot publish marts from {compute.target} yet",
-            "Set compute.target to duckdb or trino in platform.yaml.",
-        )
 
 
 def _drop_abandoned(compute: Trino) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,10 @@ import trino_server
 from containers import Podman, podman, readable
 from floe import repo
 from floe.contract.compiling import compile_environment
-from floe_runtime.profile import variables
+from floe_runtime import profile
+from floe_runtime.contract.platform import DuckDB
 
+PASSWORD = "a-password-of-this-test"
 PROJECT = "/app/apps/ecommerce/dbt"
 
 
@@ -23,33 +24,35 @@ def dagster() -> Podman:
     return podman("dagster")
 
 
-def debug(dagster: Podman, target: str, env: Mapping[str, str], *options: str) -> None:
-    command = ["/opt/venv/bin/dbt", "debug", "--connection", "--project-dir", PROJECT, "--profiles-dir", PROJECT]
-    command += ["--target", target, "--log-path", "/tmp/dbt"]  # noqa: S108 # in the container
-    done = dagster.run(command, env, "--entrypoint=", *options, check=False)
+def debug(dagster: Podman, compute: profile.Compute, folder: Path, *options: str) -> None:
+    """Run `dbt debug` with the profile of a run, which is written to `folder`."""
+    scratch = "/tmp/scratch.duckdb" if isinstance(compute, DuckDB) else "scratch"  # noqa: S108 # in the container
+    env = profile.for_run(compute, scratch, folder, {"FLOE_SNOWFLAKE_PASSWORD": PASSWORD})
+    command = ["/opt/venv/bin/dbt", "debug", "--connection", "--project-dir", PROJECT, "--profiles-dir", "/etc/floe"]
+    command += ["--profile", profile.NAME, "--log-path", "/tmp/dbt"]  # noqa: S108 # in the container
+    mounted = f"--volume={readable(folder / 'profiles.yml')}:/etc/floe/profiles.yml:ro"
+    done = dagster.run(command, env, "--entrypoint=", mounted, *options, check=False)
     assert done.returncode == 0, done.stdout
     assert "All checks passed" in done.stdout
-    assert "a-password-of-this-test" not in done.stdout
+    assert PASSWORD not in done.stdout
 
 
-def test_duckdb(dagster: Podman) -> None:
-    platform = compile_environment(repo.current(), "dev").platform
-    debug(dagster, "duckdb", variables(platform, "/tmp/scratch.duckdb"))  # noqa: S108 # in the container
+def test_duckdb(dagster: Podman, tmp_path: Path) -> None:
+    debug(dagster, compile_environment(repo.current(), "dev").platform.compute, tmp_path)
 
 
 def test_trino(dagster: Podman, object_store: servers.ObjectStore, tmp_path: Path) -> None:
     with trino_server.server(tmp_path / "trino", object_store) as server:
-        platform = compile_environment(repo.current(), "demo").platform.model_copy(update={"compute": server.compute})
-        debug(dagster, "trino", variables(platform, "scratch"))
+        debug(dagster, server.compute, tmp_path)
 
 
 def test_snowflake(dagster: Podman, tmp_path: Path) -> None:
-    with emulators.snowflake(tmp_path) as env:
-        debug(dagster, "snowflake", env | {"FLOE_SCRATCH": "scratch"})
+    with emulators.snowflake(tmp_path) as compute:
+        debug(dagster, compute, tmp_path)
 
 
 def test_bigquery(dagster: Podman, tmp_path: Path) -> None:
-    with emulators.bigquery(tmp_path) as env:
-        key = readable(Path(env["FLOE_DBT_KEYFILE"]))
-        mounted = {"FLOE_DBT_KEYFILE": "/etc/floe/key.json", "FLOE_SCRATCH": "scratch"}
-        debug(dagster, "bigquery", env | mounted, f"--volume={key}:/etc/floe/key.json:ro")
+    with emulators.bigquery(tmp_path) as compute:
+        key = readable(Path(str(compute.keyfile)))
+        inside = compute.model_copy(update={"keyfile": "/etc/key.json"})
+        debug(dagster, inside, tmp_path, f"--volume={key}:/etc/key.json:ro")

@@ -67,6 +67,9 @@ def test_an_app_has_the_name_of_its_folder(tree: Path) -> None:
     assert "`name: copied`" in error
 
 
+SNOWFLAKE = {"target": "snowflake", "account": "a", "database": "d", "warehouse": "w"}
+BIGQUERY = {"target": "bigquery", "project": "p"}
+
 # In a union, the path may contain the name of the member: compute.trino.host.
 PLATFORM_ERRORS = [
     ("compute.target", "spark", r"compute: .*'duckdb', 'trino'"),
@@ -83,6 +86,21 @@ PLATFORM_ERRORS = [
     ("catalog.uri", ABSENT, r"catalog\.(rest\.)?uri: "),
     ("metadata.sslmode", "maybe", r"metadata\.(postgres\.)?sslmode: .*'require'"),
     ("metadata.password", {"env": "lower"}, r"metadata\.(postgres\.)?password\.env: "),
+    (
+        "compute.host",
+        "https://trino.example.com",
+        r"compute\.(trino\.)?host: must be the name or address of a host alone",
+    ),
+    ("compute.host", "trino.example.com/path", r"compute\.(trino\.)?host: must be the name or address of a host alone"),
+    ("compute.port", "many", r"compute\.(trino\.)?port: must be a number from 1 to 65535"),
+    ("compute.port", 0, r"compute\.(trino\.)?port: must be a number from 1 to 65535"),
+    ("metadata.host", "postgresql:5432", r"metadata\.(postgres\.)?host: must be the name or address of a host alone"),
+    ("catalog.uri", "htp://polaris.example.com", r"catalog\.(rest\.)?uri: must be a URL that begins with http"),
+    ("storage.endpoint", "s3.example.com", r"storage\.(s3\.)?endpoint: must be a URL that begins with http"),
+    ("compute", SNOWFLAKE, r"compute\.target must be duckdb or trino: .* from snowflake yet"),
+    ("compute", BIGQUERY, r"compute\.target must be duckdb or trino: .* from bigquery yet"),
+    ("marts", {"kind": "parquet", "path": "s3://floe-prod"}, r"marts\.kind must be tables"),
+    ("marts.path", "iceberg.marts", r"\n  marts: path must be the name of the catalog alone"),
     ("version", 2, r"\n  version: "),
     ("specification", "sometimes", r"\n  specification: .*'follow'.*'promoted'"),
     ("secrets", "floe", r"\n  secrets: "),
@@ -104,6 +122,12 @@ def test_a_broken_platform_names_file_and_field(tree: Path, path: str, new: obje
 
 APP_ERRORS = [
     ("pipeline.schedule.cron", "hourly", "pipeline.schedule.cron: "),
+    ("pipeline.schedule.cron", "61 * * * *", "pipeline.schedule.cron: the minute must be within 0-59"),
+    ("pipeline.schedule.cron", "0 0 30 2 *", "pipeline.schedule.cron: never fires: none of its months has such a day"),
+    ("pipeline.schedule.cron", "0 0 * * mond", "pipeline.schedule.cron: the day of the week must be within 0-7"),
+    ("pipeline.schedule.cron", "5-1 * * * *", "pipeline.schedule.cron: the minute must be within"),
+    ("pipeline.schedule.cron", "*/0 * * * *", "pipeline.schedule.cron: the minute must be within"),
+    ("pipeline.raw_namespace", "marts", "pipeline: raw_namespace and marts_namespace must differ"),
     ("pipeline.schedule.corn", "* * * * *", "pipeline.schedule.corn: there is no such field"),
     ("pipeline.schedule", ABSENT, "pipeline.schedule: "),
     ("pipeline.retries.max", 99, "pipeline.retries.max: "),
@@ -120,6 +144,35 @@ def test_a_broken_app_names_file_and_field(tree: Path, path: str, new: object, w
     message = refusal("dev")
     assert "floe.yaml is not valid" in message
     assert f"\n  {words}" in message
+
+
+CRONS = (
+    "*/5 * * * *",
+    "0 0 29 2 *",
+    "0 0 30 2 mon",
+    "0 6-18/2 1,15 jan-jun 1-5",
+    "0 0 l * *",
+    "0 0 * * 7",
+    "0 0 * * fri#2",
+)
+
+
+@pytest.mark.parametrize("cron", CRONS)
+def test_a_cron_that_fires_is_valid(tree: Path, cron: str) -> None:
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", "pipeline.schedule.cron", cron)
+    assert compile_environment(repo.current(), "dev").apps["ecommerce"].app.pipeline.schedule.cron == cron
+
+
+@pytest.mark.parametrize(
+    ("path", "missing", "next_step"),
+    [
+        ("pipeline.dbt", "apps/ecommerce/absent/dbt_project.yml", "Set pipeline.dbt in apps/ecommerce/floe.yaml"),
+        ("semantic_layer.model", "apps/ecommerce/absent", "Set semantic_layer.model in apps/ecommerce/floe.yaml"),
+    ],
+)
+def test_a_folder_that_is_missing_is_named(tree: Path, path: str, missing: str, next_step: str) -> None:
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", path, "absent")
+    assert f"{missing} does not exist\n{next_step}" in refusal("dev")
 
 
 def test_each_mistake_has_its_own_line(tree: Path) -> None:

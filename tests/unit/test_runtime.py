@@ -23,7 +23,7 @@ PACKAGES = (ROOT / "runtime/floe_runtime", ROOT / "synthetic/floe_synthetic")
 OF_A_CHECKOUT = {"floe", *(file.stem for file in (ROOT / "tests").iterdir())}
 """Top-level modules that exist only in a checkout."""
 STARTS = [*sorted((IMAGE / "bin").iterdir()), IMAGE / "floe.py", IMAGE / "Dockerfile"]
-STARTS += [*sorted((ROOT / "apps").rglob("*.py")), *sorted((ROOT / "apps").glob("*/dbt/profiles.yml"))]
+STARTS += [*sorted((ROOT / "apps").rglob("*.py")), ROOT / "runtime/floe_runtime/profile.py"]
 """The files that the image starts, and files that name modules for these programs."""
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from floe_runtime.contract.cron import fires
 from floe_runtime.contract.model import Model
 
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-_Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC")]
+_Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC"), AfterValidator(fires)]
 
 
 class Schedule(Model):
@@ -42,10 +43,21 @@ class Pipeline(Model):
         return self
 
 
+class Query(Model):
+    """A query to Cube. With measures alone, its answer is one row."""
+
+    measures: Annotated[tuple[str, ...], Field(min_length=1, description="names of the form CUBE.MEASURE")]
+
+
 class SemanticLayer(Model):
     """The data model that Cube serves."""
 
     model: Annotated[str, Field(description="folder of the Cube model, relative to the app")] = "cube/model"
+    example: Annotated[
+        Query | None,
+        # Only the demo reads it, so it is left out of CompiledArtifacts.
+        Field(description="the query that `floe demo` asks, to show the app's data", exclude=True),
+    ] = None
 
 
 class Synthetic(Model):

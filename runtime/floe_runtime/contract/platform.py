@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from floe_runtime.contract.model import Model
-from floe_runtime.contract.refs import Ref, SecretRef, Setting
+from floe_runtime.contract.refs import Host, Port, Ref, SecretRef, Setting, Url
 
 
 class DuckDB(Model):
@@ -23,8 +23,8 @@ class Trino(Model):
     """Compute on a Trino cluster with an Iceberg connector."""
 
     target: Literal["trino"]
-    host: Setting
-    port: Setting = 8443
+    host: Host
+    port: Port = 8443
     http_scheme: Literal["http", "https"] = "https"
     catalog: str = "iceberg"
     user: Setting = Ref(env="FLOE_TRINO_USER")
@@ -36,8 +36,8 @@ class Snowflake(Model):
 
     target: Literal["snowflake"]
     account: Setting
-    host: Annotated[Setting | None, Field(description="host name, if it is not the account's default one")] = None
-    port: Setting = 443
+    host: Annotated[Host | None, Field(description="host name, if it is not the account's default one")] = None
+    port: Port = 443
     http_scheme: Literal["http", "https"] = "https"
     database: Setting
     warehouse: Setting
@@ -56,7 +56,7 @@ class BigQuery(Model):
         Setting | None,
         Field(description="path of a mounted service account key; by default, the workload's identity is used"),
     ] = None
-    endpoint: Annotated[Setting | None, Field(description="URL of the API, if it is not Google's public one")] = None
+    endpoint: Annotated[Url | None, Field(description="URL of the API, if it is not Google's public one")] = None
 
 
 class FileStorage(Model):
@@ -73,7 +73,7 @@ class S3Storage(Model):
     bucket: str
     prefix: str = ""
     region: Setting = "us-east-1"
-    endpoint: Annotated[Setting | None, Field(description="URL of the object store; by default, AWS")] = None
+    endpoint: Annotated[Url | None, Field(description="URL of the object store; by default, AWS")] = None
     access_key: SecretRef = Ref(env="AWS_ACCESS_KEY_ID")
     secret_key: SecretRef = Ref(env="AWS_SECRET_ACCESS_KEY")
 
@@ -89,13 +89,13 @@ class RestCatalog(Model):
     """An Iceberg REST catalog such as Polaris, with OAuth2 client credentials."""
 
     kind: Literal["rest"]
-    uri: Setting
+    uri: Url
     warehouse: str
     client_id: SecretRef = Ref(env="FLOE_CATALOG_CLIENT_ID")
     client_secret: SecretRef = Ref(env="FLOE_CATALOG_CLIENT_SECRET")
     scope: str = "PRINCIPAL_ROLE:ALL"
     token_uri: Annotated[
-        Setting | None, Field(description="URL for OAuth2 tokens; by default, the catalog's v1/oauth/tokens")
+        Url | None, Field(description="URL for OAuth2 tokens; by default, the catalog's v1/oauth/tokens")
     ] = None
 
 
@@ -110,8 +110,8 @@ class Postgres(Model):
     """Dagster's metadata in PostgreSQL."""
 
     kind: Literal["postgres"]
-    host: Setting = Ref(env="FLOE_POSTGRES_HOST", default="localhost")
-    port: Setting = Ref(env="FLOE_POSTGRES_PORT", default="5432")
+    host: Host = Ref(env="FLOE_POSTGRES_HOST", default="localhost")
+    port: Port = Ref(env="FLOE_POSTGRES_PORT", default="5432")
     database: Setting = Ref(env="FLOE_POSTGRES_DATABASE", default="dagster")
     user: Setting = Ref(env="FLOE_POSTGRES_USER", default="dagster")
     password: Annotated[
@@ -135,6 +135,10 @@ class Marts(Model):
         if self.kind == "tables" and not self.path.isidentifier():
             raise ValueError("path must be the name of the catalog alone: the schema is each app's marts_namespace")
         return self
+
+
+PUBLISHED_FROM = ("duckdb", "trino")
+"""The compute targets from which the pipeline can publish marts."""
 
 
 class Cluster(Model):
@@ -170,6 +174,17 @@ class Platform(Model):
         # Only validation of the manifests reads it, so it is left out of CompiledArtifacts.
         Field(description="further objects that the cluster provides", exclude=True),
     ] = None
+
+    @model_validator(mode="after")
+    def _publishes(self) -> Platform:
+        if self.compute.target not in PUBLISHED_FROM:
+            possible = " or ".join(PUBLISHED_FROM)
+            raise ValueError(
+                f"compute.target must be {possible}: the pipeline cannot publish marts from {self.compute.target} yet"
+            )
+        if self.compute.target == "trino" and self.marts.kind == "parquet":
+            raise ValueError("marts.kind must be tables, because with Trino the pipeline writes no Parquet files")
+        return self
 
     @model_validator(mode="after")
     def _exports_where_the_tables_are(self) -> Platform:

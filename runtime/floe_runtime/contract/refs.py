@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -31,6 +32,33 @@ class Ref(Model):
 
 Setting = str | StrictInt | Ref
 """A plain value, or a reference to it."""
+
+
+def _url(setting: Setting) -> Setting:
+    if isinstance(setting, int) or (isinstance(setting, str) and not re.match(r"https?://[^/\s:]", setting)):
+        raise ValueError("must be a URL that begins with http:// or https:// and names a host")
+    return setting
+
+
+def _host(setting: Setting) -> Setting:
+    if isinstance(setting, int) or (isinstance(setting, str) and not _HOST.fullmatch(setting)):
+        raise ValueError("must be the name or address of a host alone, without scheme, port and path")
+    return setting
+
+
+def _port(setting: Setting) -> Setting:
+    number = int(setting) if isinstance(setting, str) and setting.isdecimal() else setting
+    if not isinstance(setting, Ref) and not (isinstance(number, int) and 0 < number < 65536):
+        raise ValueError("must be a number from 1 to 65535")
+    return setting
+
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+
+Url = Annotated[Setting, AfterValidator(_url)]
+Host = Annotated[Setting, AfterValidator(_host)]
+Port = Annotated[Setting, AfterValidator(_port)]
+"""Settings whose form is checked if the file has the value itself."""
 
 
 def _without_default(ref: Ref) -> Ref:

@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -83,6 +85,15 @@ def version(checkout: Checkout) -> str:
     """The version of Cube that images/cube locks."""
     lock = json.loads((checkout.root / "images/cube/package-lock.json").read_bytes())
     return str(lock["packages"]["node_modules/@cubejs-backend/server"]["version"])
+
+
+def gather_models(models: Mapping[str, Path], folder: Path) -> Path:
+    """Link the data models of applications, by name, into one folder, as the image holds them; returns the folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for app, model in models.items():
+        (folder / app).symlink_to(model.absolute(), target_is_directory=True)
+    return folder
 
 
 def parquet_marts(folder: Path) -> str:

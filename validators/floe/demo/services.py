@@ -113,7 +113,7 @@ def _script_path(name: str) -> str:
 
 
 def _instance_settings() -> dict[str, object]:
-    """The content of dagster.yaml. It allows one run at a time, since two would publish the same marts."""
+    """The content of dagster.yaml. It allows one run at a time: two runs of an app publish the same marts."""
     return {
         "run_coordinator": {
             "module": "dagster.core.run_coordinator",
@@ -128,9 +128,9 @@ def _instance_settings() -> dict[str, object]:
 
 
 def start_cube(checkout: Checkout, supervisor: Supervisor, artifacts: CompiledArtifacts, port: int) -> CubeApi:
-    """Start Cube over the published marts of the first app; returns when it answers. Raises FloeError otherwise."""
-    (name, specification) = next(iter(artifacts.apps.items()))
-    model = checkout.app(name) / specification.app.semantic_layer.model
+    """Start Cube over the published marts of all apps; returns when it answers. Raises FloeError otherwise."""
+    models = {name: checkout.app(name) / one.app.semantic_layer.model for name, one in artifacts.apps.items()}
+    model = cube.gather_models(models, checkout.state / "cube" / "model")
     secret = secrets.token_hex(32)  # valid for this run only, so it is never stored
     marts = cube.parquet_marts(local(artifacts.platform.marts.path))
     install = cube.install(checkout)

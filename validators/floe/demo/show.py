@@ -18,10 +18,10 @@ from floe.errors import FloeError
 from floe.repo import EMBEDDED, Checkout
 from floe_runtime.contract.artifacts import CompiledArtifacts
 
-OVERLAYS = ("dev", "prod")
-APP = "ecommerce"
-QUERY = {"measures": ["orders.count", "order_items.revenue", "customers.count"]}
-"""The demo's query to Cube: measures of three marts."""
+Row = dict[str, Any]
+
+PIPELINE = "pipeline"
+"""The name of each app's job (floe_runtime.definitions, which takes seconds to import)."""
 
 _RUN_SECONDS = 240
 _CUBE_SECONDS = 60
@@ -84,7 +84,9 @@ def _check_overlays(checkout: Checkout, story: Story) -> bool:
 
     story.chapter("1. Overlays, rendered and validated")
     schemas, failed = Schemas(), False
-    for name in OVERLAYS:
+    promoted = [name for name in checkout.settings.promotion if name in checkout.environments()]
+    shown = promoted or checkout.environments()
+    for name in dict.fromkeys((*shown[:1], *shown[-1:])):  # the first and the last one show enough
         with story.step(f"overlays/{name}") as notes:
             report = validate(render.render(checkout, name), f"overlays/{name}", schemas, checkout=checkout)
             notes.append(verdict(report, console.markup))
@@ -115,54 +117,86 @@ def _run_pipeline(
     with story.step("Dagster is up") as notes:
         dagster = start_dagster(checkout, processes, artifacts, dagster_port)
         notes.append(dagster.url)
-    _run_once(story, processes, dagster, "first tick")
+    ran = _run_apps(story, processes, dagster, artifacts, "first run")
     with story.step("Cube is up") as notes:
         api = start_cube(checkout, processes, artifacts, cube_port)
         notes.append(api.url)
         if api.native == "stand-in":
             notes.append("[yellow]with our stand-in for its native addon, which cannot be downloaded here[/]")
-    with story.step("Cube answers") as notes:
-        before = _query(api)
-        notes.append(_count_words(before))
-    _run_once(story, processes, dagster, "second tick")
-    with story.step("Cube has the new rows") as notes:
-        after = _ask_until_more(processes, api, before)
-        notes.append(_count_words(after))
+    examples = {name: query for name, query in _examples(artifacts).items() if name in ran}
+    before = {}
+    for name, query in examples.items():
+        with story.step(f"Cube answers for {name}") as notes:
+            before[name] = _query(api, query)
+            notes.append(_words(before[name]))
+    _run_apps(story, processes, dagster, artifacts, "second run")
+    for name, query in examples.items():
+        if artifacts.apps[name].app.synthetic:  # other tables need not have new rows
+            with story.step(f"Cube has the new rows of {name}") as notes:
+                notes.append(_words(_ask_until_other(processes, api, query, before[name])))
     slowest = max(story.seconds, key=lambda title: story.seconds[title])
     story.out.print(f"[dim]slowest step: {slowest} ({story.seconds[slowest]:.1f} s)[/]")
     return dagster, api
 
 
-def _run_once(story: Story, processes: Supervisor, dagster: Dagster, title: str) -> None:
-    with story.step(title) as notes:
-        run_id = dagster.launch(APP, "pipeline")
-        status = dagster.follow(run_id, _RUN_SECONDS, processes.check)
-        if status != "SUCCESS":
-            raise FloeError(
-                f"the run {run_id} ended with the status {status}",
-                f"Open {dagster.url}/runs/{run_id} or read the logs in {processes.logs}",
+def _run_apps(
+    story: Story, processes: Supervisor, dagster: Dagster, artifacts: CompiledArtifacts, title: str
+) -> list[str]:
+    """Run each app whose sources exist, those that load data first; returns the names of the apps that ran."""
+    ran = []
+    for name in sorted(artifacts.apps, key=lambda name: artifacts.apps[name].app.synthetic is None):
+        app = artifacts.apps[name].app
+        if not app.synthetic and not _has_tables(artifacts, app.pipeline.raw_namespace):
+            story.out.print(
+                f"[yellow]-[/] {name}: loaded, but not run, since nothing has filled the tables of "
+                f"{app.pipeline.raw_namespace} yet"
             )
-        notes.append(f"run {run_id[:8]}, batch appended, models tested, marts published")
+            continue
+        with story.step(f"{name}: {title}") as notes:
+            run_id = dagster.launch(name, PIPELINE)
+            status = dagster.follow(run_id, _RUN_SECONDS, processes.check)
+            if status != "SUCCESS":
+                raise FloeError(
+                    f"the run {run_id} of {name} ended with the status {status}",
+                    f"Open {dagster.url}/runs/{run_id} or read the logs in {processes.logs}",
+                )
+            batch = "batch appended, " if app.synthetic else ""
+            notes.append(f"run {run_id[:8]}, {batch}models tested, marts published")
+        ran.append(name)
+    return ran
 
 
-def _query(api: CubeApi) -> dict[str, Any]:
-    (row,) = cube.load(api.url, api.token, QUERY, _CUBE_SECONDS)
+def _has_tables(artifacts: CompiledArtifacts, namespace: str) -> bool:
+    from floe_runtime.connect import open_catalog
+
+    catalog = open_catalog(artifacts.platform)
+    return catalog.namespace_exists(namespace) and bool(catalog.list_tables(namespace))
+
+
+def _examples(artifacts: CompiledArtifacts) -> dict[str, dict[str, Any]]:
+    """The queries that the apps give as examples (semantic_layer.example in floe.yaml), by app."""
+    examples = {name: one.app.semantic_layer.example for name, one in artifacts.apps.items()}
+    return {name: query.model_dump(mode="json") for name, query in examples.items() if query}
+
+
+def _query(api: CubeApi, query: dict[str, Any]) -> Row:
+    (row,) = cube.load(api.url, api.token, query, _CUBE_SECONDS)
     return row
 
 
-def _ask_until_more(processes: Supervisor, api: CubeApi, before: dict[str, Any]) -> dict[str, Any]:
-    """Repeat the query until the counts have increased, since Cube looks for new data only every few seconds."""
+def _ask_until_other(processes: Supervisor, api: CubeApi, query: dict[str, Any], before: Row) -> Row:
+    """Repeat the query until the answer is another one, since Cube looks for new data only every few seconds."""
     deadline = time.monotonic() + _CUBE_SECONDS
-    while int((row := _query(api))["orders.count"]) <= int(before["orders.count"]):
+    while (row := _query(api, query)) == before:
         processes.check()
         if time.monotonic() > deadline:
-            raise FloeError(f"Cube shows no new orders after {_CUBE_SECONDS} s", f"Read {processes.logs / 'cube.log'}")
+            raise FloeError(f"Cube shows no new rows after {_CUBE_SECONDS} s", f"Read {processes.logs / 'cube.log'}")
         time.sleep(0.5)
     return row
 
 
-def _count_words(row: dict[str, Any]) -> str:
-    return f"{row['orders.count']} orders, revenue {row['order_items.revenue']}, {row['customers.count']} customers"
+def _words(row: Row) -> str:
+    return ", ".join(f"{measure} {value}" for measure, value in row.items())
 
 
 def _keep_running(
@@ -171,17 +205,18 @@ def _keep_running(
     """Print the addresses of all services and keep them running until Ctrl-C."""
     import json
 
-    cron = artifacts.apps[APP].app.pipeline.schedule.cron
+    crons = ", ".join(f"{name} {one.app.pipeline.schedule.cron}" for name, one in artifacts.apps.items())
     story.chapter("4. Running until Ctrl-C")
     story.out.print(
-        f"Dagster   {dagster.url}  [dim](schedule {cron}; for a run by hand: Jobs, pipeline, Materialize all)[/]"
+        f"Dagster   {dagster.url}  [dim](schedules: {crons}; for a run by hand: Jobs, {PIPELINE}, Materialize all)[/]"
     )
     story.out.print(f"Cube API  {api.url}/cubejs-api/v1")
-    query = json.dumps(QUERY, separators=(",", ":"))
-    story.out.print(
-        f"  curl -G {api.url}/cubejs-api/v1/load -H 'Authorization: {api.token}' --data-urlencode 'query={query}'",
-        markup=False,
-    )
+    for query in _examples(artifacts).values():
+        text = json.dumps(query, separators=(",", ":"))
+        story.out.print(
+            f"  curl -G {api.url}/cubejs-api/v1/load -H 'Authorization: {api.token}' --data-urlencode 'query={text}'",
+            markup=False,
+        )
     story.out.print(f"logs      {processes.logs}")
     while True:
         processes.check()

@@ -1,4 +1,4 @@
-{{ config(meta={'dagster': {'ref': {'name': 'orders', 'package': 'ecommerce'}}}) }}
+{{ config(meta={'dagster': {'ref': {'name': 'orders', 'package': project_name}}}) }}
 -- The marts orders and order_items, which Cube joins, must have the same total amount.
 select
   ordered.total as orders_total,
