@@ -47,7 +47,7 @@ _TAG = "0.1.0"
 
 
 def with_known_values(folder: Path) -> bool:
-    """Give a copy of the repository the values that tests replace, and only the environments and the app that they name.
+    """Give a copy of the repository the values that tests replace, and only the environments and app that they name.
 
     So a test that replaces `tag: 0.1.0`, or promotes from dev to staging, also passes in a fork that has other values,
     an environment between the two, and encrypted Secrets in Git. Returns whether anything changed, which is not so in a
