@@ -54,13 +54,13 @@ def with_known_values(folder: Path) -> bool:
     copy of upstream. charts/ is left as it is.
     """
     before = {file: file.read_text() for file in _edited(folder)}
-    others = [path for name in ("overlays", "apps") for path in (folder / name).iterdir() if path.is_dir()]
-    others = [path for path in others if path.name not in (*KNOWN, _APP)]
+    folders = [path for name in ("overlays", "apps") for path in folder.glob(f"{name}/*") if path.is_dir()]
+    others = [path for path in folders if path.name not in (*KNOWN, _APP)]
     for path in others:
         shutil.rmtree(path)
-    encrypted = [file for file in folder.glob("overlays/*/secrets/*") if file not in before]
-    for file in [file for file in encrypted if file.name != "namespace.yaml"]:
-        file.unlink()
+    for file in folder.glob("overlays/*/secrets/*"):
+        if file.name not in ("kustomization.yaml", "namespace.yaml"):
+            file.unlink()
     after = {file: _known(file, text, others) for file, text in before.items() if file.exists()}
     changed = {file: text for file, text in after.items() if text != before[file]}
     for file, text in changed.items():
