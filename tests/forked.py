@@ -21,7 +21,7 @@ from pathlib import Path
 import ci
 from floe.repo import Checkout
 from floe.yaml import load_file
-from forks import commit, keep_encrypted
+from forks import git, keep_encrypted
 
 DIGEST = "sha256:" + "0a" * 32
 TAG = f"0.1.0-{'5e' * 20}@{DIGEST}"  # as the workflow `images` names an image: version, commit, digest
@@ -47,8 +47,9 @@ def encrypted_secret(folder: Path) -> None:
 
 
 def committed(folder: Path) -> None:
-    """Commit everything so far."""
-    commit(folder, "Our own values")
+    """Commit everything so far, also if that is nothing."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "Our own values")
 
 
 STEPS: tuple[Step, ...] = (
@@ -61,6 +62,10 @@ STEPS: tuple[Step, ...] = (
     encrypted_secret,
     "floe charts pull --stand-ins",
     "floe charts sync",
+    committed,
+    "floe new env qa --from staging",
+    committed,
+    "floe new app returns --from ecommerce --env dev --env qa",
     committed,
     f"floe fork {FORK}",
     "make --old-file=.venv/.installed lint",
@@ -106,7 +111,7 @@ def main() -> int:
             "PATH": f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "XDG_CONFIG_HOME": str(Path(temporary, "config")),
         }
-        commit(folder, "As it is")
+        committed(folder)
         return run(folder, env)
 
 

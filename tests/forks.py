@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from floe import image_builds, settings
+from floe.contract.compiling import compile_environment
+from floe.repo import Checkout
 from floe.tools import resolve
+from floe.yaml import edit as yaml_edit
 
 FLOE = Path(sys.executable).with_name("floe")
 
@@ -32,6 +37,60 @@ def floe(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProce
     return subprocess.run(
         [FLOE, *arguments], cwd=folder, env=os.environ | env, capture_output=True, check=False, timeout=120
     )
+
+
+KNOWN = ("dev", "staging", "prod", "demo")
+"""The environments of this repository, which tests that edit them name."""
+_ORDER = KNOWN[:3]
+_APP = "ecommerce"
+_TAG = "0.1.0"
+
+
+def with_known_values(folder: Path) -> bool:
+    """Give a copy of the repository the values that tests replace, and only the environments and app that they name.
+
+    So a test that replaces `tag: 0.1.0`, or promotes from dev to staging, also passes in a fork that has other values,
+    an environment between the two, and encrypted Secrets in Git. Returns whether anything changed, which is not so in a
+    copy of upstream. charts/ is left as it is.
+    """
+    before = {file: file.read_text() for file in _edited(folder)}
+    folders = [path for name in ("overlays", "apps") for path in folder.glob(f"{name}/*") if path.is_dir()]
+    others = [path for path in folders if path.name not in (*KNOWN, _APP)]
+    for path in others:
+        shutil.rmtree(path)
+    for file in folder.glob("overlays/*/secrets/*"):
+        if file.name not in ("kustomization.yaml", "namespace.yaml"):
+            file.unlink()
+    after = {file: _known(file, text, others) for file, text in before.items() if file.exists()}
+    changed = {file: text for file, text in after.items() if text != before[file]}
+    for file, text in changed.items():
+        file.write_text(text)
+    checkout = Checkout(folder)
+    for name in checkout.environments() if others else ():
+        checkout.artifacts_file(name).write_text(compile_environment(checkout, name).text())
+    return bool(changed or others)
+
+
+def _edited(folder: Path) -> list[Path]:
+    """The files with values that a fork changes."""
+    values = [*(name for name, _ in image_builds.PLACES.values()), "kustomization.yaml"]
+    files = [file for name in values for file in folder.glob(f"overlays/*/values/{name}")]
+    return [*files, *folder.glob("overlays/*/secrets/kustomization.yaml"), *folder.glob("floe.toml")]
+
+
+def _known(file: Path, text: str, removed: list[Path]) -> str:
+    """The text of such a file with known values."""
+    if file.name == "floe.toml":
+        wanted = settings.load(file).model_copy(update={"promotion": _ORDER})
+        return text if settings.load(file) == wanted else settings.edited(text, {"promotion": [*_ORDER]}, wanted)
+    if file.parent.name == "secrets":
+        return "".join(text.partition("  - namespace.yaml\n")[:2])
+    if file.name == "kustomization.yaml":
+        for app in removed:
+            text = yaml_edit.without_item(text, "components", f"../../../apps/{app.name}/deploy", file.name)
+        return text
+    places = {".".join(steps): _TAG for name, steps in image_builds.PLACES.values() if name == file.name}
+    return re.sub(r"\breplicaCount: \d+", "replicaCount: 2", yaml_edit.replace(text, places, file.name))
 
 
 def edit(file: Path, old: str, new: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from floe import yaml
 from floe.validate.policies.policy import plain
-from forks import commit, git
+from forks import commit, git, with_known_values
 
 _FILE = re.compile(r"# (?P<path>\S+?)(?P<earlier>, in an earlier commit)?\n(?P<content>.*)", re.DOTALL)
 
@@ -33,6 +33,7 @@ def documents(example: str) -> tuple[Any, ...]:
 
 def write(example: str, folder: Path) -> None:
     """Make a checkout a Git repository with the files of an example: commit the earlier ones, then write the others."""
+    with_known_values(folder)
     git(folder, "init", "--quiet", "--initial-branch=main")
     files = [part for part in _parts(example) if part[0]]
     commit(folder, "as it is")

@@ -61,10 +61,10 @@ def refusal(environment: str) -> str:
 
 def test_an_app_has_the_name_of_its_folder(tree: Path) -> None:
     """A copy of an app would otherwise read the settings of the first one."""
-    (tree / "apps" / "ecommerce").rename(tree / "apps" / "returns")
+    (tree / "apps" / "ecommerce").rename(tree / "apps" / "copied")
     error = refusal(repo.EMBEDDED)
-    assert "apps/returns/floe.yaml has the name 'ecommerce', but its folder is apps/returns" in error
-    assert "`name: returns`" in error
+    assert "apps/copied/floe.yaml has the name 'ecommerce', but its folder is apps/copied" in error
+    assert "`name: copied`" in error
 
 
 SNOWFLAKE = {"target": "snowflake", "account": "a", "database": "d", "warehouse": "w"}

@@ -10,10 +10,11 @@ import pytest
 from floe import image_builds
 from floe.promote import carried
 from floe.repo import Checkout
+from forks import with_known_values
 from rendering import ROOT
 
 TAG = f"0.2.0@sha256:{'ab' * 32}"
-OLD, WRITTEN = b"      tag: 0.1.0 # for all", b"      tag: &dagster !!str 0.1.0 # for all"
+OLD, WRITTEN = b"      tag: 0.1.0\n", b"      tag: &dagster !!str 0.1.0 # ours\n"
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def overlays(tmp_path: Path) -> Checkout:
     """A checkout of dev and staging whose files of staging have CRLF line ends, and an anchor and a tag."""
     for name in ("dev", "staging"):
         shutil.copytree(ROOT / "overlays" / name, tmp_path / "overlays" / name, ignore=shutil.ignore_patterns("charts"))
+    with_known_values(tmp_path)
     for file in (tmp_path / "overlays" / "staging").rglob("*.yaml"):
         file.write_bytes(file.read_bytes().replace(OLD, WRITTEN).replace(b"\n", b"\r\n"))
     return Checkout(tmp_path)
@@ -30,8 +32,8 @@ def test_a_pin_changes_only_the_tag(overlays: Checkout) -> None:
     file = overlays.overlay("staging") / "values" / "dagster.yaml"
     before = file.read_bytes()
     image_builds.pin(overlays, "staging", "dagster", TAG)
-    assert WRITTEN in before
-    assert file.read_bytes() == before.replace(WRITTEN, WRITTEN.replace(b"0.1.0", TAG.encode()))
+    assert WRITTEN.replace(b"\n", b"\r\n") in before
+    assert file.read_bytes() == before.replace(b"!!str 0.1.0", b"!!str " + TAG.encode())
 
 
 def test_a_promotion_changes_only_the_versions(overlays: Checkout) -> None:
@@ -41,7 +43,7 @@ def test_a_promotion_changes_only_the_versions(overlays: Checkout) -> None:
     plan = carried.plan(overlays, "dev", "staging")
     edited = carried.edited(overlays, "dev", "staging", plan.changes)
     assert {path: text.encode() for path, text in edited.items()} == {
-        file: before.replace(WRITTEN, WRITTEN.replace(b"0.1.0", TAG.encode()))
+        file: before.replace(b"!!str 0.1.0", b"!!str " + TAG.encode())
     }
 
 

@@ -28,6 +28,7 @@ from floe.validate.stream import Stream
 from floe.validate.validation import Report, validate
 from floe.validate.waivers import PREFIX
 from floe.yaml import Document
+from forks import with_known_values
 from policy_examples import EXAMPLES, written
 from policy_examples.builders import Edit, Example, Json, annotated, config, environment, named, pod, service
 from policy_examples.repository import back, bump
@@ -65,6 +66,7 @@ def edit(folder: Path, edits: Sequence[Edit]) -> None:
 
 def in_a_checkout(example: Example, folder: Path) -> list[Finding]:
     """The findings for a stream of an environment, in a repository with the changes of the example."""
+    with_known_values(folder)
     if example.history:
         git(folder, "init", "--initial-branch=main")
     for changes in example.history:

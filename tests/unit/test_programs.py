@@ -89,7 +89,7 @@ COMMANDS = [
     pytest.param(("floe-validate", "dev"), "kustomize", (render, "_SECONDS", SOON), id="validate"),
     pytest.param(("charts", "sync", "--check"), "kustomize", (render, "_SECONDS", SOON), id="sync"),
     pytest.param(("diff", "dev"), "git", (git, "_SECONDS", SOON), id="diff"),
-    pytest.param(("promote", "dev", "staging"), "git", (git, "_SECONDS", SOON), id="promote"),
+    pytest.param(("promote", *repo.current().settings.promotion[:2]), "git", (git, "_SECONDS", SOON), id="promote"),
     pytest.param((*MIRROR, "http://127.0.0.1:9"), "helm", (archives, "_HELM_SECONDS", SOON), id="pull"),
     pytest.param((*MIRROR, "oci://127.0.0.1:9/a"), "helm", (archives, "_HELM_SECONDS", SOON), id="pull-oci"),
     pytest.param(("images", "store", "--engine=podman"), "podman", (image_builds, "_SECONDS", SOON), id="images"),

@@ -12,6 +12,7 @@ import yaml
 from floe import repo
 from floe.contract.compiling import compile_environment
 from floe.errors import FloeError
+from forks import with_known_values
 from rendering import ROOT
 from second_app import copy_app
 
@@ -28,6 +29,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / folder).mkdir()
     shutil.copy(ROOT / "platform.yaml", tmp_path)
     monkeypatch.setenv("FLOE_ROOT", str(tmp_path))
+    with_known_values(tmp_path)
     copy_app(tmp_path / "apps", "ecommerce", "returns")
     return tmp_path
 

@@ -16,12 +16,13 @@ from unittest import mock
 
 import pytest
 
-from floe import console
+from floe import console, repo
 from floe.validate.cli import app
 from floe.validate.policies import POLICIES, Stage
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from floe.validate.cli import main; main()"]
+OVERLAYS = f"overlays that exist: {', '.join(repo.current().environments())}"
 PLANTED = "correct-horse-battery-staple"
 GOOD = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 POD = """\
@@ -344,9 +345,9 @@ def test_files_and_stdin_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], ["no overlay 'nowhere'", "overlays that exist: demo, dev, prod, staging"]),
-        (["overlays/nowhere/"], ["no overlay 'nowhere'", "overlays that exist: demo, dev, prod, staging"]),
-        (["--env", "nowhere"], ["no overlay 'nowhere'", "overlays that exist: demo, dev, prod, staging"]),
+        (["nowhere"], ["no overlay 'nowhere'", OVERLAYS]),
+        (["overlays/nowhere/"], ["no overlay 'nowhere'", OVERLAYS]),
+        (["--env", "nowhere"], ["no overlay 'nowhere'", OVERLAYS]),
         (["--format", "xml"], ["unknown format 'xml'", "use one of: text, json, sarif, github"]),
         (["--kubernetes", "1.2"], ["no schemas of Kubernetes 1.2", "1.34"]),
         (["--kubernetes", "../x"], ["no schemas of Kubernetes ../x"]),

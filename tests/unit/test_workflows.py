@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from rendering import ROOT
@@ -49,3 +53,15 @@ def test_images_are_pushed_after_the_suites() -> None:
     for step in jobs["build"]["steps"]:
         if step.get("with", {}).get("push"):
             assert step["if"] == "github.event_name != 'pull_request'"
+
+
+@pytest.mark.parametrize(("name", "job"), [("images", "build"), ("charts", "release")])
+def test_images_and_charts_are_pushed_to_the_registry_in_floe_toml(tmp_path: Path, name: str, job: str) -> None:
+    steps = workflow(name)["jobs"][job]["steps"]
+    (script,) = [step["run"] for step in steps if "floe.toml" in step.get("run", "")]
+    (tmp_path / "floe.toml").write_text("registry = 'r.acme.io:5000/data/images' # ours\n")
+    written = tmp_path / "environment"
+    env = {"GITHUB_ENV": str(written), "PATH": os.environ["PATH"]}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=env, check=True)  # noqa: S607 # found on PATH
+    assert written.read_text() == "REGISTRY=r.acme.io:5000/data/images\nHOST=r.acme.io:5000\n"
+    assert "github.repository_owner" not in str(workflow(name))

@@ -135,19 +135,20 @@ def _changed_settings(checkout: Checkout, wanted: Mapping[str, str]) -> tuple[Se
     if not changes:
         return settings, None
     file = checkout.root / "floe.toml"
-    text = file.read_bytes().decode() if file.is_file() else ""
+    text = console.read(file) if file.is_file() else ""
     return settings, edited(text, changes | {f"former.{name}": values for name, values in former.items()}, settings)
 
 
 def _edits(checkout: Checkout, repository: git.Repository, settings: Settings) -> dict[str, str]:
     """The new text of each file that names a shipped or former value of a setting."""
     edits = {}
-    for name in repository.files(*{folder for place in PLACES.values() for folder in place.folders}):
+    folders = {folder for place in PLACES.values() for folder in place.folders}
+    for name in repository.listed(*folders, kinds=("--cached", "--others", "--exclude-standard", "--deduplicate")):
         file = checkout.root / name
         if file.is_symlink() or not file.is_file():
             continue
         try:
-            text = before = file.read_bytes().decode()
+            text = before = console.read(file)
         except UnicodeDecodeError:
             continue
         for setting, place in PLACES.items():

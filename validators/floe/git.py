@@ -92,11 +92,6 @@ class Repository:
         done = _run_git(["ls-files", "-z", *kinds, "--", *paths], self.folder)
         return _output_or_error(done).split("\0")[:-1]
 
-    def files(self, *folders: str) -> list[str]:
-        """The files below some folders, relative to this one: tracked, or new and not ignored."""
-        listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", *folders]
-        return [name for name in _output_or_error(_run_git(listed, self.folder)).split("\0") if name]
-
     def unmerged(self) -> list[str]:
         """The files that a merge or rebase left with conflicts."""
         done = _run_git(["--no-optional-locks", "diff", "--name-only", "--diff-filter=U"], self.folder)
