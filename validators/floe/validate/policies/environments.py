@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
 from floe.kubernetes.objects import ENVIRONMENT
 from floe.repo import Checkout
@@ -29,10 +30,10 @@ _NAMED = "|".join(rf"(?<=\b{before}){{0}}(?![\w-])" for before in ("name=", "ove
     "its runs in the other's namespace or write its tables. Environments may share servers, registries and domains. "
     "Only the following belongs to one environment: its name, its namespace, the hosts of its web pages, the values in "
     "platform.yaml that contain its name, and each place that it writes to, which is a bucket with its prefix, a "
-    "catalog with its warehouse, an engine with its catalog, and a database server with its database. A server or a "
-    "bucket that two platform.yaml name with different places is shared on purpose. A name is only found as a whole "
-    "word, so dev is not found in dev-eu. If nothing tells whose a value is, the environment that is later in the "
-    "promotion order has it.",
+    "catalog with its warehouse, an engine with its catalog, or a database server with its database. A server that two "
+    "platform.yaml name with different places on it is shared on purpose, and so is a bucket with different prefixes. "
+    "A name is only found as a whole word, so dev is not found in dev-eu. If nothing tells whose a value is, the "
+    "environment that is later in the promotion order has it.",
     remedy="Set this environment's own value in the line that the finding names.",
     fails="""
         # overlays/dev/values/cube.yaml
@@ -90,14 +91,14 @@ def _annotations(written: Written, environment: str) -> Iterator[Spot]:
 
 
 def _shared(ours: Identity, theirs: Identity) -> set[str]:
-    """The values that both platform.yaml have at the same setting, without naming the same place."""
-    return {
-        value
-        for part, place in ours.places.items()
-        if part in theirs.places and place != theirs.places[part]
-        for (_, value), (_, other) in zip(place, theirs.places[part], strict=False)
-        if value == other and theirs.names_itself(value)
-    }
+    """The servers and buckets with the other's name that both have, with different places in them."""
+    shared: set[str] = set()
+    for part, place in ours.places.items():
+        other = theirs.places.get(part, ())
+        if place != other:
+            same = takewhile(lambda pair: pair[0] == pair[1], zip(place, other, strict=False))
+            shared |= {value for (_, value), _ in same if theirs.names_itself(value)}
+    return shared
 
 
 def _foreign_words(ours: Identity, theirs: Identity) -> dict[str, str]:
