@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -267,7 +268,13 @@ def test_values_at_the_wrong_depth_are_found(tmp_path: Path) -> None:
         "global": {"a": 1},
     }
     assert unknown_in(tmp_path, known) == []
-    wrong = {"image": {"replicaCount": 2}, "service": {"replicaCount": 2}, "sub": {"prot": 1}, "servcie": {}, 1: 2}
+    wrong: dict[Any, Any] = {
+        "image": {"replicaCount": 2},
+        "service": {"replicaCount": 2},
+        "sub": {"prot": 1},
+        "servcie": {},
+        1: 2,
+    }
     assert [str(value).removeprefix("the chart does not know the value ") for value in unknown_in(tmp_path, wrong)] == [
         "1",
         "image.replicaCount; it knows replicaCount",
