@@ -217,6 +217,20 @@ def test_one_cause_is_one_finding_at_the_line_that_a_person_edits(fork: Path) ->
     assert found.message.endswith("; the same in Pod p1, Pod p2, Pod p3 and 1 more")
 
 
+def test_a_credential_that_several_pods_get_is_one_finding(fork: Path) -> None:
+    values = fork / "overlays" / "dev" / "values" / "cube.yaml"
+    before = values.read_text()
+    password = "correct-horse-battery-staple"
+    values.write_text(f"{before}  config:\n    password: {password}\n")
+    env = [{"name": "DB_PASSWORD", "value": password}]
+    several = [of_chart(f"p{number}", "cube", containers=[container(env=env)]) for number in range(2)]
+    (found,) = findings(fork, "dev", *several)
+    values.write_text(before)
+    assert (found.code, found.file) == ("FLOE011", "overlays/dev/values/cube.yaml")
+    assert found.file_line == before.count("\n") + 2
+    assert password not in repr(found)
+
+
 def test_a_secret_that_several_pods_need_is_one_finding(fork: Path) -> None:
     several = [of_chart(f"p{number}", "cube", imagePullSecrets=[{"name": "absent"}]) for number in range(4)]
     (found,) = findings(fork, "dev", *several)
