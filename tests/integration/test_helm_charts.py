@@ -48,7 +48,8 @@ def test_floe_validate_takes_it(helm: Helm, charts: Path, environment: str) -> N
         checkout=repo.current(),
     )
     assert len(found) > 30
-    assert {one.code for one in report.findings} <= {"FLOE020"}, report.findings  # a stand-in says that it is one
+    # A stand-in says that it is one, and this repository has placeholders, which a fork replaces.
+    assert {one.code for one in report.findings} <= {"FLOE020", "FLOE030"}, report.findings
 
 
 def test_hooks_ask_everything_and_are_as_confined_as_the_rest(helm: Helm, charts: Path) -> None:

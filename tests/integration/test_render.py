@@ -14,10 +14,11 @@ import pytest
 
 from floe import charts, manifest_files, repo, tools
 from floe.contract.compiling import compile_environment
+from forks import edit
 from rendering import ROOT, parse
 
 BIN = Path(sys.executable).parent
-MOVING = "FLOE010"
+MOVING, PLACEHOLDER, FOREIGN = "FLOE010", "FLOE030", "FLOE026"
 
 
 @pytest.fixture
@@ -45,9 +46,8 @@ def test_an_overlay_piped_into_floe_validate_is_clean(pulled: Path, environment:
     assert done.returncode == 0, done.stdout
     (report,) = json.loads(done.stdout)["reports"]
     assert (report["environment"], report["objects"]) == (environment, len(parse(stream)))
-    assert {finding["code"] for finding in report["findings"]} == {
-        "FLOE020"
-    }  # the finding says that the charts are stand-ins
+    # The charts are stand-ins, and this repository has placeholders, which a fork replaces.
+    assert {finding["code"] for finding in report["findings"]} - {PLACEHOLDER} == {"FLOE020"}
 
 
 def test_an_app_has_its_own_image_as_documented(pulled: Path) -> None:
@@ -65,15 +65,24 @@ def test_an_app_has_its_own_image_as_documented(pulled: Path) -> None:
     assert {name.partition(":")[0] for name in found} == {"floe-ecommerce", "floe-dagster"}
 
 
-def test_a_moving_tag_is_found(pulled: Path) -> None:
+def test_mistakes_are_found_at_the_line_that_a_person_edits(pulled: Path) -> None:
+    """Also with the annotation of another environment, since the name of the overlay says which one it is."""
     values = pulled / "overlays" / "prod" / "values" / "cube.yaml"
-    text = values.read_text()
-    assert "tag: 0.1.0" in text
-    values.write_text(text.replace("tag: 0.1.0", "tag: latest"))
-    done = run(BIN / "floe-validate", cwd=pulled, stdin=kustomize(pulled, "prod"))
+    edit(values, "tag: 0.1.0", "tag: latest")
+    edit(values.parents[1] / "objects" / "namespace.yaml", "environment: prod", "environment: staging")
+    done = run(BIN / "floe-validate", "--format", "json", "prod", cwd=pulled)
     assert done.returncode == 1
-    assert MOVING.encode() in done.stdout
-    assert b"floe-cube:latest has the tag latest" in done.stdout
+    (report,) = json.loads(done.stdout)["reports"]
+    by_code = {finding["code"]: finding for finding in report["findings"]}
+    assert sum(finding["code"] == MOVING for finding in report["findings"]) == 1  # for all pods with the image
+    assert "floe-cube:latest has the tag latest" in by_code[MOVING]["message"]
+    for code, file, words in (
+        (MOVING, "values/cube.yaml", "tag: latest"),
+        (FOREIGN, "objects/namespace.yaml", "environment: staging"),
+    ):
+        assert by_code[code]["file"] == f"overlays/prod/{file}"
+        lines = (pulled / by_code[code]["file"]).read_text().splitlines()
+        assert words in lines[by_code[code]["file_line"] - 1]
 
 
 def test_empty_stdin_is_reported_with_the_options_of_kustomize(pulled: Path) -> None:

@@ -34,6 +34,7 @@ from policy_examples.builders import Edit, Example, Json, annotated, config, env
 from policy_examples.repository import back, bump
 from policy_examples.secrets import CREDENTIALS
 from policy_examples.waivers import REASON, SOON, waiving
+from rendering import copy_repository
 
 SCHEMAS = Schemas()
 
@@ -44,10 +45,9 @@ def check(*documents: Json, brought: dict[str, tuple[str, ...]] | None = None) -
     return policies.check(Stream(list(items), brought=brought or {}), SCHEMAS).findings
 
 
-def report(*documents: Json, environment: str | None = None) -> Report:
-    return validate(
-        "\n---\n".join(map(json.dumps, documents)).encode(), "test", SCHEMAS, environment, checkout=repo.current()
-    )
+def report(*documents: Json, environment: str | None = None, checkout: repo.Checkout | None = None) -> Report:
+    content = "\n---\n".join(map(json.dumps, documents)).encode()
+    return validate(content, "test", SCHEMAS, environment, checkout=checkout or repo.current())
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -56,12 +56,16 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def edit(folder: Path, edits: Sequence[Edit]) -> None:
+def edit(folder: Path, edits: Sequence[Edit]) -> dict[Path, str]:
+    """Change files; returns what each of them contained before."""
+    before: dict[Path, str] = {}
     for one in edits:
         file = folder / one.file
         text = file.read_text()
+        before.setdefault(file, text)
         assert one.old in text
         file.write_text(text.replace(one.old, one.new))
+    return before
 
 
 def in_a_checkout(example: Example, folder: Path) -> list[Finding]:
@@ -73,13 +77,25 @@ def in_a_checkout(example: Example, folder: Path) -> list[Finding]:
         edit(folder, changes)
         git(folder, "add", "--all")
         git(folder, "commit", "--allow-empty", "--message=x")
-    edit(folder, example.edits)
+    before = edit(folder, example.edits)
     documents = json.loads(json.dumps(example.documents))
     for document in documents:
         for key, value in document.get("data", {}).items():
             if "\n" not in value and (folder / value).is_file():
                 document["data"][key] = (folder / value).read_text()
-    return report(*documents, environment=example.environment).findings
+    try:
+        return report(*documents, environment=example.environment, checkout=repo.Checkout(folder)).findings
+    finally:
+        for file, text in before.items():
+            file.write_text(text)
+
+
+@pytest.fixture(scope="module")
+def one_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository for all examples that change files and commit nothing."""
+    folder = tmp_path_factory.mktemp("checkout") / "of all"
+    copy_repository(folder)
+    return folder
 
 
 CASES = [(code, name) for code, examples in EXAMPLES.items() for name in examples]
@@ -89,7 +105,7 @@ CASES = [(code, name) for code, examples in EXAMPLES.items() for name in example
 def test_example(code: str, name: str, request: pytest.FixtureRequest) -> None:
     example = EXAMPLES[code][name]
     findings = (
-        in_a_checkout(example, request.getfixturevalue("checkout"))
+        in_a_checkout(example, request.getfixturevalue("checkout" if example.history else "one_checkout"))
         if example.environment
         else check(*example.documents, brought=example.brought)
     )

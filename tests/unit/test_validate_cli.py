@@ -265,6 +265,11 @@ def test_the_json_format() -> None:
     assert json.loads(run(GOOD, "-f", "json").stdout)["reports"][0]["findings"] == []
 
 
+def test_warnings_fail_a_strict_run() -> None:
+    assert [run(WARNED, *options).returncode for options in ((), ("--strict",))] == [0, 1]
+    assert [run(content, "--strict").returncode for content in (GOOD, BAD)] == [0, 1]
+
+
 def test_github_has_a_line_for_each_finding() -> None:
     name = '"p\\n::error::x%"'
     done = run(

@@ -68,7 +68,7 @@ def _make_parser() -> _Parser:
 
 
 def app() -> None:
-    """Run the command with the arguments of the process; exit with 1 if any finding is an error (--strict: if any is).
+    """Run the command with the arguments of the process; exit with 1 for an error, and with --strict for a warning.
 
     Raises FloeError for wrong arguments and for sources that cannot be read, rendered or parsed.
     """

@@ -30,6 +30,10 @@ _ADDRESSES = frozenset({"host", "endpoint", "uri"})
 _CLUSTER = re.compile(r"\.svc(\.cluster\.local)?$")
 
 
+Fields = tuple[tuple[str, str], ...]
+"""(field, value) of the fields that together name a place; an empty value if the field is not set."""
+
+
 @dataclass
 class Identity:
     """The values of one environment.
@@ -42,7 +46,7 @@ class Identity:
     environment: str
     namespace: str = ""
     own: dict[str, str] = field(default_factory=dict)
-    places: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    places: dict[str, Fields] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
     def names_itself(self, value: str) -> bool:
@@ -62,21 +66,31 @@ def of(checkout: Checkout, environment: str) -> Identity:
             identity.own[f"the host of the Ingress of {file.stem}"] = host
     identity.own = {setting: value for setting, value in identity.own.items() if value}
     identity.names = {value: setting for setting, value in identity.own.items()}
+    identity.places = dict(_places(checkout, environment, identity.namespace))
+    for part, place in identity.places.items():
+        for name, value in place:
+            identity.names.setdefault(value, f"{part}.{name}")
+    return identity
+
+
+def _places(checkout: Checkout, environment: str, namespace: str) -> Iterator[tuple[str, Fields]]:
+    """(part of platform.yaml, fields that name its place); a place that depends on a variable is left out."""
     try:
         platform = load(Platform, checkout.platform_file(environment))
     except FloeError:
-        platform = None
-    for part, fields in _place_fields(platform) if platform else ():
-        values = tuple((name, _value(getattr(getattr(platform, part), name), name, identity)) for name in fields)
-        if all(value is not None for _, value in values):
-            identity.places[part] = tuple((name, value or "") for name, value in values)
-            for name, value in identity.places[part]:
-                if value:
-                    identity.names.setdefault(value, f"{part}.{name}")
-    if platform and platform.marts.path.startswith("s3://"):
-        endpoint = dict(identity.places.get("storage", ())).get("endpoint", "")
-        identity.places["marts"] = (("endpoint", endpoint), ("path", platform.marts.path.rstrip("/")))
-    return identity
+        return
+    endpoint = ""
+    for part, kinds in _SERVERS.items():
+        settings = getattr(platform, part)
+        kind: str = getattr(settings, "target", "") or getattr(settings, "kind", "")
+        names = kinds.get(kind, ())
+        values = [_value(getattr(settings, name), name, namespace) for name in names]
+        place = tuple((name, value) for name, value in zip(names, values, strict=True) if value is not None)
+        if names and len(place) == len(names):
+            endpoint = dict(place).get("endpoint", endpoint)
+            yield part, place
+    if platform.marts.path.startswith("s3://"):
+        yield "marts", (("endpoint", endpoint), ("path", platform.marts.path.rstrip("/")))
 
 
 def _content(checkout: Checkout, environment: str, file: str) -> dict[str, Any]:
@@ -94,22 +108,14 @@ def _ingress_hosts(node: Any) -> Iterator[str]:
             yield from _ingress_hosts(value)
 
 
-def _place_fields(platform: Platform) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for part, kinds in _SERVERS.items():
-        settings = getattr(platform, part)
-        kind = getattr(settings, "target", None) or getattr(settings, "kind", "")
-        if kind in kinds:
-            yield part, kinds[kind]
-
-
-def _value(setting: object, name: str, identity: Identity) -> str | None:
+def _value(setting: object, name: str, namespace: str) -> str | None:
     """A setting as text; None if it comes from a variable, so that its value is not known."""
     if setting is None:
         return ""
     if not isinstance(setting, (str, int)):
         return None
     value = str(setting)
-    return _host(value, identity.namespace) if name in _ADDRESSES else value.strip("/")
+    return _host(value, namespace) if name in _ADDRESSES else value.strip("/")
 
 
 def _host(address: str, namespace: str) -> str:

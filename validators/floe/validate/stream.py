@@ -73,11 +73,10 @@ class Stream:
         values = f"overlays/{self.environment}/values/{chart}"
         if values in self.written.texts and (not file or file.startswith("base/charts/")):
             file = values
-        own = file in self.written.texts
-        for candidate in (file,) if own else self.written.texts if value else ():
-            for place in self.written.places(candidate) if value else ():
-                if place.text == value and re.search(key, place.path[-1], re.IGNORECASE):
-                    return candidate, place.line
+        files = (file,) if file in self.written.texts else self.written.texts
+        for candidate, place in self.written.by_text.get(value, ()) if value else ():
+            if candidate in files and re.search(key, place.path[-1], re.IGNORECASE):
+                return candidate, place.line
         return file, 0
 
     @property

@@ -53,6 +53,16 @@ class Written:
             self._parsed[file] = places(self.texts.get(file, ""))
         return self._parsed[file]
 
+    @cached_property
+    def by_text(self) -> dict[str, list[tuple[str, Place]]]:
+        """(file, place) of each scalar of the files, by its text."""
+        found: dict[str, list[tuple[str, Place]]] = {}
+        for file in self.texts:
+            for place in self.places(file):
+                if place.text is not None:
+                    found.setdefault(place.text, []).append((file, place))
+        return found
+
     def lines_with(self, text: re.Pattern[str]) -> list[tuple[str, Spot]]:
         """Each match of a pattern in a value of a file, and where it is. Comments and keys are not searched."""
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from floe.errors import FloeError
@@ -70,22 +71,16 @@ def unknown_value(stream: Stream, _: Schemas) -> Iterator[Hit]:
     from floe.charts.chart import pinned
     from floe.charts.unknown_values import unknown_in
 
+    values = overlay.checkout.overlay(overlay.environment) / "values"
     try:
-        charts = [
-            chart
-            for chart in pinned(overlay.checkout, overlay.environment)
-            if chart.is_pulled() and not chart.is_stand_in()
-        ]
-        values = [
-            _values(overlay.checkout.overlay(overlay.environment) / "values" / f"{chart.name}.yaml") for chart in charts
-        ]
         unknown = [
             (chart, value)
-            for chart, given in zip(charts, values, strict=True)
-            for value in unknown_in(chart.path, given)
+            for chart in pinned(overlay.checkout, overlay.environment)
+            if chart.is_pulled() and not chart.is_stand_in()
+            for value in unknown_in(chart.path, _given(values / f"{chart.name}.yaml"))
         ]
-    except (FloeError, OSError) as error:
-        raise LeftOut(str(error)) from None
+    except (FloeError, OSError, UnicodeDecodeError) as error:
+        raise LeftOut(f"the values of a chart cannot be compared: {error}") from None
     for chart, value in unknown:
         file = f"overlays/{overlay.environment}/values/{chart.name}.yaml"
         path = ("valuesInline", *value.path)
@@ -93,5 +88,5 @@ def unknown_value(stream: Stream, _: Schemas) -> Iterator[Hit]:
         yield Hit(stream.of_chart(chart.name), f"{chart}: {value}", file=file, file_line=line)
 
 
-def _values(file: Any) -> dict[str, Any]:
+def _given(file: Path) -> dict[str, Any]:
     return mapping(load_file(file).get("valuesInline")) if file.is_file() else {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import takewhile
 
 from floe.kubernetes.objects import ENVIRONMENT
 from floe.repo import Checkout
@@ -29,10 +31,10 @@ _NAMED = "|".join(rf"(?<=\b{before}){{0}}(?![\w-])" for before in ("name=", "ove
     "its runs in the other's namespace or write its tables. Environments may share servers, registries and domains. "
     "Only the following belongs to one environment: its name, its namespace, the hosts of its web pages, the values in "
     "platform.yaml that contain its name, and each place that it writes to, which is a bucket with its prefix, a "
-    "catalog with its warehouse, an engine with its catalog, and a database server with its database. A server or a "
-    "bucket that two platform.yaml name with different places is shared on purpose. A name is only found as a whole "
-    "word, so dev is not found in dev-eu. If nothing tells whose a value is, the environment that is later in the "
-    "promotion order has it.",
+    "catalog with its warehouse, an engine with its catalog, or a database server with its database. A server that two "
+    "platform.yaml name with different places on it is shared on purpose, and so is a bucket with different prefixes. "
+    "A name is only found as a whole word, so dev is not found in dev-eu. If nothing tells whose a value is, the "
+    "environment that is later in the promotion order has it.",
     remedy="Set this environment's own value in the line that the finding names.",
     fails="""
         # overlays/dev/values/cube.yaml
@@ -60,25 +62,17 @@ def foreign(stream: Stream, _: Schemas) -> Iterator[Hit]:
     """
     overlay = stream.overlay()
     environment, checkout = overlay.environment, overlay.checkout
-    others = [name for name in checkout.environments() if name != environment]
     ours = identity.of(checkout, environment)
-    found: dict[str, tuple[str, list[Spot]]] = {}
-    for place in _annotations(stream.written, environment):
-        found.setdefault(f"the annotation {ENVIRONMENT} is not {environment}", ("", []))[1].append(place)
-    for name in others:
-        theirs = identity.of(checkout, name)
-        words = _foreign_words(ours, theirs)
-        for word, spot in _spots(stream.written, words, ours, theirs):
-            what = (
-                f"{word} is {setting} of {name}"
-                if (setting := words.get(word.lower()))
-                else f"{word} is another environment"
-            )
-            found.setdefault(what, (name, []))[1].append(spot)
-        if not any(owner == name for owner, _ in found.values()):
-            yield from _same_places(stream, ours, theirs, checkout)
-    for words_of, (_owner, spots) in found.items():
-        yield Hit(stream.holder, f"{words_of}{also(spots)}", file=spots[0].file, file_line=spots[0].line)
+    found: dict[str, list[Spot]] = defaultdict(list)
+    for spot in _annotations(stream.written, environment):
+        found[f"the annotation {ENVIRONMENT} is not {environment}"].append(spot)
+    for name in checkout.environments():
+        if name != environment:
+            theirs = identity.of(checkout, name)
+            for what, spot in _named(stream.written, ours, theirs) or _unnamed(stream.written, ours, theirs, checkout):
+                found[what].append(spot)
+    for what, spots in found.items():
+        yield Hit(stream.holder, f"{what}{also(spots)}", file=spots[0].file, file_line=spots[0].line)
 
 
 def _annotations(written: Written, environment: str) -> Iterator[Spot]:
@@ -89,63 +83,53 @@ def _annotations(written: Written, environment: str) -> Iterator[Spot]:
                     yield Spot(file, place.line)
 
 
-def _shared(ours: Identity, theirs: Identity) -> set[str]:
-    """The values that both platform.yaml have at the same setting, without naming the same place."""
-    return {
-        value
-        for part, place in ours.places.items()
-        if part in theirs.places and place != theirs.places[part]
-        for (_, value), (_, other) in zip(place, theirs.places[part], strict=False)
-        if value == other and theirs.names_itself(value)
-    }
+def _named(written: Written, ours: Identity, theirs: Identity) -> list[tuple[str, Spot]]:
+    """(what it is, place) of each value in this environment's files that contains the name of the other one.
 
-
-def _foreign_words(ours: Identity, theirs: Identity) -> dict[str, str]:
-    """The other environment's values that contain its name, and what each is; without those that are shared."""
+    A longer value wins over one that is a part of it, so `trino.floe-dev` is not also reported as `floe-dev`.
+    """
     shared = _shared(ours, theirs)
-    return {
-        value.lower(): what
-        for value, what in theirs.names.items()
-        if theirs.names_itself(value) and value not in shared
-    }
-
-
-def _spots(written: Written, words: dict[str, str], ours: Identity, theirs: Identity) -> Iterator[tuple[str, Spot]]:
-    """Each value of the other environment in a file of this one; a longer value wins over one that is a part of it."""
-    shared = _shared(ours, theirs)
-    ordered = sorted({*words, *shared}, key=len, reverse=True)
-    patterns = [_WORD.format(re.escape(word)) for word in ordered]
+    words = {value.lower(): setting for value, setting in theirs.names.items() if theirs.names_itself(value)}
+    patterns = [_WORD.format(re.escape(word)) for word in sorted(words, key=len, reverse=True)]
     patterns.append(_NAMED.format(re.escape(theirs.environment)))
-    for word, spot in written.lines_with(re.compile("|".join(patterns), re.IGNORECASE)):
-        if word not in shared:
-            yield word, spot
-
-
-def _same_places(stream: Stream, ours: Identity, theirs: Identity, checkout: Checkout) -> Iterator[Hit]:
-    """Report a place or host that is equal in both environments, in the one that does not own it."""
-    order = checkout.in_promotion_order()
-    takes_part = checkout.settings.promotion
-
-    def rank(name: str) -> tuple[bool, int]:
-        return name in takes_part, order.index(name) if name in takes_part else -order.index(name)
-
-    file = f"overlays/{ours.environment}/platform.yaml"
-    same = [
-        (", ".join(f"{part}.{name}" for name, value in place if value), part, place[-1][0], place)
-        for part, place in ours.places.items()
-        if theirs.places.get(part) == place
+    return [
+        (f"{word} is {setting} of {theirs.environment}" if setting else f"{word} is another environment", spot)
+        for word, spot in written.lines_with(re.compile("|".join(patterns), re.IGNORECASE))
+        if word.lower() not in shared
+        for setting in (words.get(word.lower()),)
     ]
-    for fields, part, last, place in same:
+
+
+def _shared(ours: Identity, theirs: Identity) -> set[str]:
+    """The servers and buckets, in lower case, that both have with different places in them."""
+    shared: set[str] = set()
+    for part, place in ours.places.items():
+        other = theirs.places.get(part, ())
+        if place != other:
+            same = takewhile(lambda pair: pair[0] == pair[1], zip(place, other, strict=False))
+            shared |= {value.lower() for (_, value), _ in same}
+    return shared
+
+
+def _unnamed(written: Written, ours: Identity, theirs: Identity, checkout: Checkout) -> Iterator[tuple[str, Spot]]:
+    """(what it is, place) of each value that belongs to the other environment and contains no environment's name."""
+    order = checkout.settings.promotion
+
+    def rank(name: str) -> tuple[int, str]:
+        return (order.index(name) if name in order else -1, name)
+
+    if rank(ours.environment) > rank(theirs.environment):
+        return
+    file = f"overlays/{ours.environment}/platform.yaml"
+    everyone = [Identity(name) for name in checkout.environments()]
+    for part, place in ours.places.items():
         values = " ".join(value for _, value in place)
-        if not ours.names_itself(values) and rank(ours.environment) < rank(theirs.environment):
-            lines = [one.line for one in stream.written.places(file) if one.path in ((part, last), (part, place[0][0]))]
-            line = lines[-1] if lines else 0
-            words = f"{fields} name a place that {theirs.environment} writes to"
-            yield Hit(stream.holder, words, file=file, file_line=line)
+        if theirs.places.get(part) == place and not any(one.names_itself(values) for one in everyone):
+            fields = [name for name, value in place if value]
+            line = next((one.line for one in written.places(file) if one.path == (part, fields[-1])), 1)
+            settings = ", ".join(f"{part}.{name}" for name in fields)
+            yield f"{settings} name a place that {theirs.environment} writes to", Spot(file, line)
     for setting, value in ours.own.items():
-        taken = theirs.own.get(setting) == value and not ours.names_itself(value)
-        if taken and rank(ours.environment) < rank(theirs.environment):
-            spots = [spot for _, spot in stream.written.lines_with(re.compile(_WORD.format(re.escape(value))))]
-            if spots:
-                words = f"{value} is {setting} of {theirs.environment}{also(spots)}"
-                yield Hit(stream.holder, words, file=spots[0].file, file_line=spots[0].line)
+        if theirs.own.get(setting) == value and not any(one.names_itself(value) for one in everyone):
+            for word, spot in written.lines_with(re.compile(_WORD.format(re.escape(value)))):
+                yield f"{word} is {setting} of {theirs.environment}", spot

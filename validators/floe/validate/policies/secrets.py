@@ -106,7 +106,8 @@ def _credential_hits(item: Object, places: Iterator[_Place], secret_names: Conta
     for place, name, value in places:
         if isinstance(value, str):
             for reason in credentials.reasons(name, value, secret_names):
-                yield Hit(item, f"{place} {reason.words}", waivable=not reason.certain)
+                words = f"{place} {reason.words}"
+                yield Hit(item, words, waivable=not reason.certain, cause=f"{name} {value} {reason.words}", value=value)
 
 
 def _values_of_pod(pod: Pod) -> Iterator[_Place]:
