@@ -34,7 +34,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             staging("objects/namespace.yaml", "environment: staging", "environment: dev"),
         ),
         "one-value-at-several-places": bad(
-            "postgresql.floe-dev is metadata.host of dev; also in overlays/staging/values/dagster.yaml line 26",
+            "postgresql.floe-dev is metadata.host of dev; also in overlays/staging/values/dagster.yaml line ",
             staging("platform.yaml", "postgresql.floe-staging", "postgresql.floe-dev"),
             staging("values/dagster.yaml", "postgresql.floe-staging", "postgresql.floe-dev"),
         ),

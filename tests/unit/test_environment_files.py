@@ -28,7 +28,6 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository with clusters/. Tests put back what they change."""
     folder = tmp_path_factory.mktemp("fork") / "with clusters"
     copy_repository(folder)
-    shutil.copytree(ROOT / "clusters", folder / "clusters")
     return folder
 
 
