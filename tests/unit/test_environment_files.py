@@ -18,7 +18,7 @@ from floe.validate.schema import Schemas
 from floe.validate.validation import validate
 from floe.yaml import load_file
 from policy_examples.builders import Json, container, named, pod
-from rendering import ROOT, copy_repository
+from rendering import copy_repository
 
 SCHEMAS = Schemas()
 
