@@ -57,10 +57,11 @@ def refuse_shared_names(checkout: Checkout, apps: Mapping[str, App]) -> None:
             named += [("cube or view", found, file) for found in _names(file)]
         for kind, found, file in named:
             if other := seen.get((kind, found)):
+                package, suffix = name.replace("-", "_"), "" if file == project else f"_{found}"
                 raise FloeError(
                     f"{checkout.relative(other)} and {checkout.relative(file)} both have a {kind} "
                     f"with the name {found!r}",
-                    f"Rename the one in {checkout.relative(file)}, for example to {name.replace('-', '_')}_{found}.",
+                    f"Rename the one in {checkout.relative(file)}, for example to {package}{suffix}.",
                 )
             seen[kind, found] = file
 
