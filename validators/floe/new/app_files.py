@@ -62,15 +62,16 @@ def _with_setting(text: str, key: str, value: str) -> str:
 
 
 def _path(path: str, old: str, new: str) -> str:
-    return renaming.renamed(path, names.package(old), names.package(new))
+    return renaming.renamed(path, names.package(old), names.package(new), kept=())
 
 
 def _with_name(path: str, text: str, old: str, new: str) -> str:
     """A file's text with the new name: as a Python name in dbt, Cube and Python, otherwise as that of the folder."""
+    module = names.package(new)
     if path.startswith(("dbt/", "cube/")) or path.endswith(".py"):
-        return renaming.renamed(renaming.renamed(text, old, names.package(new)), names.package(old), names.package(new))
-    module = rf"(?<![\w.-]){names.package(old)}(?=\.\w)"
-    return renaming.renamed(re.sub(module, names.package(new), text), old, new)
+        return renaming.renamed(renaming.renamed(text, old, module, kept=()), names.package(old), module, kept=())
+    text = re.sub(rf"(?<![\w.-]){names.package(old)}(?=\.\w)", module, text)
+    return renaming.renamed(text, old, new, kept=())
 
 
 _CUBES = ("cubes", "views")
