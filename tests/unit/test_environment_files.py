@@ -189,7 +189,7 @@ def test_secrets_that_are_not_valid_give_no_traceback(in_git: Path) -> None:
         "data: 1\nkind: Secret\n",
         "kind: Secret\nmetadata: []\ndata: [a]\n",
         "[]\n",
-        "resources: [1, [], a]\n",
+        f"resources: [1, [], a, {'x' * 300}]\n",
     ):
         for name in ("kustomization.yaml", "floe-postgres.yaml"):
             (in_git / name).write_text(content)

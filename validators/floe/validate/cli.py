@@ -31,6 +31,7 @@ examples:
   floe-validate dev prod
   floe-validate --format json prod > report.json
   floe-validate --format sarif prod > floe.sarif
+  floe-validate --strict prod
   floe-validate --kubernetes 1.35 --crds our-crds/ --strict-kinds prod
   floe-validate --explain FLOE010
 """

@@ -62,27 +62,28 @@ def mutable(stream: Stream, _: Schemas) -> Iterator[Hit]:
             if not (pod.implied_image and container.value.get("image") is None) and (
                 problem := _image_problem(text(container.value.get("image")))
             ):
-                yield _hit(pod.item, f"{container.label}: {problem}", text(container.value.get("image")))
+                yield _hit(stream, pod.item, f"{container.label}: {problem}", text(container.value.get("image")))
             for variable in mappings(container.value.get("env")):
                 name, value = variable.get("name"), text(variable.get("value"))
                 if name in _RUN_IMAGES and value and (problem := _image_problem(value)):
-                    yield _hit(pod.item, f"{container.label}: env {name}: {problem}", value)
+                    yield _hit(stream, pod.item, f"{container.label}: env {name}: {problem}", value)
     for item in stream.of("ConfigMap"):
         data = mapping(item.value.get("data"))
         for name in _RUN_IMAGES:
             if (value := text(data.get(name))) and (problem := _image_problem(value)):
-                yield _hit(item, f"data.{name}: {problem}", value)
+                yield _hit(stream, item, f"data.{name}: {problem}", value)
     for item in stream.of(*helm.KINDS):
         for where, values in helm.values(item):
             for path, image in _images_in_values(values, where):
                 if problem := _image_problem(image):
-                    yield _hit(item, f"{path}: {problem}", image)
+                    yield _hit(stream, item, f"{path}: {problem}", image)
 
 
-def _hit(item: Object, message: str, image: str) -> Hit:
-    """A hit of an image; each use of the same image has the same cause, since one line sets it for all of them."""
+def _hit(stream: Stream, item: Object, message: str, image: str) -> Hit:
+    """A hit of an image. All uses of the image have the same cause if the same file sets them."""
     match = _IMAGE.fullmatch(image)
-    return Hit(item, message, cause=image if match else "", value=(match["tag"] or "") if match else "")
+    cause = f"{image} in {stream.edited(item)[0]}" if match else ""
+    return Hit(item, message, cause=cause, value=(match["tag"] or "") if match else "")
 
 
 def _image_problem(image: str) -> str | None:

@@ -62,7 +62,9 @@ def secrets_in_git(stream: Stream, _: Schemas) -> Iterator[Hit]:
     kustomization = f"{prefix}/kustomization.yaml"
     head = next((one.line for one in stream.written.places(kustomization) if one.path == ("resources",)), 0)
     listed = _listed(of_file.pop("kustomization.yaml", []))
-    for name in sorted(name for name in listed if not (folder / name).exists() and "://" not in name):
+    there = {file.relative_to(folder).as_posix() for file in folder.rglob("*")}
+    outside = ("../", "http:", "https:", "ssh:", "git")  # these are not files of the folder
+    for name in sorted(name for name in listed - there if not name.startswith(outside)):
         yield Hit(stream.holder, f"resources lists {name}, which does not exist", file=kustomization, file_line=head)
     wanted, used = _wanted(stream), None
     for name, items in of_file.items():
@@ -75,8 +77,8 @@ def secrets_in_git(stream: Stream, _: Schemas) -> Iterator[Hit]:
             line = next(
                 (one.line for one in stream.written.places(f"{prefix}/{name}") if one.path in _HEADS), secret.line
             )
-            for key in sorted(wanted.get(secret.name, set()) - keys):
-                words = f"the Secret {secret.name} has no key {key}"
+            if missing := sorted(wanted.get(secret.name, set()) - keys):
+                words = f"the Secret {secret.name} has no key {', '.join(missing)}"
                 yield Hit(stream.holder, words, file=f"{prefix}/{name}", file_line=line)
             if stream.pods and not stream.unrendered:
                 used = used or overlay.platform.secret_names() | {
