@@ -135,11 +135,8 @@ def test_an_environment_is_made_from_one_that_was_made(ours: Checkout) -> None:
     assert named(made, "qa", "overlays/uat", "clusters/uat") == []
     assert made.settings.promotion == ("dev", "qa", "uat", "staging", "prod")
     assert len([*pins.before_promotion(made, "qa", "staging")]) > len([*pins.history(made, "qa")]) > 0
-    environments.remove(made, "qa", "", force=False)
-    environments.remove(repo.current(), "uat", "", force=False)
-    assert git(made.root, "diff", before) == ""
-    git(made.root, "reset", "--quiet", "--soft", before)
-    git(made.root, "reset", "--quiet")
+    git(made.root, "reset", "--quiet", "--hard", before)
+    git(made.root, "clean", "--quiet", "--force", "-d", "-x", "--", "overlays/qa", "overlays/uat", "clusters", "charts")
 
 
 REFUSED = [

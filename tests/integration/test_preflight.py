@@ -44,11 +44,11 @@ def outcome(made: Platform, check: str, env: dict[str, str] | None = None) -> ru
     return result
 
 
-def s3(server: servers.ObjectStore, **changes: str) -> Platform:
+def s3(server: servers.ObjectStore, **changes: Any) -> Platform:
     return platform(storage={"kind": "s3", "bucket": server.bucket, "endpoint": server.s3, **changes})
 
 
-def rest(server: servers.ObjectStore, **changes: str) -> Platform:
+def rest(server: servers.ObjectStore, **changes: Any) -> Platform:
     return platform(catalog={"kind": "rest", "uri": server.catalog, "warehouse": server.warehouse, **changes})
 
 
@@ -117,7 +117,7 @@ WRONG_SECRET = "not-the-secret-of-this-test"
         ("s3", {}, {"AWS_SECRET_ACCESS_KEY": WRONG_SECRET}, "failed on auth", "AWS_SECRET_ACCESS_KEY"),
         ("s3", {"bucket": "nope"}, {}, "failed on bucket", "Create the bucket nope"),
         ("s3", {"endpoint": "http://127.0.0.1:1"}, {}, "failed on connection", "storage.endpoint"),
-        ("s3", {"endpoint": "no url"}, {}, "failed on connection", "storage.endpoint"),
+        ("s3", {"endpoint": {"env": "STORE"}}, {"STORE": "no url"}, "failed on connection", "storage.endpoint"),
         ("s3", {}, {"AWS_ACCESS_KEY_ID": ""}, "failed on settings", "Set AWS_ACCESS_KEY_ID"),
         (
             "rest",
@@ -132,7 +132,7 @@ WRONG_SECRET = "not-the-secret-of-this-test"
     ],
 )
 def test_failures_of_object_store_and_catalog_are_reported(
-    object_store: servers.ObjectStore, kind: str, changes: dict[str, str], env: dict[str, str], step: str, remedy: str
+    object_store: servers.ObjectStore, kind: str, changes: dict[str, Any], env: dict[str, str], step: str, remedy: str
 ) -> None:
     make, check = {"s3": (s3, "storage-s3"), "rest": (rest, "catalog-rest")}[kind]
     result = outcome(make(object_store, **changes), check, object_store.env | env)
@@ -200,7 +200,7 @@ def test_stopped_postgres_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
 
 
 def test_parts_without_a_check_are_reported_as_unchecked() -> None:
-    trino = platform(compute={"target": "trino", "host": "localhost"})
+    trino = platform(compute={"target": "trino", "host": "localhost"}, marts={"kind": "tables", "path": "iceberg"})
     (result,) = (one for one in runner.run(trino) if one.id == "compute-trino")
     assert result.status == "unchecked"
 

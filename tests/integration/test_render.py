@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from floe import charts, manifest_files, repo, tools
 from floe.contract.compiling import compile_environment
-from rendering import parse
+from rendering import ROOT, parse
 
 BIN = Path(sys.executable).parent
 MOVING = "FLOE010"
@@ -47,6 +48,21 @@ def test_an_overlay_piped_into_floe_validate_is_clean(pulled: Path, environment:
     assert {finding["code"] for finding in report["findings"]} == {
         "FLOE020"
     }  # the finding says that the charts are stand-ins
+
+
+def test_an_app_has_its_own_image_as_documented(pulled: Path) -> None:
+    """Its code location, and its runs through DAGSTER_CURRENT_IMAGE; every other pod keeps the common image."""
+    page = (ROOT / "docs" / "09-images.md").read_text()
+    (documented,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    values = pulled / "overlays" / "dev" / "values"
+    (values / "images.yaml").write_text(documented.replace("<app>", "ecommerce"))
+    with (values / "kustomization.yaml").open("a") as file:
+        file.write("  - images.yaml\n")
+    location = pulled / "apps" / "ecommerce" / "deploy" / "code-location.yaml"
+    location.write_text(location.read_text().replace("/floe-dagster", "/floe-ecommerce"))
+    found = re.findall(r"floe-(?:ecommerce|dagster):\S+", kustomize(pulled, "dev").decode())
+    assert [name for name in found if "ecommerce" in name] == ["floe-ecommerce:0.3.0"] * 2
+    assert {name.partition(":")[0] for name in found} == {"floe-ecommerce", "floe-dagster"}
 
 
 def test_a_moving_tag_is_found(pulled: Path) -> None:

@@ -50,6 +50,13 @@ def test_pin_refuses_invalid_arguments(checkout: Path, arguments: tuple[str, str
         image_builds.pin(repo.current(), *arguments)
 
 
+def test_an_app_with_a_dockerfile_is_built_as_an_image_of_its_own(checkout: Path) -> None:
+    assert image_builds.images(repo.current()) == image_builds.IMAGES
+    (checkout / "apps" / "ecommerce" / "Dockerfile").touch()
+    own = image_builds.images(repo.current())["ecommerce"]
+    assert (own.name, own.dockerfile) == ("floe-ecommerce", "apps/ecommerce/Dockerfile")
+
+
 def test_pin_prints_the_next_step(checkout: Path) -> None:
     del checkout
     assert (

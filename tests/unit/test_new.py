@@ -134,20 +134,23 @@ views:
 
 
 def test_every_name_of_a_cube_gets_the_prefix_and_nothing_else() -> None:
-    floe_yaml = "name: shop-a\npipeline:\n  schedule: {cron: '* * * * *'}\n"
+    floe_yaml = "name: shop-a\npipeline:\n  schedule: {cron: '0 * * * *'}\n"
+    floe_yaml += "semantic_layer: {example: {measures: [orders.count, other.count]}}\n"
     files = {
         "floe.yaml": floe_yaml,
         "cube/model/a.yml": CUBE,
         "shop_a/definitions.py": "import shop_a",
-        "deploy/code-location.yaml": "args: [-m, shop_a.definitions, -d, /app/apps/shop-a]",
+        "deploy/code-location.yaml": "repository: x/floe-shop-a\nargs: [-m, shop_a.definitions, -d, /app/apps/shop-a]",
         "dbt/dbt_project.yml": "name: shop_a\nvars: {raw_namespace: raw}\n",
     }
     made = app_files.renamed({path: text.encode() for path, text in files.items()}, "shop-a", "b-c")
-    assert made["floe.yaml"].decode() == floe_yaml.replace("shop-a", "b-c").replace(
+    assert made["floe.yaml"].decode() == floe_yaml.replace("shop-a", "b-c").replace("[orders", "[b_c_orders").replace(
         "pipeline:\n", "pipeline:\n  marts_namespace: b_c_marts\n  raw_namespace: b_c_raw\n"
     )
     assert made["b_c/definitions.py"] == b"import b_c"
-    assert made["deploy/code-location.yaml"] == b"args: [-m, b_c.definitions, -d, /app/apps/b-c]"
+    assert (
+        made["deploy/code-location.yaml"] == b"repository: x/floe-b-c\nargs: [-m, b_c.definitions, -d, /app/apps/b-c]"
+    )
     assert made["dbt/dbt_project.yml"] == b"name: b_c\nvars: {raw_namespace: b_c_raw}\n"
     changed = [
         ("- name: orders #", "- name: b_c_orders #"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from forks import with_known_values
 from rendering import ROOT
 from second_app import copy_app
 
+Platform = dict[str, Any]
 Edit = tuple[str, str, str]
 """A file of the second app, the text that is replaced in it, and the text that replaces it."""
 
@@ -22,10 +24,9 @@ Edit = tuple[str, str, str]
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the files that are compiled, with the apps ecommerce and returns."""
-    ignored = shutil.ignore_patterns("charts", "target", "logs")
-    for folder in ("overlays", "apps"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
-    (tmp_path / "base").mkdir()
+    shutil.copytree(ROOT / "apps", tmp_path / "apps", ignore=shutil.ignore_patterns("target", "logs"))
+    for folder in ("base", "overlays"):
+        (tmp_path / folder).mkdir()
     shutil.copy(ROOT / "platform.yaml", tmp_path)
     monkeypatch.setenv("FLOE_ROOT", str(tmp_path))
     with_known_values(tmp_path)
@@ -88,7 +89,8 @@ def test_apps_that_share_a_name_are_refused(tree: Path, change: Edit, words: str
 
 def test_a_cube_in_javascript_is_found(tree: Path) -> None:
     (tree / "apps/returns/cube/model/extra.js").write_text("cube(`orders`, { sql: `SELECT 1` });\n")
-    assert "apps/returns/cube/model/extra.js" in refusal("dev"), "the image of Cube holds the models of all apps"
+    write(tree, "one", PLATFORM)
+    assert "apps/returns/cube/model/extra.js" in refusal("one"), "the image of Cube holds the models of all apps"
 
 
 def test_an_app_may_read_the_tables_of_another_one(tree: Path) -> None:
@@ -100,58 +102,83 @@ def test_an_app_may_read_the_tables_of_another_one(tree: Path) -> None:
     assert len(compile_environment(repo.current(), repo.EMBEDDED).apps) == 2
 
 
-def edit(file: Path, path: tuple[str, str], value: str) -> None:
-    content = yaml.safe_load(file.read_text())
-    content[path[0]][path[1]] = value
-    file.write_text(yaml.safe_dump(content))
-
-
-def copy_environment(tree: Path, old: str) -> Path:
-    """Copy an overlay to one with the name qa, whose platform.yaml is still that of the first; returns that file."""
-    shutil.copytree(tree / "overlays" / old, tree / "overlays" / "qa")
-    return tree / "overlays" / "qa" / "platform.yaml"
-
-
-OWN = {
-    "storage.bucket and storage.prefix": (("storage", "bucket"), "qa"),
-    "marts.path": (("marts", "path"), "s3://qa"),
-    "catalog.warehouse": (("catalog", "warehouse"), "qa"),
-    "metadata.database": (("metadata", "database"), "qa"),
+PLATFORM: Platform = {
+    "version": 1,
+    "specification": "follow",
+    "compute": {"target": "duckdb"},
+    "storage": {
+        "kind": "s3",
+        "bucket": "b",
+        "prefix": "warehouse",
+        "endpoint": "http://store.one.svc.cluster.local:80",
+    },
+    "catalog": {"kind": "rest", "uri": "https://polaris.one/api/catalog", "warehouse": "w"},
+    "metadata": {"kind": "postgres", "host": "postgresql.one", "port": 5432, "database": "d"},
+    "marts": {"kind": "parquet", "path": "s3://b"},
 }
-"""What makes each place of a copy of dev its own."""
+"""An environment that lists no app."""
+
+TRINO: Platform = {
+    "compute": {"target": "trino", "host": "trino.one", "catalog": "iceberg"},
+    "marts": {"kind": "tables", "path": "iceberg"},
+}
+
+OWN: dict[str, Platform] = {
+    "storage.bucket and storage.prefix": {"storage": {"bucket": "mine"}},
+    "marts.path": {"marts": {"path": "s3://mine"}},
+    "catalog.warehouse": {"catalog": {"warehouse": "mine"}},
+    "metadata.database": {"metadata": {"database": "mine"}},
+}
+"""What makes each place of a copy of PLATFORM its own."""
+
+
+def write(tree: Path, environment: str, platform: Platform, *changes: Platform) -> None:
+    """Write an overlay with a platform. A change replaces fields of a part, or a part that gets another kind."""
+    for change in changes:
+        for part, fields in change.items():
+            whole = bool({"kind", "target"} & set(fields))
+            platform = platform | {part: fields if whole else platform[part] | fields}
+    folder = tree / "overlays" / environment
+    (folder / "values").mkdir(parents=True, exist_ok=True)
+    (folder / "kustomization.yaml").touch()
+    (folder / "values" / "kustomization.yaml").write_text("components: []\n")
+    (folder / "platform.yaml").write_text(yaml.safe_dump(platform))
 
 
 @pytest.mark.parametrize("shared", OWN)
 def test_environments_that_write_the_same_place_are_refused(tree: Path, shared: str) -> None:
-    file = copy_environment(tree, "dev")
-    for field, change in OWN.items():
-        if field != shared:
-            edit(file, *change)
-    words = f"overlays/qa/platform.yaml and overlays/dev/platform.yaml write the same place: {shared} ("
-    assert words in refusal("qa")
-    edit(file, *OWN[shared])
-    assert compile_environment(repo.current(), "qa").environment == "qa"
+    write(tree, "one", PLATFORM)
+    write(tree, "two", PLATFORM, *(change for field, change in OWN.items() if field != shared))
+    words = f"overlays/two/platform.yaml and overlays/one/platform.yaml write the same place: {shared} ("
+    assert words in refusal("two")
+    write(tree, "two", PLATFORM, *OWN.values())
+    assert compile_environment(repo.current(), "two").environment == "two"
 
 
 def test_environments_may_use_equal_names_on_different_servers(tree: Path) -> None:
-    file = copy_environment(tree, "dev")
-    file.write_text(file.read_text().replace("floe-dev.svc", "floe-qa.svc"))
-    assert compile_environment(repo.current(), "qa").platform.metadata.kind == "postgres"
-    file.write_text(file.read_text().replace("floe-qa.svc.cluster.local", "floe-dev"))
-    assert "write the same place" in refusal("qa"), "the host has two names"
+    write(tree, "one", PLATFORM)
+    write(tree, "two", PLATFORM)
+    file = tree / "overlays" / "two" / "platform.yaml"
+    file.write_text(file.read_text().replace(".one", ".two"))
+    assert compile_environment(repo.current(), "two").environment == "two"
+    file.write_text(file.read_text().replace("http://store.two.svc.cluster.local:80", "http://store.one"))
+    assert "storage.bucket and storage.prefix (b/warehouse on store.one:80)" in refusal("two"), "one host, two names"
 
 
 def test_services_in_the_own_namespace_are_not_shared(tree: Path) -> None:
-    """The demo names its services without a namespace, so those of a copy are others."""
-    copy_environment(tree, "demo")
-    assert compile_environment(repo.current(), "qa").environment == "qa"
+    """A host without a dot is another Service in each namespace."""
+    for environment in ("one", "two"):
+        write(tree, environment, PLATFORM)
+        file = tree / "overlays" / environment / "platform.yaml"
+        file.write_text(file.read_text().replace(".one.svc.cluster.local", "").replace(".one", ""))
+    assert compile_environment(repo.current(), "two").environment == "two"
 
 
 def test_a_trino_catalog_and_a_folder_inside_another_one_are_shared(tree: Path) -> None:
-    file = copy_environment(tree, "prod")
-    edit(file, ("storage", "prefix"), "warehouse/qa")
-    assert "storage.bucket and storage.prefix (floe-prod/warehouse/qa on AWS)" in refusal("qa")
-    edit(file, ("storage", "bucket"), "floe-qa")
-    edit(file, ("catalog", "warehouse"), "qa")
-    edit(file, ("metadata", "database"), "qa")
-    assert "compute.catalog (iceberg on trino.floe-prod:8443)" in refusal("qa")
+    aws = {"storage": {"kind": "s3", "bucket": "b", "prefix": "warehouse"}}
+    inside = {"storage": {"kind": "s3", "bucket": "b", "prefix": "warehouse/two"}}
+    write(tree, "one", PLATFORM, TRINO, aws)
+    write(tree, "two", PLATFORM, TRINO, inside)
+    assert "storage.bucket and storage.prefix (b/warehouse/two on AWS)" in refusal("two")
+    write(tree, "two", PLATFORM, TRINO, aws, *(OWN[f] for f in OWN if f != "marts.path"))
+    assert "compute.catalog (iceberg on trino.one:8443)" in refusal("two")

@@ -40,6 +40,17 @@ IMAGES = {
     "store": Image("floe-cubestore", "images/cube/Dockerfile", "store"),
 }
 
+
+def images(checkout: Checkout) -> dict[str, Image]:
+    """The images that can be built, by name: those of this repository, and one for each app that has a Dockerfile."""
+    own = {
+        name: Image(f"floe-{name}", f"apps/{name}/Dockerfile")
+        for name in checkout.apps()
+        if (checkout.app(name) / "Dockerfile").is_file()
+    }
+    return own | IMAGES
+
+
 ADAPTERS = ("trino", "snowflake", "bigquery")
 """The dbt adapters in images/dagster/requirements.lock besides DuckDB's."""
 
@@ -256,7 +267,7 @@ def report(
     for name in names:
         err.print(f"[dim]building {name} with {builder.engine}[/]")
         arguments = {"ADAPTERS": adapters} if name == "dagster" else {}
-        done = builder.build(checkout, IMAGES[name], tag, arguments)
+        done = builder.build(checkout, images(checkout)[name], tag, arguments)
         largest = builder.packages(done.reference)[:5] if name == "dagster" else []
         built[name] = {
             "reference": done.reference,

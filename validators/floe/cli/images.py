@@ -15,7 +15,9 @@ app = typer.Typer()
 
 @app.command()
 def images(
-    names: Annotated[list[str] | None, typer.Argument(help="dagster, cube, store; without any, all")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="dagster, cube, store, or an app that has a Dockerfile; without any, all")
+    ] = None,
     engine: Annotated[
         str | None, typer.Option(help="docker, podman or buildah; by default the first that works")
     ] = None,
@@ -34,15 +36,12 @@ def images(
     """
     from floe import image_builds, repo
 
-    unknown = sorted(set(names or ()) - set(image_builds.IMAGES))
-    if unknown:
-        raise FloeError(
-            f"there is no image {unknown[0]!r}", f"Use one of these images: {', '.join(image_builds.IMAGES)}."
-        )
+    checkout = repo.current()
+    known = list(image_builds.images(checkout))
+    if unknown := sorted(set(names or ()) - set(known)):
+        raise FloeError(f"there is no image {unknown[0]!r}", f"Use one of these images: {', '.join(known)}.")
     image_builds.check(tag, adapters)
-    image_builds.report(
-        repo.current(), image_builds.builder(engine), names or [*image_builds.IMAGES], tag, adapters, as_json=as_json
-    )
+    image_builds.report(checkout, image_builds.builder(engine), names or known, tag, adapters, as_json=as_json)
 
 
 @app.command()

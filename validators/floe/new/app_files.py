@@ -38,6 +38,7 @@ def renamed(contents: dict[str, bytes], old: str, new: str) -> dict[str, bytes]:
     model = theirs["model"]
     same = {cube: f"{names.package(new)}_{cube}" for cube in _cubes(before, model) & _cubes(texts, model)}
     marts = re.compile(rf"(?<={{namespace}}', '){re.escape(theirs['marts_namespace'])}(?=')")
+    texts["floe.yaml"] = _with_cubes("floe.yaml", texts["floe.yaml"], same)
     for path in [path for path in texts if _is_model(path, model)]:
         texts[path] = _with_cubes(path, marts.sub(ours["marts_namespace"], texts[path]), same)
     return binary | {path: text.encode() for path, text in texts.items()}
@@ -61,15 +62,16 @@ def _with_setting(text: str, key: str, value: str) -> str:
 
 
 def _path(path: str, old: str, new: str) -> str:
-    return renaming.renamed(path, names.package(old), names.package(new))
+    return renaming.renamed(path, names.package(old), names.package(new), kept=())
 
 
 def _with_name(path: str, text: str, old: str, new: str) -> str:
     """A file's text with the new name: as a Python name in dbt, Cube and Python, otherwise as that of the folder."""
+    module = names.package(new)
     if path.startswith(("dbt/", "cube/")) or path.endswith(".py"):
-        return renaming.renamed(renaming.renamed(text, old, names.package(new)), names.package(old), names.package(new))
-    module = rf"(?<![\w.-]){names.package(old)}(?=\.\w)"
-    return renaming.renamed(re.sub(module, names.package(new), text), old, new)
+        return renaming.renamed(renaming.renamed(text, old, module, kept=()), names.package(old), module, kept=())
+    text = re.sub(rf"(?<![\w.-]){names.package(old)}(?=\.\w)", module, text)
+    return renaming.renamed(text, old, new, kept=())
 
 
 _CUBES = ("cubes", "views")
@@ -82,8 +84,9 @@ _PLACES = {
     r".*\.joins\[[^]]*\]\.name": _FIRST,
     r".*\.join_path": _IN_PATH,
     r".*\.pre_aggregations\[.*\]\.(?!name)\w+(?:\[\d+\])?": _FIRST,
+    r"semantic_layer\.example\..*": _FIRST,
 }
-"""The places in a model of Cube that name a cube or a view, and how they do."""
+"""The places in a model of Cube and in floe.yaml that name a cube or a view, and how they do."""
 
 
 def _cubes(files: dict[str, str], model: str) -> set[str]:
@@ -102,7 +105,7 @@ def _is_model(path: str, model: str) -> bool:
 
 
 def _with_cubes(path: str, text: str, new: dict[str, str]) -> str:
-    """The text of a model of Cube with other names of cubes and views, wherever the model names one."""
+    """The text of a model of Cube, or of floe.yaml, with other names of cubes and views wherever it names one."""
     any_name = "|".join(sorted(map(re.escape, new), key=len, reverse=True))
     patterns = {place: re.compile(pattern.format(any_name)) for place, pattern in _PLACES.items()}
     return edit.substitute(text, patterns, lambda match: new[match["name"]], path) if new else text

@@ -20,9 +20,9 @@ from floe_runtime.contract.app import App
 from floe_runtime.contract.platform import Platform
 
 TEMPLATES = Path(__file__).with_name("templates")
-"""The files of an app that loads nothing itself. They are those of an app named `example`."""
+"""The files of an app that loads nothing itself. They are those of an app named `sample`."""
 
-_EXAMPLE = "example"
+_TEMPLATE = "sample"
 _REGISTRY = b"registry.invalid"
 """Stands in the templates for the registry that floe.toml names."""
 
@@ -57,7 +57,7 @@ def new(checkout: Checkout, name: str, source: str | None, environments: Sequenc
         raise FloeError(f"{source or 'the template'} has a file that is named {name!r} too", "Choose another name.")
     overlays = [checkout.overlay(one).name for one in environments] or _following(checkout, source)
     copy = staging.copied(checkout)
-    files = app_files.renamed(texts, source or _EXAMPLE, name)
+    files = app_files.renamed(texts, source or _TEMPLATE, name)
     for path, content in files.items():
         target = copy.root / "apps" / name / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from floe.new import names, order, renaming, staging
 from floe.new.staging import Report
 from floe.repo import Checkout
 from floe.yaml import documents, edit
+from floe_runtime.contract.artifacts import CompiledArtifacts, specifications
 from floe_runtime.contract.platform import Platform, RestCatalog, S3Storage
 
 _PLACES = re.compile(r"(?<![\w-])(?P<key>bucket|warehouse): *[\"']?(?P<value>[^\s\"',}]+)")
@@ -65,14 +66,14 @@ def new(checkout: Checkout, wanted: Request, command: str) -> Report:
     files = _copy_folders(checkout, copy, wanted, folders)
     _own_places(checkout, copy, wanted, files)
     platform_file = copy.platform_file(name)
+    notes: list[str] = []
     if wanted.after:
         toml = copy.root / "floe.toml"
         write(toml, order.with_name(read(toml), name, wanted.after))
         place = {"specification": "promoted"}
         write(platform_file, edit.replace(read(platform_file), place, f"overlays/{name}/platform.yaml"))
-    write(copy.artifacts_file(name), compile_environment(copy, name).text())
+    write(copy.artifacts_file(name), _compiled(copy, name, notes).text())
     stand_ins = any(chart.is_stand_in() for chart in charts.pinned(checkout, source))
-    notes = []
     try:
         list(charts.pull(copy, [name], stand_ins=stand_ins, source=checkout))
     except FloeError as error:
@@ -100,6 +101,17 @@ def new(checkout: Checkout, wanted: Request, command: str) -> Report:
     return staging.move(checkout, report, made=f"overlays/{name}")
 
 
+def _compiled(copy: Checkout, name: str, notes: list[str]) -> CompiledArtifacts:
+    """What a new environment runs. What only a person can change, such as a shared database, becomes a note."""
+    try:
+        return compile_environment(copy, name)
+    except FloeError as error:
+        platform = load(Platform, copy.platform_file(name))
+        apps = specifications(copy.artifacts_file(name))
+        notes.append(f"{error.message}. {error.hint} Then run `floe compile {name}` and `floe charts sync`.")
+        return CompiledArtifacts(environment=name, platform=platform, apps=apps)
+
+
 def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Report:
     """Remove an environment from the checkout. Raises FloeError if work would be lost, unless `force`."""
     folders = tuple(f"{part}/{name}" for part in ("overlays", "clusters") if (checkout.root / part / name).is_dir())
@@ -118,7 +130,9 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
         write(toml, order.without_name(read(toml), name))
         done.append(f"floe.toml: {' → '.join(copy.settings.promotion)}")
     packaging.write(copy, list(packaging.changes(copy)))
-    notes = [f"the cluster still runs {name}: docs/02-environments.md tells what to delete there, and what stays"]
+    notes = [
+        f"a cluster that runs {name} still does: docs/02-environments.md says what to delete there, and what stays"
+    ]
     sops = checkout.root / ".sops.yaml"
     if sops.is_file() and f"overlays/{name}/" in sops.read_text():
         notes.append(f".sops.yaml still has a rule for {name}: remove it, and the key that is outside of Git")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 _KEPT = (
     r"(?<![\w-])(?:image|tag|newTag|newName|repository|version|digest): *\S+",  # what exists in a registry
@@ -11,7 +10,7 @@ _KEPT = (
     r"(?<![\w.-])/dev/\w+",  # devices
     r"(?<=[\w-]\.)(?:dev|app)(?![\w.-])",  # the end of a host name
 )
-"""Patterns of texts that stay as they are, although they may contain the name."""
+"""Texts in the files of an environment that stay as they are, although they may contain its name."""
 
 _WORD = r"(?<![A-Za-z0-9]){}(?![A-Za-z0-9])"
 
@@ -27,14 +26,15 @@ def contains(text: str, name: str) -> bool:
     return renamed(text, name, f"{name}x") != text
 
 
-def renamed(text: str, old: str, new: str) -> str:
+def renamed(text: str, old: str, new: str, kept: tuple[str, ...] = _KEPT) -> str:
     """The text with another name: floe-old, floe_old, old.example.com, OLD, Old; older and bold are other words.
 
-    After or before an underscore, and in capitals, hyphens of the new name become underscores.
+    After or before an underscore, and in capitals, hyphens of the new name become underscores. `kept`: patterns of texts
+    that stay as they are.
     """
     ways = dict(zip(written(old), written(new), strict=True))
     ways[old] = new
-    pattern = re.compile("|".join([*_KEPT, rf"(?P<word>{_WORD.format(_any(ways))})"]))
+    pattern = re.compile("|".join([*kept, rf"(?P<word>{_WORD.format(_any(ways))})"]))
 
     def replacement(match: re.Match[str]) -> str:
         word = match["word"]
@@ -54,8 +54,7 @@ def replaced(text: str, values: dict[str, str], before: str = "") -> str:
     if not values:
         return text
     pattern = re.compile(rf"(?P<before>{before})(?<![\w.-])(?P<value>{_any(values)})(?!\w|\.\w)")
-    substitute: Callable[[re.Match[str]], str] = lambda match: match["before"] + values[match["value"]]  # noqa: E731
-    return pattern.sub(substitute, text)
+    return pattern.sub(lambda match: match["before"] + values[match["value"]], text)
 
 
 def _any(words: dict[str, str]) -> str:
