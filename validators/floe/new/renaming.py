@@ -29,8 +29,8 @@ def contains(text: str, name: str) -> bool:
 def renamed(text: str, old: str, new: str, kept: tuple[str, ...] = _KEPT) -> str:
     """The text with another name: floe-old, floe_old, old.example.com, OLD, Old; older and bold are other words.
 
-    After or before an underscore, and in capitals, hyphens of the new name become underscores. `kept`: patterns of texts
-    that stay as they are.
+    After or before an underscore, and in capitals, hyphens of the new name become underscores.
+    `kept`: patterns of texts that stay as they are.
     """
     ways = dict(zip(written(old), written(new), strict=True))
     ways[old] = new
