@@ -15,7 +15,6 @@ import fuzz  # noqa: F401 # loads the profile of hypothesis before any test is i
 import servers
 import toolbox
 from floe import charts, repo
-from floe.charts import packaging
 from forks import commit, git, with_known_values
 from helm import Helm
 from rendering import ROOT, Tree, copy_repository
@@ -45,8 +44,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def fork(checkout: Path) -> Path:
     """The checkout as a Git repository with one commit, with known values and the stand-in charts pulled."""
-    if with_known_values(checkout):
-        packaging.write(repo.current(), [*packaging.changes(repo.current())])
+    with_known_values(checkout, charts=True)
     shutil.copy(ROOT / ".gitignore", checkout)
     list(charts.pull(repo.current(), repo.current().environments(), stand_ins=True))
     git(checkout, "init", "--quiet", "--initial-branch", "main")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from floe import image_builds, settings
+from floe.charts import packaging
 from floe.contract.compiling import compile_environment
 from floe.repo import Checkout
 from floe.tools import resolve
@@ -42,20 +43,22 @@ def floe(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProce
 KNOWN = ("dev", "staging", "prod", "demo")
 """The environments of this repository, which tests that edit them name."""
 _ORDER = KNOWN[:3]
+_NO_ENVIRONMENTS = ("all", "base")
+"""Folders of clusters/ that belong to no single environment."""
 _APP = "ecommerce"
 _TAG = "0.1.0"
 
 
-def with_known_values(folder: Path) -> bool:
+def with_known_values(folder: Path, *, charts: bool = False) -> None:
     """Give a copy of the repository the values that tests replace, and only the environments and app that they name.
 
     So a test that replaces `tag: 0.1.0`, or promotes from dev to staging, also passes in a fork that has other values,
-    an environment between the two, and encrypted Secrets in Git. Returns whether anything changed, which is not so in a
-    copy of upstream. charts/ is left as it is.
+    an environment between the two, and encrypted Secrets in Git. Nothing changes in a copy of upstream.
+    `charts`: whether charts/ follows, which takes a second.
     """
     before = {file: file.read_text() for file in _edited(folder)}
-    folders = [path for name in ("overlays", "apps") for path in folder.glob(f"{name}/*") if path.is_dir()]
-    others = [path for path in folders if path.name not in (*KNOWN, _APP)]
+    folders = [path for name in ("overlays", "clusters", "apps") for path in folder.glob(f"{name}/*") if path.is_dir()]
+    others = [path for path in folders if path.name not in (*KNOWN, *_NO_ENVIRONMENTS, _APP)]
     for path in others:
         shutil.rmtree(path)
     for file in folder.glob("overlays/*/secrets/*"):
@@ -68,7 +71,8 @@ def with_known_values(folder: Path) -> bool:
     checkout = Checkout(folder)
     for name in checkout.environments() if others else ():
         checkout.artifacts_file(name).write_text(compile_environment(checkout, name).text())
-    return bool(changed or others)
+    if charts and (changed or others):
+        packaging.write(checkout, [*packaging.changes(checkout)])
 
 
 def _edited(folder: Path) -> list[Path]:

@@ -17,9 +17,12 @@ from floe.repo import Checkout
 from floe.validate import pins
 from floe.validate.schema import Schemas
 from floe.validate.validation import validate
-from forks import commit, edit, floe, git
+from floe.yaml import load_file
+from forks import commit, edit, floe, git, with_known_values
 from rendering import ROOT, copy_repository
 
+DOMAIN = Checkout(ROOT).settings.domain
+ISSUER = load_file(ROOT / "overlays/prod/objects/environment.yaml")["spec"]["login"]["issuer"]
 ENCRYPTED = "apiVersion: v1\nkind: Secret\nmetadata: {name: floe-cube}\nsops: {mac: x}\n"
 
 
@@ -30,6 +33,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     copy_repository(folder)
     for name in (".gitignore", "clusters"):
         subprocess.run(["cp", "-r", ROOT / name, folder], check=True)  # noqa: S607 # cp is a part of every system
+    with_known_values(folder, charts=True)
     checkout = Checkout(folder)
     secrets = checkout.overlay("dev") / "secrets"
     (secrets / "floe-cube.yaml").write_text(ENCRYPTED)
@@ -76,17 +80,17 @@ def test_an_environment_is_made_and_removed_by_the_commands(ours: Checkout) -> N
     made = repo.current()
     assert named(made, "prod", "overlays/eu-qa", "clusters/eu-qa", "charts/*/objects/eu-qa") == []
     for value, file, line in (
-        ("dagster.eu-qa.example.com", "objects/environment.yaml", 39),
-        ("cube.eu-qa.example.com", "values/cube.yaml", 15),
+        (f"dagster.eu-qa.{DOMAIN}", "objects/environment.yaml", 39),
+        (f"cube.eu-qa.{DOMAIN}", "values/cube.yaml", 15),
         ("bucket floe-eu-qa", "platform.yaml", 12),
         ("warehouse floe_eu_qa", "platform.yaml", 20),
-        ("https://login.example.com/realms/floe (as in prod)", "objects/environment.yaml", 44),
+        (f"{ISSUER} (as in prod)", "objects/environment.yaml", 44),
     ):
         assert f"  {value}\n" in printed
         assert f"    overlays/eu-qa/{file}:{line}\n" in printed
         lines = (made.overlay("eu-qa") / file).read_text().splitlines()
         assert value.removeprefix("bucket ").removeprefix("warehouse ").split()[0] in lines[line - 1]
-    assert "cube.eu-qa.example.com-tls" in printed
+    assert f"cube.eu-qa.{DOMAIN}-tls" in printed
     valid("eu-qa")
     assert [*pins.before_promotion(made, "eu-qa", "prod")] == [*pins.history(made, "prod")] != []
     done = floe(ours.root, "new", "env", "eu-qa", "--from", "prod")
