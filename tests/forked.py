@@ -38,6 +38,21 @@ def quota_and_replicas(folder: Path) -> None:
         file.write_text(text)
 
 
+def services(folder: Path) -> None:
+    """Name the fork's own database, object store and bucket in dev, as `floe fork` asks a person to."""
+    changes = {
+        "postgresql.floe-dev.svc.cluster.local": "db.dev.acme.internal",
+        "object-store.floe-dev.svc.cluster.local:8333": "s3.dev.acme.internal",
+        "bucket: floe-dev": "bucket: acme-lake-dev",
+        "s3://floe-dev": "s3://acme-lake-dev",
+    }
+    for file in folder.glob("overlays/dev/**/*.yaml"):
+        text = file.read_text()
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        file.write_text(text)
+
+
 def encrypted_secret(folder: Path) -> None:
     """Keep one of dev's Secrets in Git, as `floe secrets init` says."""
     namespace = load_file(folder / "overlays/dev/objects/namespace.yaml")["metadata"]["name"]
@@ -58,6 +73,8 @@ STEPS: tuple[Step, ...] = (
     f"floe pin dev dagster {TAG}",
     f"floe pin dev cube {TAG}",
     quota_and_replicas,
+    services,
+    "floe compile dev",
     "floe secrets init dev",
     encrypted_secret,
     "floe charts pull --stand-ins",
@@ -69,7 +86,7 @@ STEPS: tuple[Step, ...] = (
     committed,
     f"floe fork {FORK}",
     "make --old-file=.venv/.installed lint",
-    "floe charts sync --check",
+    "floe check dev qa",
     "floe-validate ENVIRONMENTS",
     "python -m pytest tests/unit tests/docs -q",
 )
