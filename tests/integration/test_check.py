@@ -33,7 +33,7 @@ def test_each_fault_fails_its_check(fork: Path) -> None:
     edit(fork / "overlays/dev/platform.yaml", "warehouse: floe_dev", "warehouse: floe_next")
     edit(fork / "overlays/dev/values/dagster.yaml", "tag: 0.1.0", "tag: latest")
     edit(fork / "clusters/base/flux/kustomization.yaml", "resources:\n", "resources:\n  - absent.yaml\n")
-    edit(fork / "apps/ecommerce/cube/model/cubes/orders.yml", "name: orders\n", "name: customers\n")
+    edit(fork / "apps/ecommerce/cube/model/cubes/orders.yml", "type: time", "type: hour")
     edit(fork / MODELS / "marts/orders.sql", "select", "selectt {{ ref('nothing') }}")
     code, results = checked(fork, "dev")
     assert code == 1
@@ -47,9 +47,18 @@ def test_each_fault_fails_its_check(fork: Path) -> None:
     assert "latest" in words["dev: objects"]
     assert "absent.yaml" in words["dev: bootstrap"]
     assert "nothing" in words["dev: code locations"]
-    assert "customers" in words["dev: Cube model"]
+    assert "hour" in words["dev: Cube model"]
     assert "Run `floe charts sync`." in words["all: Helm charts"]
     assert all(problem["remedy"] for one in results.values() for problem in one["problems"])
+
+
+def test_checks_that_need_an_environment_that_cannot_be_compiled_are_left_out(checkout: Path) -> None:
+    edit(checkout / "apps/ecommerce/floe.yaml", "dbt: dbt", "dbt: dbtt")
+    results = {one.check: one for one in checks.run(repo.current(), ["dev"], lambda _: None)}
+    assert "apps/ecommerce/dbtt" in results["compiled"].problems[0].message
+    for name in ("code locations", "Cube model"):
+        assert results[name].left_out == "dev cannot be compiled"
+        assert not results[name].failed
 
 
 def test_github_gets_an_annotation_for_each_problem(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,8 +87,8 @@ def test_a_code_location_that_dagster_could_not_load(checkout: Path, file: str, 
 
 
 def test_two_apps_with_a_cube_of_the_same_name(checkout: Path) -> None:
-    shutil.copytree(checkout / "apps/ecommerce", checkout / "apps/second")
     app = compile_environment(repo.current(), "dev").apps["ecommerce"].app
+    shutil.copytree(checkout / "apps/ecommerce", checkout / "apps/second")
     assert cube_model.compile_model(repo.current(), {"ecommerce": app}) == ""
     assert "orders" in cube_model.compile_model(repo.current(), {"ecommerce": app, "second": app})
 

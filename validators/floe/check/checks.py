@@ -15,6 +15,7 @@ from floe.repo import Checkout
 from floe.validate import origins
 from floe.validate.schema import Schemas
 from floe.validate.validation import Report, validate
+from floe_runtime.contract.artifacts import CompiledArtifacts
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,25 @@ class Problem:
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one check. `subject`: the environment, or `all` for a check that concerns all of them."""
+    """The outcome of one check. `subject`: the environment, or `all` for a check that concerns all of them.
+
+    `left_out`: why the check could not run, because of a problem that another check reports.
+    """
 
     subject: str
     check: str
     seconds: float
     problems: tuple[Problem, ...]
+    left_out: str = ""
 
     @property
     def failed(self) -> bool:
         """Whether a problem is an error; warnings do not make a check fail."""
         return any(problem.is_error for problem in self.problems)
+
+
+class _LeftOut(Exception):
+    """A check cannot run, because of a problem that another check reports."""
 
 
 def run(checkout: Checkout, environments: list[str], say: Callable[[str], None]) -> Iterator[Result]:
@@ -58,12 +67,22 @@ def run(checkout: Checkout, environments: list[str], say: Callable[[str], None])
 
 
 def _run_one(subject: str, check: str, problems: Callable[[], Iterator[Problem]]) -> Result:
-    started = time.monotonic()
+    started, left_out = time.monotonic(), ""
+    collected: tuple[Problem, ...] = ()
     try:
         collected = tuple(problems())
     except FloeError as error:
         collected = (Problem(error.message, error.hint),)
-    return Result(subject, check, round(time.monotonic() - started, 2), collected)
+    except _LeftOut as reason:
+        left_out = str(reason)
+    return Result(subject, check, round(time.monotonic() - started, 2), collected, left_out)
+
+
+def _artifacts(checkout: Checkout, environment: str) -> CompiledArtifacts:
+    try:
+        return compile_environment(checkout, environment)
+    except FloeError:
+        raise _LeftOut(f"{environment} cannot be compiled") from None
 
 
 def _compiled(checkout: Checkout, environment: str) -> Iterator[Problem]:
@@ -107,7 +126,7 @@ def _findings(report: Report) -> Iterator[Problem]:
 
 
 def _code_locations(checkout: Checkout, environment: str) -> Iterator[Problem]:
-    artifacts = compile_environment(checkout, environment)
+    artifacts = _artifacts(checkout, environment)
     for app in artifacts.apps:
         if complaint := code_location.load(checkout, artifacts, app):
             remedy = f"Correct apps/{app}, then run `floe check {environment}` again."
@@ -115,7 +134,7 @@ def _code_locations(checkout: Checkout, environment: str) -> Iterator[Problem]:
 
 
 def _cube_model(checkout: Checkout, environment: str) -> Iterator[Problem]:
-    apps = compile_environment(checkout, environment).apps
+    apps = _artifacts(checkout, environment).apps
     if complaint := cube_model.compile_model(checkout, {name: one.app for name, one in apps.items()}):
         yield Problem(f"Cube cannot compile the model: {complaint}", "Correct the file in apps/<app>/cube/model.")
 

@@ -21,7 +21,10 @@ def text(results: Iterable[Result]) -> list[Result]:
             subject = result.subject
             out.print(f"[bold]{subject}[/]")
         mark = "[red]✗[/]" if result.failed else "[yellow]![/]" if result.problems else "[green]✓[/]"
-        out.print(f"  {mark} {result.check} [dim]({result.seconds:.1f} s)[/]")
+        if result.left_out:
+            out.print(f"  - {result.check}: left out, since {result.left_out}")
+        else:
+            out.print(f"  {mark} {result.check} [dim]({result.seconds:.1f} s)[/]")
         for problem in result.problems:
             place = f"{problem.file}, line {problem.line}" if problem.line else problem.file
             where = f" [dim]({escape(place)})[/]" if place and place not in problem.message else ""
