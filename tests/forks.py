@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from floe import image_builds, settings
 from floe.charts import packaging
@@ -52,10 +53,14 @@ _SERVICES = {
     "storage.bucket": "floe-{}",
     "storage.region": "eu-central-1",
     "storage.endpoint": "http://object-store.floe-{}.svc.cluster.local:8333",
+    "catalog.uri": "polaris.floe-{}.svc.cluster.local:8181",
     "catalog.warehouse": "floe_{}",
     "metadata.host": "postgresql.floe-{}.svc.cluster.local",
 }
-"""Fields of platform.yaml whose values belong to the services of one of _ORDER; {} stands for its name."""
+"""Fields of platform.yaml whose values belong to the services of one of _ORDER; {} stands for its name.
+
+Of a URL that has only a host here, the rest differs between environments.
+"""
 
 
 def with_known_values(folder: Path, *, charts: bool = False) -> None:
@@ -114,6 +119,8 @@ def _with_known_services(texts: dict[Path, str], overlay: Path) -> dict[Path, st
     new = {}
     for field, known in _SERVICES.items():
         value, wanted = platform.get(field, (0, ""))[1], known.format(overlay.name)
+        if "//" not in wanted:
+            value = urlsplit(value).netloc or value
         if value not in ("", wanted):
             new |= {value: wanted, value.partition("//")[2] or value: wanted.partition("//")[2] or wanted}
     if not new:
