@@ -86,7 +86,7 @@ def with_known_values(folder: Path, *, charts: bool = False) -> None:
     for file, text in changed.items():
         file.write_text(text)
     checkout = Checkout(folder)
-    for name in checkout.environments() if changed or others else ():
+    for name in checkout.environments() if (changed or others) and checkout.apps() else ():
         checkout.artifacts_file(name).write_text(compile_environment(checkout, name).text())
     if charts and (changed or others):
         packaging.write(checkout, [*packaging.changes(checkout)])
@@ -115,8 +115,8 @@ def _known(file: Path, text: str, removed: list[Path]) -> str:
 
 def _with_known_services(texts: dict[Path, str], overlay: Path) -> dict[Path, str]:
     """The texts of an overlay's platform.yaml and values with known hosts, bucket, region and warehouse."""
-    platform = yaml_edit.located(texts[overlay / "platform.yaml"], "platform.yaml")
-    new = {}
+    platform = yaml_edit.located(texts.get(overlay / "platform.yaml", ""), "platform.yaml")
+    new: dict[str, str] = {}
     for field, known in _SERVICES.items():
         value, wanted = platform.get(field, (0, ""))[1], known.format(overlay.name)
         if "//" not in wanted:
