@@ -76,7 +76,7 @@ def test_github_gets_an_annotation_for_each_problem(capsys: pytest.CaptureFixtur
     ("file", "old", "new", "words"),
     [
         ("ecommerce/definitions.py", "defs = ", "definitions = ", "has no attribute 'defs'"),
-        ("ecommerce/definitions.py", "__file__)", "__fil__)", "(ecommerce/ecommerce/definitions.py, line 5)"),
+        ("ecommerce/definitions.py", "__file__)", "__fil__)", "(apps/ecommerce/ecommerce/definitions.py, line 5)"),
         ("dbt/models/staging/staging.yml", "models:", "models: {", "staging.yml"),
     ],
 )

@@ -134,15 +134,16 @@ def _code_locations(checkout: Checkout, environment: str) -> Iterator[Problem]:
 
 
 def _cube_model(checkout: Checkout, environment: str) -> Iterator[Problem]:
-    apps = _artifacts(checkout, environment).apps
-    if complaint := cube_model.compile_model(checkout, {name: one.app for name, one in apps.items()}):
-        yield Problem(f"Cube cannot compile the model: {complaint}", "Correct the file in apps/<app>/cube/model.")
+    apps = {name: one.app for name, one in _artifacts(checkout, environment).apps.items()}
+    if complaint := cube_model.compile_model(checkout, apps):
+        folders = ", ".join(f"apps/{name}/{app.semantic_layer.model}" for name, app in apps.items())
+        yield Problem(f"Cube cannot compile the model: {complaint}", f"Correct the cubes that it names, in {folders}.")
 
 
 def _in_sync(checkout: Checkout) -> Iterator[Problem]:
-    for change in packaging.changes(checkout):
-        path = change.path.as_posix()
-        yield Problem(f"{path} is out of date with base/ and overlays/", "Run `floe charts sync`.", path)
+    if names := [change.path.as_posix() for change in packaging.changes(checkout)]:
+        message = f"generated files are out of date with base/ and overlays/: {', '.join(names)}"
+        yield Problem(message, "Run `floe charts sync`.", names[0])
 
 
 CHECKS: dict[str, Callable[[Checkout, str], Iterator[Problem]]] = {

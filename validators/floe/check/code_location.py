@@ -15,12 +15,13 @@ from functools import cache
 from pathlib import Path
 
 from floe import credentials, process
+from floe.errors import FloeError
 from floe.repo import Checkout
 from floe_runtime.contract.artifacts import VARIABLE, CompiledArtifacts
 
 _SECONDS = 300  # dbt parses a large project in a minute
 _LINES = 12
-_MARK = "\x1e"  # on stderr, separates what libraries print from the reason
+_MARK = "\x1e"  # on stderr, around the reason, since libraries print before and after it
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _load(location: _Location) -> str:
     _, marked, reason = done.stderr.partition(_MARK)
     if not marked:  # it was killed, or Python itself could not start
         return process.complaint(done, _LINES)
-    return "\n".join(credentials.masked(reason, os.environ).strip().splitlines()[:_LINES])
+    return "\n".join(credentials.masked(reason.partition(_MARK)[0], os.environ).strip().splitlines()[:_LINES])
 
 
 def main() -> None:
@@ -66,16 +67,19 @@ def main() -> None:
 
         dg.Definitions.validate_loadable(importlib.import_module(module).defs)
     except Exception as error:
-        sys.stderr.write(f"{_MARK}{_reason(error, folder)}\n")
+        sys.stderr.write(f"{_MARK}{_reason(error, folder)}{_MARK}")
         sys.stderr.flush()
         os._exit(1)
 
 
 def _reason(error: Exception, folder: Path) -> str:
-    """The error's own words, and the line of the app from which it came."""
+    """The error's own words and, unless they say it themselves as those of dbt do, the line from which it came."""
+    if isinstance(error, FloeError):
+        return error.message
     words = "".join(traceback.format_exception_only(error)).strip()
     lines = [one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).is_relative_to(folder)]
-    where = f" ({Path(lines[-1].filename).relative_to(folder.parent)}, line {lines[-1].lineno})" if lines else ""
+    root = folder.parents[1]
+    where = f" ({Path(lines[-1].filename).relative_to(root)}, line {lines[-1].lineno})" if lines else ""
     return f"{words.removeprefix(f'{type(error).__module__}.')}{where}"
 
 

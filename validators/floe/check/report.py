@@ -14,7 +14,7 @@ from floe.check.checks import Result
 
 def text(results: Iterable[Result]) -> list[Result]:
     """Print each result as soon as it is known; returns all results."""
-    out, subject, collected = console.out(), "", []
+    out, subject, collected, shown = console.out(), "", [], set()
     for result in results:
         collected.append(result)
         if result.subject != subject:
@@ -29,11 +29,20 @@ def text(results: Iterable[Result]) -> list[Result]:
             place = f"{problem.file}, line {problem.line}" if problem.line else problem.file
             where = f" [dim]({escape(place)})[/]" if place and place not in problem.message else ""
             out.print(f"      {escape(problem.message)}{where}")
-            out.print(f"      [dim]next: {escape(problem.remedy)}[/]")
+            if (subject, problem.remedy) not in shown:  # once for all problems of an environment that it remedies
+                out.print(f"      [dim]next: {escape(problem.remedy)}[/]")
+            shown.add((subject, problem.remedy))
     failed = sum(result.failed for result in collected)
-    checks = f"{len(collected)} check{'s' * (len(collected) != 1)}"
-    out.print(f"{checks}: [red]{failed} failed[/]" if failed else f"{checks}: [green]ok[/]")
+    warnings = sum(not problem.is_error for result in collected for problem in result.problems)
+    words = [_count(len(collected), "check")]
+    words += [f"[red]{failed} failed[/]" if failed else "[green]ok[/]"]
+    words += [f"[yellow]{_count(warnings, 'warning')}[/]"] if warnings else []
+    out.print(", ".join(words))
     return collected
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def as_json(results: Iterable[Result]) -> list[Result]:
