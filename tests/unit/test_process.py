@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,6 +130,24 @@ def test_ctrl_c_ends_the_program(script: Script, tmp_path: Path, own_session: bo
             time.sleep(0.01)
         caller.send_signal(signal.SIGINT)
     assert caller.returncode == -signal.SIGINT
+    assert gone(int((tmp_path / "child").read_text()))
+
+
+def test_ctrl_c_while_a_program_starts_ends_it(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Popen has started the program, but has not returned yet."""
+    program = script(f"echo $$ > '{tmp_path}/child'; exec sleep 60")
+    start = subprocess.Popen
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        started = start(*arguments, **options)
+        signal.raise_signal(signal.SIGINT)
+        return started
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt), process.started([program], seconds=60):
+        pytest.fail("the block runs although Ctrl-C was pressed")
+    while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
+        time.sleep(0.01)
     assert gone(int((tmp_path / "child").read_text()))
 
 

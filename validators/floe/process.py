@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -177,9 +178,10 @@ def _running_program(
     changed = os.environ | (env or {})
     whole = {name: value for name, value in changed.items() if value is not None}
     try:
-        program = subprocess.Popen(
-            words, cwd=folder, env=whole, stdin=subprocess.DEVNULL, start_new_session=own_session, **streams
-        )
+        with _interrupt_held() as interrupted:
+            program = subprocess.Popen(
+                words, cwd=folder, env=whole, stdin=subprocess.DEVNULL, start_new_session=own_session, **streams
+            )
     except OSError as error:
         raise not_started(command, error, what) from None
     except ValueError:
@@ -188,6 +190,8 @@ def _running_program(
             f"{_prefix(what)}{_program_name(command)} cannot be started: {reason}", "Remove the NUL character."
         ) from None
     try:
+        if interrupted:
+            raise KeyboardInterrupt
         yield program
     finally:
         if program.poll() is None:
@@ -200,6 +204,26 @@ def _running_program(
                 program.wait()
         if program.stdout:
             program.stdout.close()
+
+
+@contextmanager
+def _interrupt_held() -> Iterator[list[int]]:
+    """Hold back Ctrl-C during the block; the yielded list then has an element if it was pressed.
+
+    An interrupt within Popen, after the program has started, would leave the program running.
+    """
+    pressed: list[int] = []
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield pressed  # an interrupt raises nothing here
+        return
+    signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _signal(program: subprocess.Popen[bytes], number: signal.Signals, own_session: bool) -> None:
