@@ -256,6 +256,48 @@ def test_what_an_interrupted_run_left_is_finished_or_removed_by_the_next_one(
     assert min(untouched, finished) > 3, (untouched, finished)
 
 
+CHANGED_TEXTS = ("overlays/qa/a.yaml", "overlays/qa/b.yaml", "floe.toml")
+TIDIED = [
+    ("the working tree", ("overlays", "apps", "floe.toml")),
+    ("a part of it", ("overlays/qa/a.yaml", "overlays/qa/b.yaml")),
+]
+
+
+@pytest.mark.parametrize("paths", [paths for _, paths in TIDIED], ids=[name for name, _ in TIDIED])
+def test_a_run_is_repeated_after_somebody_tidied_up_what_an_interrupted_one_left(
+    small: Checkout, monkeypatch: pytest.MonkeyPatch, paths: tuple[str, ...]
+) -> None:
+    refused: list[str] = []
+    for steps in range(5, 100, 3):
+        with monkeypatch.context() as patch:
+            _dying(patch, steps)
+            try:
+                _change(small)
+            except Killed:
+                pass
+            else:
+                break
+        for path in paths:
+            if path.startswith("overlays/qa"):
+                (small.root / path).unlink(missing_ok=True)
+            else:
+                git(small.root, "checkout", "--quiet", "--", path)
+        git(small.root, "clean", "--quiet", "--force", "-d", *(path for path in paths if "qa" not in path))
+        try:
+            report = staging.finished(small)
+        except FloeError as error:  # the copies are gone, because the run had come to its end
+            refused.append(error.message)
+            shutil.rmtree(small.state)
+        else:
+            made = [(small.root / name).read_text() for name in CHANGED_TEXTS if (small.root / name).exists()]
+            assert made == (["new"] * 3 if report else ["floe.toml"])
+        git(small.root, "reset", "--quiet", "--hard")
+        git(small.root, "clean", "--quiet", "--force", "-d", "-x")
+    else:
+        pytest.fail("the run never came to its end")
+    assert all("has been removed since" in message for message in refused)
+
+
 def test_an_interrupted_run_does_not_overwrite_what_changed_since(
     small: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
