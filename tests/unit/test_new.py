@@ -25,6 +25,7 @@ NO_ENVIRONMENT = [
     ("../qa", "cannot name objects"),
     ("", "cannot name objects"),
     ("q" * 41, "has 41 characters"),
+    *((word, "YAML reads") for word in ("null", "true", "no", "on", "y")),
     ("embedded", "reserved"),
     ("all", "reserved"),
     ("base", "reserved"),
@@ -32,6 +33,7 @@ NO_ENVIRONMENT = [
 ]
 NO_APP = [
     ("Returns", "cannot name objects"),
+    ("off", "YAML reads"),
     ("class", "keyword"),
     ("match", "keyword"),
     ("json", "Python package 'json'"),
