@@ -6,10 +6,12 @@ import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from floe import repo
+from floe.cli import new as commands
 from floe.errors import FloeError
 from floe.new import app_files, names, order, renaming, staging
 from floe.repo import Checkout
@@ -311,6 +313,29 @@ def test_an_interrupted_run_does_not_overwrite_what_changed_since(
     with pytest.raises(FloeError, match=r"`floe new env qa` was interrupted, and floe\.toml has changed since"):
         staging.finished(small)
     assert (small.root / "floe.toml").read_text() == "mine"
+
+
+def test_ctrl_c_says_what_is_left_and_how_to_go_on(
+    small: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (small.root / "base").mkdir()
+    monkeypatch.setenv("FLOE_ROOT", str(small.root))
+
+    def stopped(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    def make(checkout: Checkout, _command: str) -> staging.Report:
+        _change(checkout)
+        raise AssertionError
+
+    with pytest.raises(KeyboardInterrupt):
+        commands._run("floe new env qa", stopped, as_json=False)
+    assert "nothing has changed" in capsys.readouterr().err
+    monkeypatch.setattr(staging, "_carry_out", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        commands._run("floe new env qa", make, as_json=False)
+    told = capsys.readouterr().err
+    assert "run the same command again to finish, or `floe remove env qa`" in " ".join(told.split())
 
 
 def _killed(*_: object) -> None:

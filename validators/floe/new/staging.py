@@ -106,9 +106,23 @@ def move(checkout: Checkout, report: Report, made: str | None = None, removed: t
     return report
 
 
-def is_interrupted(checkout: Checkout) -> bool:
-    """Whether a run has begun to change the checkout and has not ended."""
-    return _plan_file(checkout).is_file()
+def after_interrupt(checkout: Checkout) -> str:
+    """What an interrupted run left, and what a person does next, as one sentence."""
+    if (plan := _plan(checkout)) is None:
+        return "interrupted: nothing has changed"
+    kind, _, name = (plan.made or "").partition("/")
+    undo = f", or `floe remove {_KINDS[kind]} {name}` to remove what it has made" if plan.made else ""
+    return f"interrupted before every file was in place: run the same command again to finish{undo}"
+
+
+_KINDS = {"overlays": "env", "apps": "app"}
+"""What the commands call that which is in a folder."""
+
+
+def _plan(checkout: Checkout) -> Plan | None:
+    """The plan of a run that has begun to change the checkout and has not ended."""
+    file = _plan_file(checkout)
+    return Plan.model_validate_json(file.read_bytes()) if file.is_file() else None
 
 
 def finished(checkout: Checkout) -> Report | None:
@@ -116,7 +130,7 @@ def finished(checkout: Checkout) -> Report | None:
 
     Raises FloeError if one of the files has changed since, or if a file that is missing cannot be made again.
     """
-    plan = Plan.model_validate_json(_plan_file(checkout).read_bytes()) if is_interrupted(checkout) else None
+    plan = _plan(checkout)
     if plan is None or all(_sha256(checkout.root / one.path) == one.before for one in plan.moves):
         shutil.rmtree(_copy(checkout), ignore_errors=True)
         _plan_file(checkout).unlink(missing_ok=True)
