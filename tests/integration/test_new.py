@@ -23,7 +23,14 @@ from rendering import ROOT, copy_repository
 
 DOMAIN = Checkout(ROOT).settings.domain
 ISSUER = load_file(ROOT / "overlays/prod/objects/environment.yaml")["spec"]["login"]["issuer"]
-ENCRYPTED = "apiVersion: v1\nkind: Secret\nmetadata: {name: floe-cube}\nsops: {mac: x}\n"
+VALUE = "ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]"
+ENCRYPTED = f"""\
+apiVersion: v1
+kind: Secret
+metadata: {{name: floe-cube}}
+data: {{CUBEJS_API_SECRET: "{VALUE}", CUBEJS_SQL_PASSWORD: "{VALUE}"}}
+sops: {{mac: x}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +162,12 @@ def test_a_request_that_cannot_be_met_changes_nothing(
         environments.new(ours, environments.request(ours, name, source, after, promotion=promotion), "")
     with pytest.raises(FloeError, match="there is no environment"):
         environments.remove(ours, f"../{name}", "", force=True)
+
+
+def test_the_last_app_of_an_environment_is_not_removed(ours: Checkout) -> None:
+    with pytest.raises(FloeError, match=r"ecommerce is the only app of .*dev.*, and an environment runs") as caught:
+        apps.remove(ours, "ecommerce", "", force=False)
+    assert "floe new app NAME --empty --env" in (caught.value.hint or "")
 
 
 LOAD = """
