@@ -134,8 +134,9 @@ def test_an_environment_is_made_from_one_that_was_made(ours: Checkout) -> None:
     assert "specification: promoted" in (made.overlay("qa") / "platform.yaml").read_text()
     valid("qa")
     again = environments.request(made, "uat", "qa", None, promotion=True)
-    with pytest.raises(FloeError, match="overlays/qa cannot be copied, since it has changes that are not committed"):
+    with pytest.raises(FloeError, match="overlays/qa cannot be copied, since it has changes") as caught:
         environments.new(made, again, "")
+    assert caught.value.hint == "Commit them: `git add overlays/qa clusters/qa && git commit`."
     commit(made.root, "qa")
     environments.new(made, again, "")
     made = repo.current()
@@ -150,7 +151,7 @@ REFUSED = [
     ("qa", "absent", None, True, "no overlay 'absent'"),
     ("qa", "dev", "demo", True, "demo is not part of the promotion order"),
     ("qa", "dev", "prod", False, "exclude each other"),
-    ("cube", "dev", None, True, "contains 'cube'"),
+    ("cube", "dev", None, True, "uses the word 'cube' for something else"),
 ]
 
 

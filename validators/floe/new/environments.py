@@ -143,9 +143,10 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
 def refuse_changes(checkout: Checkout, folders: Sequence[str]) -> None:
     """Raise FloeError if there are uncommitted changes in folders that are to be copied."""
     if changed := open_repository(checkout.root).changed(*folders):
+        there = [folder for folder in folders if (checkout.root / folder).is_dir()]
         raise FloeError(
             f"{folders[0]} cannot be copied, since it has changes that are not committed: {', '.join(changed[:5])}",
-            "Commit them, or run `git stash --include-untracked`.",
+            f"Commit them: `git add {' '.join(there)} && git commit`.",
         )
 
 
@@ -167,7 +168,7 @@ def _copy_folders(checkout: Checkout, copy: Checkout, wanted: Request, folders: 
             continue
         if renaming.contains(text, wanted.name) and "compiled" not in target.parts:
             raise FloeError(
-                f"{path} contains {wanted.name!r}, so the new environment's name would not be told apart from it",
+                f"{path} uses the word {wanted.name!r} for something else than an environment",
                 "Choose another name.",
             )
         write(target, text if "compiled" in target.parts else renaming.renamed(text, wanted.source, wanted.name))
