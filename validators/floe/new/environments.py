@@ -133,11 +133,20 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
     notes = [
         f"a cluster that runs {name} still does: docs/02-environments.md says what to delete there, and what stays"
     ]
+    notes += _way_back(checkout, name, folders)
     sops = checkout.root / ".sops.yaml"
     if sops.is_file() and f"overlays/{name}/" in sops.read_text():
         notes.append(f".sops.yaml still has a rule for {name}: remove it, and the key that is outside of Git")
     report = Report(command=command, done=tuple(done), notes=tuple(notes))
     return staging.move(checkout, report, removed=folders)
+
+
+def _way_back(checkout: Checkout, name: str, folders: Sequence[str]) -> list[str]:
+    """How to get a removed environment back, if Git has it. The charts that it uses are not in Git."""
+    if not open_repository(checkout.root).listed(*folders):
+        return []
+    paths = " ".join((*folders, *(path for path in ("charts", "floe.toml") if (checkout.root / path).exists())))
+    return [f"to get it back before you commit: `git restore {paths}`, then `floe charts pull {name}`"]
 
 
 def refuse_changes(checkout: Checkout, folders: Sequence[str]) -> None:
