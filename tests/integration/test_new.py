@@ -113,7 +113,9 @@ def test_an_environment_with_services_of_its_own_is_made_and_removed(ours: Check
     made = repo.current()
     assert named(made, "demo", "overlays/qa", "clusters/qa", "charts/*/objects/qa") == []
     assert made.settings.promotion == ours.settings.promotion
-    assert "bucket floe" in report.set
+    assert {"bucket floe (as in demo)", "warehouse floe (as in demo)"} <= report.set.keys()
+    assert "bucket floe" not in report.set
+    assert report.next[0] == "floe check qa"
     valid("qa")
     render.render(made, "qa", "flux")
     (made.overlay("qa") / "values" / "mine.yaml").write_text("mine")

@@ -13,7 +13,7 @@ import pytest
 from floe import repo
 from floe.cli import new as commands
 from floe.errors import FloeError
-from floe.new import app_files, names, order, renaming, staging
+from floe.new import app_files, environments, names, order, renaming, staging
 from floe.repo import Checkout
 from forks import commit, git
 
@@ -336,6 +336,26 @@ def test_ctrl_c_says_what_is_left_and_how_to_go_on(
         commands._run("floe new env qa", make, as_json=False)
     told = capsys.readouterr().err
     assert "run the same command again to finish, or `floe remove env qa`" in " ".join(told.split())
+
+
+def test_the_output_says_how_to_get_a_committed_environment_back(small: Checkout) -> None:
+    told = "to get it back before you commit: `git restore overlays/dev floe.toml`, then `floe charts pull dev`"
+    assert environments._way_back(small, "dev", ("overlays/dev",)) == [told]
+    assert environments._way_back(small, "qa", ("overlays/qa",)) == []
+
+
+PLACES = [
+    (("dev", "prod", "qa"), " (the last one; `--after dev` puts it before prod)"),
+    (("dev", "qa", "prod"), ""),
+    (("dev", "qa"), ""),
+]
+
+
+@pytest.mark.parametrize(("promotion", "words"), PLACES)
+def test_an_environment_that_becomes_the_last_one_has_a_hint_at_another_place(
+    promotion: tuple[str, ...], words: str
+) -> None:
+    assert environments._other_place(promotion, "qa") == words
 
 
 def _killed(*_: object) -> None:

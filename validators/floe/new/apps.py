@@ -79,7 +79,7 @@ def new(checkout: Checkout, name: str, source: str | None, environments: Sequenc
         set={} if source else {"the table that it reads": (f"apps/{name}/dbt/models/sources.yml:9",)},
         notes=tuple(notes),
         next=(
-            *([f"floe-validate {' '.join(overlays)}"] if overlays else []),
+            *([f"floe check {' '.join(overlays)}"] if overlays else []),
             "git add apps overlays charts && git commit",
         ),
     )

@@ -85,20 +85,27 @@ def new(checkout: Checkout, wanted: Request, command: str) -> Report:
         notes.append(f"Secrets that {source} keeps in Git are not copied: `floe secrets init {name}` makes a key")
     done = [f"overlays/{name}, clusters/{name}: as {source}, with names of its own"]
     if wanted.after:
-        done.append(f"floe.toml: {' → '.join(copy.settings.promotion)}")
+        done.append(f"floe.toml: {' → '.join(copy.settings.promotion)}{_other_place(copy.settings.promotion, name)}")
     report = Report(
         command=command,
         done=tuple(done),
         set=_to_set(checkout, copy, wanted, files),
         notes=tuple(notes),
         next=(
-            f"floe-validate {name}",
+            f"floe check {name}",
             f"floe preflight {name}",
             "git add floe.toml overlays clusters charts && git commit",
             f"kubectl apply -k clusters/{name}/flux, or another way of clusters/README.md",
         ),
     )
     return staging.move(checkout, report, made=f"overlays/{name}")
+
+
+def _other_place(promotion: Sequence[str], name: str) -> str:
+    """How to put an environment elsewhere in the promotion order, if it has become the last one; otherwise empty."""
+    if promotion[-1] != name or len(promotion) < 3:  # one before the source, the source, and it
+        return ""
+    return f" (the last one; `--after {promotion[-3]}` puts it before {promotion[-2]})"
 
 
 def _compiled(copy: Checkout, name: str, notes: list[str]) -> CompiledArtifacts:
@@ -253,9 +260,10 @@ def _to_set(checkout: Checkout, copy: Checkout, wanted: Request, files: list[Pat
     for file in sorted(file for file in files if file.suffix in (".yaml", ".yml")):
         for number, line in enumerate(read(file).splitlines(), 1):
             values = {host for host in hosts if renaming.replaced(line, {host: ""}) != line}
-            values |= {f"{match['key']} {match['value']}" for match in _PLACES.finditer(line)}
-            if line in source:
-                values |= {f"{match['value']} (as in {wanted.source})" for match in _SHARED.finditer(line)}
+            same = f" (as in {wanted.source})" if line in source else ""
+            values |= {f"{match['key']} {match['value']}{same}" for match in _PLACES.finditer(line)}
+            if same:
+                values |= {f"{match['value']}{same}" for match in _SHARED.finditer(line)}
             for value in values:
                 places.setdefault(value, []).append(f"{copy.relative(file)}:{number}")
     return {value: tuple(lines) for value, lines in sorted(places.items(), key=lambda one: one[1])}
