@@ -23,12 +23,13 @@ from rendering import ROOT, copy_repository
 
 DOMAIN = Checkout(ROOT).settings.domain
 ISSUER = load_file(ROOT / "overlays/prod/objects/environment.yaml")["spec"]["login"]["issuer"]
-ENCRYPTED = """\
+VALUE = "ENC[AES256_GCM,data:eA==,iv:eA==,tag:eA==,type:str]"
+ENCRYPTED = f"""\
 apiVersion: v1
 kind: Secret
-metadata: {name: floe-cube}
-data: {CUBEJS_API_SECRET: "ENC[AES256_GCM,data:eA==]", CUBEJS_SQL_PASSWORD: "ENC[AES256_GCM,data:eA==]"}
-sops: {mac: x}
+metadata: {{name: floe-cube}}
+data: {{CUBEJS_API_SECRET: "{VALUE}", CUBEJS_SQL_PASSWORD: "{VALUE}"}}
+sops: {{mac: x}}
 """
 
 
@@ -112,7 +113,9 @@ def test_an_environment_with_services_of_its_own_is_made_and_removed(ours: Check
     made = repo.current()
     assert named(made, "demo", "overlays/qa", "clusters/qa", "charts/*/objects/qa") == []
     assert made.settings.promotion == ours.settings.promotion
-    assert "bucket floe" in report.set
+    assert {"bucket floe (as in demo)", "warehouse floe (as in demo)"} <= report.set.keys()
+    assert "bucket floe" not in report.set
+    assert report.next[0] == "floe check qa"
     valid("qa")
     render.render(made, "qa", "flux")
     (made.overlay("qa") / "values" / "mine.yaml").write_text("mine")
@@ -133,8 +136,9 @@ def test_an_environment_is_made_from_one_that_was_made(ours: Checkout) -> None:
     assert "specification: promoted" in (made.overlay("qa") / "platform.yaml").read_text()
     valid("qa")
     again = environments.request(made, "uat", "qa", None, promotion=True)
-    with pytest.raises(FloeError, match="overlays/qa cannot be copied, since it has changes that are not committed"):
+    with pytest.raises(FloeError, match="overlays/qa cannot be copied, since it has changes") as caught:
         environments.new(made, again, "")
+    assert caught.value.hint == "Commit them: `git add overlays/qa clusters/qa && git commit`."
     commit(made.root, "qa")
     environments.new(made, again, "")
     made = repo.current()
@@ -149,7 +153,7 @@ REFUSED = [
     ("qa", "absent", None, True, "no overlay 'absent'"),
     ("qa", "dev", "demo", True, "demo is not part of the promotion order"),
     ("qa", "dev", "prod", False, "exclude each other"),
-    ("cube", "dev", None, True, "contains 'cube'"),
+    ("cube", "dev", None, True, "uses the word 'cube' for something else"),
 ]
 
 
@@ -161,6 +165,12 @@ def test_a_request_that_cannot_be_met_changes_nothing(
         environments.new(ours, environments.request(ours, name, source, after, promotion=promotion), "")
     with pytest.raises(FloeError, match="there is no environment"):
         environments.remove(ours, f"../{name}", "", force=True)
+
+
+def test_the_last_app_of_an_environment_is_not_removed(ours: Checkout) -> None:
+    with pytest.raises(FloeError, match=r"ecommerce is the only app of .*dev.*, and an environment runs") as caught:
+        apps.remove(ours, "ecommerce", "", force=False)
+    assert "floe new app NAME --empty --env" in (caught.value.hint or "")
 
 
 LOAD = """

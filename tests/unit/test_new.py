@@ -7,12 +7,14 @@ import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from floe import repo
+from floe.cli import new as commands
 from floe.errors import FloeError
-from floe.new import app_files, names, order, production, renaming, staging
+from floe.new import app_files, environments, names, order, production, renaming, staging
 from floe.repo import Checkout
 from forks import commit, git
 
@@ -26,6 +28,7 @@ NO_ENVIRONMENT = [
     ("../qa", "cannot name objects"),
     ("", "cannot name objects"),
     ("q" * 41, "has 41 characters"),
+    *((word, "YAML reads") for word in ("null", "true", "no", "on", "y")),
     ("embedded", "reserved"),
     ("all", "reserved"),
     ("base", "reserved"),
@@ -33,6 +36,7 @@ NO_ENVIRONMENT = [
 ]
 NO_APP = [
     ("Returns", "cannot name objects"),
+    ("off", "YAML reads"),
     ("class", "keyword"),
     ("match", "keyword"),
     ("json", "Python package 'json'"),
@@ -280,6 +284,48 @@ def test_what_an_interrupted_run_left_is_finished_or_removed_by_the_next_one(
     assert min(untouched, finished) > 3, (untouched, finished)
 
 
+CHANGED_TEXTS = ("overlays/qa/a.yaml", "overlays/qa/b.yaml", "floe.toml")
+TIDIED = [
+    ("the working tree", ("overlays", "apps", "floe.toml")),
+    ("a part of it", ("overlays/qa/a.yaml", "overlays/qa/b.yaml")),
+]
+
+
+@pytest.mark.parametrize("paths", [paths for _, paths in TIDIED], ids=[name for name, _ in TIDIED])
+def test_a_run_is_repeated_after_somebody_tidied_up_what_an_interrupted_one_left(
+    small: Checkout, monkeypatch: pytest.MonkeyPatch, paths: tuple[str, ...]
+) -> None:
+    refused: list[str] = []
+    for steps in range(5, 100, 3):
+        with monkeypatch.context() as patch:
+            _dying(patch, steps)
+            try:
+                _change(small)
+            except Killed:
+                pass
+            else:
+                break
+        for path in paths:
+            if path.startswith("overlays/qa"):
+                (small.root / path).unlink(missing_ok=True)
+            else:
+                git(small.root, "checkout", "--quiet", "--", path)
+        git(small.root, "clean", "--quiet", "--force", "-d", *(path for path in paths if "qa" not in path))
+        try:
+            report = staging.finished(small)
+        except FloeError as error:  # the copies are gone, because the run had come to its end
+            refused.append(error.message)
+            shutil.rmtree(small.state)
+        else:
+            made = [(small.root / name).read_text() for name in CHANGED_TEXTS if (small.root / name).exists()]
+            assert made == (["new"] * 3 if report else ["floe.toml"])
+        git(small.root, "reset", "--quiet", "--hard")
+        git(small.root, "clean", "--quiet", "--force", "-d", "-x")
+    else:
+        pytest.fail("the run never came to its end")
+    assert all("has been removed since" in message for message in refused)
+
+
 def test_an_interrupted_run_does_not_overwrite_what_changed_since(
     small: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +337,49 @@ def test_an_interrupted_run_does_not_overwrite_what_changed_since(
     with pytest.raises(FloeError, match=r"`floe new env qa` was interrupted, and floe\.toml has changed since"):
         staging.finished(small)
     assert (small.root / "floe.toml").read_text() == "mine"
+
+
+def test_ctrl_c_says_what_is_left_and_how_to_go_on(
+    small: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (small.root / "base").mkdir()
+    monkeypatch.setenv("FLOE_ROOT", str(small.root))
+
+    def stopped(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    def make(checkout: Checkout, _command: str) -> staging.Report:
+        _change(checkout)
+        raise AssertionError
+
+    with pytest.raises(KeyboardInterrupt):
+        commands._run("floe new env qa", stopped, as_json=False)
+    assert "nothing has changed" in capsys.readouterr().err
+    monkeypatch.setattr(staging, "_carry_out", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        commands._run("floe new env qa", make, as_json=False)
+    told = capsys.readouterr().err
+    assert "run the same command again to finish, or `floe remove env qa`" in " ".join(told.split())
+
+
+def test_the_output_says_how_to_get_a_committed_environment_back(small: Checkout) -> None:
+    told = "to get it back before you commit: `git restore overlays/dev floe.toml`, then `floe charts pull dev`"
+    assert environments._way_back(small, "dev", ("overlays/dev",)) == [told]
+    assert environments._way_back(small, "qa", ("overlays/qa",)) == []
+
+
+PLACES = [
+    (("dev", "prod", "qa"), " (the last one; `--after dev` puts it before prod)"),
+    (("dev", "qa", "prod"), ""),
+    (("dev", "qa"), ""),
+]
+
+
+@pytest.mark.parametrize(("promotion", "words"), PLACES)
+def test_an_environment_that_becomes_the_last_one_has_a_hint_at_another_place(
+    promotion: tuple[str, ...], words: str
+) -> None:
+    assert environments._other_place(promotion, "qa") == words
 
 
 def _killed(*_: object) -> None:

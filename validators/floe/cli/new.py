@@ -159,12 +159,16 @@ def _run(command: str, make: Callable[[Checkout, str], Report], *, as_json: bool
     from floe.new import staging
 
     checkout = repo.current()
-    with staging.only_one(checkout), console.progress(command):
-        report = staging.finished(checkout)
-        if report is None or report.command != command:
-            if report:
-                console.err().print(f"finished first, since it was interrupted: {report.command}", markup=False)
-            report = make(checkout, command)
+    try:
+        with staging.only_one(checkout), console.progress(command):
+            report = staging.finished(checkout)
+            if report is None or report.command != command:
+                if report:
+                    console.err().print(f"finished first, since it was interrupted: {report.command}", markup=False)
+                report = make(checkout, command)
+    except KeyboardInterrupt:
+        console.err().print(staging.after_interrupt(checkout), markup=False)
+        raise
     if as_json:
         print(report.model_dump_json(indent=2))
         return

@@ -79,7 +79,7 @@ def new(checkout: Checkout, name: str, source: str | None, environments: Sequenc
         set={} if source else {"the table that it reads": (f"apps/{name}/dbt/models/sources.yml:9",)},
         notes=tuple(notes),
         next=(
-            *([f"floe-validate {' '.join(overlays)}"] if overlays else []),
+            *([f"floe check {' '.join(overlays)}"] if overlays else []),
             "git add apps overlays charts && git commit",
         ),
     )
@@ -91,6 +91,7 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
     folder = checkout.relative(checkout.app(name))
     if not force:
         staging.refuse_loss(checkout, (folder,), folder)
+    _refuse_last_app(checkout, name)
     copy = staging.copied(checkout)
     for file in (copy.root / folder).rglob("*"):
         if file.is_file():
@@ -108,6 +109,20 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
         notes=("its tables, its marts and the history of its runs stay where they are",),
     )
     return staging.move(checkout, report, removed=(folder,))
+
+
+def _refuse_last_app(checkout: Checkout, name: str) -> None:
+    """Raise FloeError if an overlay runs no other app, since kustomize cannot render one without a code location."""
+    other = {component(app) for app in checkout.apps() if app != name}
+    running = {
+        overlay: set(_listed(checkout.overlay(overlay) / "values" / "kustomization.yaml"))
+        for overlay in checkout.environments()
+    }
+    if alone := [overlay for overlay, listed in running.items() if component(name) in listed and not listed & other]:
+        raise FloeError(
+            f"{name} is the only app of {', '.join(alone)}, and an environment runs at least one",
+            f"Give them another app first: `floe new app NAME --empty {' '.join(f'--env {one}' for one in alone)}`.",
+        )
 
 
 def _listed(kustomization: Path) -> list[str]:

@@ -85,7 +85,7 @@ def new(checkout: Checkout, wanted: Request, command: str) -> Report:
         notes.append(f"Secrets that {source} keeps in Git are not copied: `floe secrets init {name}` makes a key")
     done = [f"overlays/{name}, clusters/{name}: as {source}, with names of its own"]
     if wanted.after:
-        done.append(f"floe.toml: {' → '.join(copy.settings.promotion)}")
+        done.append(f"floe.toml: {' → '.join(copy.settings.promotion)}{_other_place(copy.settings.promotion, name)}")
     if production.add(copy, name, source):
         done.append(f"{production.FILE}: {name} waits for a person, as {source} does")
     report = Report(
@@ -94,13 +94,20 @@ def new(checkout: Checkout, wanted: Request, command: str) -> Report:
         set=_to_set(checkout, copy, wanted, files),
         notes=tuple(notes),
         next=(
-            f"floe-validate {name}",
+            f"floe check {name}",
             f"floe preflight {name}",
             "git add floe.toml overlays clusters charts && git commit",
             f"kubectl apply -k clusters/{name}/flux, or another way of clusters/README.md",
         ),
     )
     return staging.move(checkout, report, made=f"overlays/{name}")
+
+
+def _other_place(promotion: Sequence[str], name: str) -> str:
+    """How to put an environment elsewhere in the promotion order, if it has become the last one; otherwise empty."""
+    if promotion[-1] != name or len(promotion) < 3:  # one before the source, the source, and it
+        return ""
+    return f" (the last one; `--after {promotion[-3]}` puts it before {promotion[-2]})"
 
 
 def _compiled(copy: Checkout, name: str, notes: list[str]) -> CompiledArtifacts:
@@ -137,6 +144,7 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
     notes = [
         f"a cluster that runs {name} still does: docs/02-environments.md says what to delete there, and what stays"
     ]
+    notes += _way_back(checkout, name, folders)
     sops = checkout.root / ".sops.yaml"
     if sops.is_file() and f"overlays/{name}/" in sops.read_text():
         notes.append(f".sops.yaml still has a rule for {name}: remove it, and the key that is outside of Git")
@@ -144,12 +152,21 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
     return staging.move(checkout, report, removed=folders)
 
 
+def _way_back(checkout: Checkout, name: str, folders: Sequence[str]) -> list[str]:
+    """How to get a removed environment back, if Git has it. The charts that it uses are not in Git."""
+    if not open_repository(checkout.root).listed(*folders):
+        return []
+    paths = " ".join((*folders, *(path for path in ("charts", "floe.toml") if (checkout.root / path).exists())))
+    return [f"to get it back before you commit: `git restore {paths}`, then `floe charts pull {name}`"]
+
+
 def refuse_changes(checkout: Checkout, folders: Sequence[str]) -> None:
     """Raise FloeError if there are uncommitted changes in folders that are to be copied."""
     if changed := open_repository(checkout.root).changed(*folders):
+        there = [folder for folder in folders if (checkout.root / folder).is_dir()]
         raise FloeError(
             f"{folders[0]} cannot be copied, since it has changes that are not committed: {', '.join(changed[:5])}",
-            "Commit them, or run `git stash --include-untracked`.",
+            f"Commit them: `git add {' '.join(there)} && git commit`.",
         )
 
 
@@ -171,7 +188,7 @@ def _copy_folders(checkout: Checkout, copy: Checkout, wanted: Request, folders: 
             continue
         if renaming.contains(text, wanted.name) and "compiled" not in target.parts:
             raise FloeError(
-                f"{path} contains {wanted.name!r}, so the new environment's name would not be told apart from it",
+                f"{path} uses the word {wanted.name!r} for something else than an environment",
                 "Choose another name.",
             )
         write(target, text if "compiled" in target.parts else renaming.renamed(text, wanted.source, wanted.name))
@@ -247,9 +264,10 @@ def _to_set(checkout: Checkout, copy: Checkout, wanted: Request, files: list[Pat
     for file in sorted(file for file in files if file.suffix in (".yaml", ".yml")):
         for number, line in enumerate(read(file).splitlines(), 1):
             values = {host for host in hosts if renaming.replaced(line, {host: ""}) != line}
-            values |= {f"{match['key']} {match['value']}" for match in _PLACES.finditer(line)}
-            if line in source:
-                values |= {f"{match['value']} (as in {wanted.source})" for match in _SHARED.finditer(line)}
+            same = f" (as in {wanted.source})" if line in source else ""
+            values |= {f"{match['key']} {match['value']}{same}" for match in _PLACES.finditer(line)}
+            if same:
+                values |= {f"{match['value']}{same}" for match in _SHARED.finditer(line)}
             for value in values:
                 places.setdefault(value, []).append(f"{copy.relative(file)}:{number}")
     return {value: tuple(lines) for value, lines in sorted(places.items(), key=lambda one: one[1])}

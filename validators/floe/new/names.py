@@ -17,6 +17,9 @@ _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _RESERVED = (EMBEDDED, "all", "base")
 """What commands and folders already mean: the embedded default, `--all`, clusters/all, clusters/base."""
 
+_NOT_TEXT = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
+"""Labels that YAML 1.1 reads as something else than text where they are not quoted. Numbers are no labels."""
+
 
 def package(app: str) -> str:
     """The name of an app's Python package and dbt project, which cannot contain hyphens."""
@@ -58,6 +61,8 @@ def _check_label(name: str) -> None:
             f"{name!r} cannot name objects of Kubernetes",
             "Use lower-case letters, digits and hyphens, with a letter first and no hyphen at the end.",
         )
+    if name in _NOT_TEXT:
+        raise FloeError(f"YAML reads {name!r} as something else than a text", _ANOTHER)
 
 
 def _check_is_free(checkout: Checkout, kind: str, name: str, folders: tuple[str, ...]) -> None:

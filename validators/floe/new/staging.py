@@ -1,6 +1,7 @@
 """Changes several files of a checkout as if at once: prepares them in a copy, then moves them into place.
 
-A run that is interrupted before the move has changed nothing. After that, the next run finishes the move.
+A run that is interrupted before the move has changed nothing. After that, the next run finishes the move. The copy
+stays until every file is in place, so that this works too if somebody has removed a part of what was made.
 """
 
 from __future__ import annotations
@@ -105,47 +106,80 @@ def move(checkout: Checkout, report: Report, made: str | None = None, removed: t
     return report
 
 
-def finished(checkout: Checkout) -> Report | None:
-    """Finish what an interrupted run left, and return its report; None if it left nothing that can be finished.
+def after_interrupt(checkout: Checkout) -> str:
+    """What an interrupted run left, and what a person does next, as one sentence."""
+    if (plan := _plan(checkout)) is None:
+        return "interrupted: nothing has changed"
+    kind, _, name = (plan.made or "").partition("/")
+    undo = f", or `floe remove {_KINDS[kind]} {name}` to remove what it has made" if plan.made else ""
+    return f"interrupted before every file was in place: run the same command again to finish{undo}"
 
-    Raises FloeError if one of the files has changed since.
+
+_KINDS = {"overlays": "env", "apps": "app"}
+"""What the commands call that which is in a folder."""
+
+
+def _plan(checkout: Checkout) -> Plan | None:
+    """The plan of a run that has begun to change the checkout and has not ended."""
+    file = _plan_file(checkout)
+    return Plan.model_validate_json(file.read_bytes()) if file.is_file() else None
+
+
+def finished(checkout: Checkout) -> Report | None:
+    """Finish what an interrupted run left, and return its report; None if nothing of it is in the checkout.
+
+    Raises FloeError if one of the files has changed since, or if a file that is missing cannot be made again.
     """
-    if not _plan_file(checkout).is_file():
+    plan = _plan(checkout)
+    if plan is None or all(_sha256(checkout.root / one.path) == one.before for one in plan.moves):
         shutil.rmtree(_copy(checkout), ignore_errors=True)
+        _plan_file(checkout).unlink(missing_ok=True)
+        _drop_empty_folders(checkout, plan.moves if plan else ())
         return None
-    plan = Plan.model_validate_json(_plan_file(checkout).read_bytes())
     for one in plan.moves:
-        if _sha256(checkout.root / one.path) not in (one.before, one.after):
-            raise FloeError(
-                f"`{plan.report.command}` was interrupted, and {one.path} has changed since",
-                f"Remove {checkout.relative(_folder(checkout))} to forget that run; `git status` shows what it left.",
-            )
+        now = _sha256(checkout.root / one.path)
+        if now not in (one.before, one.after):
+            raise _cannot_be_finished(checkout, plan, f"{one.path} has changed since")
+        if now != one.after and _sha256(_copy(checkout) / one.path) != one.after:
+            raise _cannot_be_finished(checkout, plan, f"{one.path} has been removed since")
     _carry_out(checkout, plan)
     return plan.report
 
 
+def _cannot_be_finished(checkout: Checkout, plan: Plan, reason: str) -> FloeError:
+    return FloeError(
+        f"`{plan.report.command}` was interrupted, and {reason}",
+        f"Remove {checkout.relative(_plan_file(checkout))} to forget that run; `git status` shows what it left.",
+    )
+
+
 def _carry_out(checkout: Checkout, plan: Plan) -> None:
+    part = _folder(checkout) / "part"
     for one in plan.moves:
         new, place = _copy(checkout) / one.path, checkout.root / one.path
         if one.after is None:
             place.unlink(missing_ok=True)
-        elif new.is_file():
+        elif _sha256(place) != one.after:
             place.parent.mkdir(parents=True, exist_ok=True)
-            new.replace(place)
+            shutil.copy2(new, part)
+            part.replace(place)
     for folder in plan.removed:
         shutil.rmtree(checkout.root / folder, ignore_errors=True)
         record(checkout, folder).unlink(missing_ok=True)
-    _drop_empty_folders(checkout, plan)
+    _drop_empty_folders(checkout, plan.moves)
+    for one in plan.moves:
+        if _sha256(checkout.root / one.path) != one.after:
+            raise _cannot_be_finished(checkout, plan, f"{one.path} has changed since")
+    shutil.rmtree(_copy(checkout), ignore_errors=True)
     if plan.made:
         _plan_file(checkout).replace(record(checkout, plan.made))
     else:
         _plan_file(checkout).unlink()
-    shutil.rmtree(_copy(checkout), ignore_errors=True)
 
 
-def _drop_empty_folders(checkout: Checkout, plan: Plan) -> None:
-    gone = [checkout.root / one.path for one in plan.moves if one.after is None]
-    for folder in sorted({folder for file in gone for folder in file.parents}, key=lambda one: -len(one.parts)):
+def _drop_empty_folders(checkout: Checkout, moves: tuple[Move, ...]) -> None:
+    files = [checkout.root / one.path for one in moves]
+    for folder in sorted({folder for file in files for folder in file.parents}, key=lambda one: -len(one.parts)):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
