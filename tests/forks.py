@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from floe import image_builds, settings
 from floe.charts import packaging
@@ -47,13 +48,27 @@ _NO_ENVIRONMENTS = ("all", "base")
 """Folders of clusters/ that belong to no single environment."""
 _APP = "ecommerce"
 _TAG = "0.1.0"
+_SERVICES = {
+    "compute.host": "trino.floe-{}.svc.cluster.local",
+    "storage.bucket": "floe-{}",
+    "storage.region": "eu-central-1",
+    "storage.endpoint": "http://object-store.floe-{}.svc.cluster.local:8333",
+    "catalog.uri": "polaris.floe-{}.svc.cluster.local:8181",
+    "catalog.warehouse": "floe_{}",
+    "metadata.host": "postgresql.floe-{}.svc.cluster.local",
+}
+"""Fields of platform.yaml whose values belong to the services of one of _ORDER; {} stands for its name.
+
+Of a URL that has only a host here, the rest differs between environments.
+"""
 
 
 def with_known_values(folder: Path, *, charts: bool = False) -> None:
     """Give a copy of the repository the values that tests replace, and only the environments and app that they name.
 
-    So a test that replaces `tag: 0.1.0`, or promotes from dev to staging, also passes in a fork that has other values,
-    an environment between the two, and encrypted Secrets in Git. Nothing changes in a copy of upstream.
+    So a test that replaces `tag: 0.1.0`, promotes from dev to staging, or names the bucket of dev also passes in a fork
+    that has other images and services, an environment between the two, and encrypted Secrets in Git. Nothing changes in
+    a copy of upstream.
     `charts`: whether charts/ follows, which takes a second.
     """
     before = {file: file.read_text() for file in _edited(folder)}
@@ -65,11 +80,13 @@ def with_known_values(folder: Path, *, charts: bool = False) -> None:
         if file.name not in ("kustomization.yaml", "namespace.yaml"):
             file.unlink()
     after = {file: _known(file, text, others) for file, text in before.items() if file.exists()}
+    for environment in _ORDER:
+        after |= _with_known_services(after, folder / "overlays" / environment)
     changed = {file: text for file, text in after.items() if text != before[file]}
     for file, text in changed.items():
         file.write_text(text)
     checkout = Checkout(folder)
-    for name in checkout.environments() if others else ():
+    for name in checkout.environments() if (changed or others) and checkout.apps() else ():
         checkout.artifacts_file(name).write_text(compile_environment(checkout, name).text())
     if charts and (changed or others):
         packaging.write(checkout, [*packaging.changes(checkout)])
@@ -77,9 +94,8 @@ def with_known_values(folder: Path, *, charts: bool = False) -> None:
 
 def _edited(folder: Path) -> list[Path]:
     """The files with values that a fork changes."""
-    values = [*(name for name, _ in image_builds.PLACES.values()), "kustomization.yaml"]
-    files = [file for name in values for file in folder.glob(f"overlays/*/values/{name}")]
-    return [*files, *folder.glob("overlays/*/secrets/kustomization.yaml"), *folder.glob("floe.toml")]
+    wanted = ("platform.yaml", "values/*.yaml", "secrets/kustomization.yaml")
+    return [*(file for name in wanted for file in folder.glob(f"overlays/*/{name}")), *folder.glob("floe.toml")]
 
 
 def _known(file: Path, text: str, removed: list[Path]) -> str:
@@ -95,6 +111,27 @@ def _known(file: Path, text: str, removed: list[Path]) -> str:
         return text
     places = {".".join(steps): _TAG for name, steps in image_builds.PLACES.values() if name == file.name}
     return re.sub(r"\breplicaCount: \d+", "replicaCount: 2", yaml_edit.replace(text, places, file.name))
+
+
+def _with_known_services(texts: dict[Path, str], overlay: Path) -> dict[Path, str]:
+    """The texts of an overlay's platform.yaml and values with known hosts, bucket, region and warehouse."""
+    platform = yaml_edit.located(texts.get(overlay / "platform.yaml", ""), "platform.yaml")
+    new: dict[str, str] = {}
+    for field, known in _SERVICES.items():
+        value, wanted = platform.get(field, (0, ""))[1], known.format(overlay.name)
+        if "//" not in wanted:
+            value = urlsplit(value).netloc or value
+        if value not in ("", wanted):
+            new |= {value: wanted, value.partition("//")[2] or value: wanted.partition("//")[2] or wanted}
+    if not new:
+        return {}
+    words = "|".join(re.escape(value) for value in sorted(new, key=len, reverse=True))
+    pattern = re.compile(rf"(?:(?<![\w./-])|(?<=://))(?:{words})(?![\w.-])")
+    return {
+        file: yaml_edit.substitute(text, {".*": pattern}, lambda found: new[found[0]], file.name)
+        for file, text in texts.items()
+        if file.is_relative_to(overlay) and file.parent.name != "secrets"
+    }
 
 
 def edit(file: Path, old: str, new: str) -> None:

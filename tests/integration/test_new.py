@@ -23,7 +23,13 @@ from rendering import ROOT, copy_repository
 
 DOMAIN = Checkout(ROOT).settings.domain
 ISSUER = load_file(ROOT / "overlays/prod/objects/environment.yaml")["spec"]["login"]["issuer"]
-ENCRYPTED = "apiVersion: v1\nkind: Secret\nmetadata: {name: floe-cube}\nsops: {mac: x}\n"
+ENCRYPTED = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: floe-cube}
+data: {CUBEJS_API_SECRET: "ENC[AES256_GCM,data:eA==]", CUBEJS_SQL_PASSWORD: "ENC[AES256_GCM,data:eA==]"}
+sops: {mac: x}
+"""
 
 
 @pytest.fixture(scope="module")

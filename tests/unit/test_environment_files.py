@@ -17,6 +17,7 @@ from floe.validate.findings import Finding
 from floe.validate.schema import Schemas
 from floe.validate.validation import validate
 from floe.yaml import load_file
+from forks import with_known_values
 from policy_examples.builders import Json, container, named, pod
 from rendering import copy_repository
 
@@ -25,9 +26,10 @@ SCHEMAS = Schemas()
 
 @pytest.fixture(scope="module")
 def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository with clusters/. Tests put back what they change."""
+    """A copy of the repository with clusters/ and known values. Tests put back what they change."""
     folder = tmp_path_factory.mktemp("fork") / "with clusters"
     copy_repository(folder)
+    with_known_values(folder)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 
 from floe import repo
 from floe.errors import FloeError
-from floe.new import app_files, names, order, renaming, staging
+from floe.new import app_files, names, order, production, renaming, staging
 from floe.repo import Checkout
 from forks import commit, git
 
@@ -108,6 +109,29 @@ def test_an_environment_enters_the_promotion_order_and_leaves_it_again(text: str
 def test_a_promotion_order_that_cannot_be_edited_is_reported(text: str) -> None:
     with pytest.raises(FloeError, match="promotion order"):
         order.with_name(text, "qa", "dev")
+
+
+LISTS = [
+    ("", "prod", ""),
+    (' "prod"', "prod", ' "prod" "eu"'),
+    (' "prod" "us"', "prod", ' "prod" "us" "eu"'),
+    (' "prod"', "staging", ' "prod"'),
+]
+
+
+@pytest.mark.parametrize(("before", "source", "after"), LISTS)
+def test_an_environment_waits_for_a_person_in_argocd_as_its_source_does(
+    tmp_path: Path, before: str, source: str, after: str
+) -> None:
+    text = (HERE.root / production.FILE).read_text()
+    begin, names, end = re.split(r"(?<=:= list)(.*)(?= }}\n)", text)
+    assert names
+    (file := tmp_path / production.FILE).parent.mkdir(parents=True)
+    file.write_text(begin + before + end)
+    assert production.add(Checkout(tmp_path), "eu", source) is (before != after)
+    assert file.read_text() == begin + after + end
+    assert production.discard(Checkout(tmp_path), "eu") is (before != after)
+    assert file.read_text() == begin + before + end
 
 
 CUBE = """\

@@ -70,8 +70,8 @@ def edit(folder: Path, edits: Sequence[Edit]) -> dict[Path, str]:
 
 def in_a_checkout(example: Example, folder: Path) -> list[Finding]:
     """The findings for a stream of an environment, in a repository with the changes of the example."""
-    with_known_values(folder)
     if example.history:
+        with_known_values(folder)
         git(folder, "init", "--initial-branch=main")
     for changes in example.history:
         edit(folder, changes)
@@ -92,9 +92,10 @@ def in_a_checkout(example: Example, folder: Path) -> list[Finding]:
 
 @pytest.fixture(scope="module")
 def one_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository for all examples that change files and commit nothing."""
+    """A copy of the repository with known values, for all examples that change files and commit nothing."""
     folder = tmp_path_factory.mktemp("checkout") / "of all"
     copy_repository(folder)
+    with_known_values(folder)
     return folder
 
 

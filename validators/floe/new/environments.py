@@ -18,7 +18,7 @@ from floe.contract.files import load
 from floe.errors import FloeError
 from floe.git import open_repository
 from floe.kubernetes.objects import mapping, text
-from floe.new import names, order, renaming, staging
+from floe.new import names, order, production, renaming, staging
 from floe.new.staging import Report
 from floe.repo import Checkout
 from floe.yaml import documents, edit
@@ -86,6 +86,8 @@ def new(checkout: Checkout, wanted: Request, command: str) -> Report:
     done = [f"overlays/{name}, clusters/{name}: as {source}, with names of its own"]
     if wanted.after:
         done.append(f"floe.toml: {' → '.join(copy.settings.promotion)}")
+    if production.add(copy, name, source):
+        done.append(f"{production.FILE}: {name} waits for a person, as {source} does")
     report = Report(
         command=command,
         done=tuple(done),
@@ -129,6 +131,8 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
     if toml.is_file() and name in checkout.settings.promotion:
         write(toml, order.without_name(read(toml), name))
         done.append(f"floe.toml: {' → '.join(copy.settings.promotion)}")
+    if production.discard(copy, name):
+        done.append(f"{production.FILE}: no longer names {name}")
     packaging.write(copy, list(packaging.changes(copy)))
     notes = [
         f"a cluster that runs {name} still does: docs/02-environments.md says what to delete there, and what stays"

@@ -39,7 +39,7 @@ _NAMED = "|".join(rf"(?<=\b{before}){{0}}(?![\w-])" for before in ("name=", "ove
     fails="""
         # overlays/dev/values/cube.yaml
         kind: HelmChartInflationGenerator
-        valuesInline: {ingress: {hostname: cube.staging.example.com}}
+        valuesInline: {datasources: {default: {type: trino, host: trino.floe-staging.svc.cluster.local}}}
         ---
         apiVersion: v1
         kind: Namespace
@@ -48,7 +48,7 @@ _NAMED = "|".join(rf"(?<=\b{before}){{0}}(?![\w-])" for before in ("name=", "ove
     passes="""
         # overlays/dev/values/cube.yaml
         kind: HelmChartInflationGenerator
-        valuesInline: {ingress: {hostname: cube.dev.example.com}}
+        valuesInline: {datasources: {default: {type: trino, host: trino.floe-dev.svc.cluster.local}}}
         ---
         apiVersion: v1
         kind: Namespace

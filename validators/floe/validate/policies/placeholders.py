@@ -28,8 +28,8 @@ _PLACEHOLDER = re.compile(
     "a value that only you know, so nobody reaches the host or the account. The environments that get promotions are "
     "searched, which are all in the promotion order except for the first; the first may be without public hosts. It is "
     "a warning, because the repository is published with placeholders; with `--strict` it fails a run.",
-    remedy="Replace the value in the lines that the finding names with your own. `floe fork --domain DOMAIN` replaces "
-    "the domain everywhere.",
+    remedy="Replace the value in the lines that the finding names with your own. To replace the domain everywhere, use "
+    "`floe fork --domain DOMAIN`.",
     fails="""
         # overlays/staging/values/extra.yaml
         owner: CHANGEME

@@ -135,7 +135,7 @@ _IN_INSTANCE = (("host", "hostname"), ("port", "port"), ("database", "db_name"),
           securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
           containers:
             - name: cube
-              image: ghcr.io/floe-runtime/cube:1.4.0
+              image: registry.internal/cube:1.4.0
               resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
               securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
               env: [{name: CUBEJS_DB_HOST, value: trino.floe-staging.svc.cluster.local}]
@@ -148,7 +148,7 @@ _IN_INSTANCE = (("host", "hostname"), ("port", "port"), ("database", "db_name"),
           securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
           containers:
             - name: cube
-              image: ghcr.io/floe-runtime/cube:1.4.0
+              image: registry.internal/cube:1.4.0
               resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}
               securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
               env: [{name: CUBEJS_DB_HOST, value: trino.floe-prod.svc.cluster.local}]
