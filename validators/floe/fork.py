@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from floe import console, git
 from floe.charts import packaging
-from floe.contract.compiling import compile_environment
+from floe.contract.compiling import committed, compile_environment
 from floe.contract.files import load
 from floe.errors import FloeError
 from floe.repo import Checkout
@@ -178,7 +178,7 @@ def _generate(checkout: Checkout) -> Iterator[str]:
     """Write what is generated from other files; yields the names of the files that changed."""
     for environment in checkout.environments():
         file, text = checkout.artifacts_file(environment), compile_environment(checkout, environment).text()
-        if not file.is_file() or file.read_text() != text:
+        if committed(checkout, environment) != text:
             console.write(file, text)
             yield checkout.relative(file)
     changes = list(packaging.changes(checkout))
