@@ -51,7 +51,6 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fork of this repository, which tests must not change. Its clones are forks of a fork."""
     folder = tmp_path_factory.mktemp("upstream") / "deploy"
     copy_repository(folder)
-    shutil.copytree(ROOT / "clusters", folder / "clusters")
     (folder / "README.md").write_text("A fork of upstream\n")
     shutil.copy(ROOT / ".gitignore", folder)
     git(folder, "init", "--quiet", "--initial-branch", "main")
@@ -157,30 +156,37 @@ def test_a_merge_from_upstream_is_finished_by_the_command_without_options(clone:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"),
+    ("setting", "value", "words"),
     [
-        ("registry", "https://ghcr.io/acme"),
-        ("registry", "ghcr.io/Acme"),
-        ("registry", "ghcr.io/acme/"),
-        ("registry", ""),
-        ("repository", "git@github.com:acme/data.git"),
-        ("repository", "http://github.com/acme/data"),
-        ("repository", 'https://github.com/acme/"data'),
-        ("repository", "https://somebody:secret@github.com/acme/data"),
-        ("domain", "https://data.acme.io"),
-        ("domain", "*.acme.io"),
-        ("domain", "acme"),
-        ("domain", "acme.io."),
-        ("domain", "-a.acme.io"),
-        ("domain", "Acme.io"),
-        ("domain", "10.0.0.1"),
-        ("domain", f"{'a' * 64}.io"),
-        ("domain", "a.io\nb = 1"),
+        ("registry", "https://ghcr.io/acme", "be without https://"),
+        ("registry", "ghcr.io/Acme", "be in lower case"),
+        ("registry", "ghcr.io/acme/", "be without the slash at its end"),
+        ("registry", "", "be a host, and a path if there is one"),
+        ("repository", "git@github.com:acme/data.git", "begin with https://"),
+        ("repository", "http://github.com/acme/data", "begin with https://"),
+        ("repository", "https://github.com", "be https://, a host and a path"),
+        ("repository", 'https://github.com/acme/"data', "be https://, a host and a path"),
+        ("repository", "https://somebody:secret@github.com/acme/data", "be without a user name"),
+        ("domain", "https://data.acme.io", "be without https://"),
+        ("domain", "data.acme.io/", "be without a path"),
+        ("domain", "*.acme.io", "be without *"),
+        ("domain", "acme", "have a dot"),
+        ("domain", "acme.io.", "be without a dot at its beginning or end"),
+        ("domain", "-a.acme.io", "consist of letters, digits and -, with dots between its parts"),
+        ("domain", "Acme.io", "be in lower case"),
+        ("domain", "10.0.0.1", "be a name instead of an address"),
+        ("domain", f"{'a' * 64}.io", "have at most 63 characters between two dots"),
+        ("domain", f"{'a.' * 126}io", "consist of letters, digits and -, with dots between its parts"),
+        ("domain", "a.io\nb = 1", "consist of letters, digits and -, with dots between its parts"),
+        ("domain", "a.io\n", "consist of letters, digits and -, with dots between its parts"),
     ],
 )
-def test_a_value_that_is_none_is_refused(upstream: Path, setting: str, value: str) -> None:
-    with pytest.raises(FloeError, match=f"a value cannot be used:\n  {setting}: ") as error:
+def test_a_value_that_is_none_is_refused_in_words(upstream: Path, setting: str, value: str, words: str) -> None:
+    with pytest.raises(
+        FloeError, match=rf"^a value cannot be used:\n  {setting}: must {re.escape(words)}, as in "
+    ) as error:
         fork.fork(Checkout(upstream), {setting: value})
+    assert "secret" not in error.value.message
     assert "--registry ghcr.io/acme" in error.value.hint
     assert git(upstream, "status", "--porcelain") == ""
 
