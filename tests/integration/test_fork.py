@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from floe import cli, fork
@@ -94,6 +95,17 @@ def test_what_only_a_person_can_fill_in_is_listed_with_its_line(clone: Checkout)
         assert one.value in line
     assert {*done.secrets} == {f"overlays/{name}/platform.yaml" for name in clone.environments()}
     assert all(done.secrets.values())
+
+
+def test_a_value_that_stands_again_in_the_values_of_charts_is_listed_there_too(clone: Checkout) -> None:
+    storage = yaml.safe_load(clone.platform_file("dev").read_text())["storage"]
+    name, bucket, host = "overlays/dev/values/more.yaml", storage["bucket"], storage["endpoint"].partition("://")[2]
+    (clone.root / name).write_text(f"a: 1\n---\na:\n  aBucket: {bucket}\n  name: {bucket}\n  endpoint: {host}\n")
+    done = fork.fork(clone, {}, dry_run=True)
+    assert [(one.line, one.field, one.value) for one in done.by_hand if one.file == name] == [
+        (4, "a.aBucket", bucket),
+        (6, "a.endpoint", host),
+    ]
 
 
 def test_an_interrupted_run_is_finished_by_the_same_command(clone: Checkout, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from floe.contract.files import load
 from floe.errors import FloeError
 from floe.repo import Checkout
 from floe.settings import Settings, edited
-from floe.yaml import edit
+from floe.validate.written import Written
 from floe_runtime.contract.model import problems
 from floe_runtime.contract.platform import Platform
 
@@ -188,13 +188,28 @@ def _generate(checkout: Checkout) -> Iterator[str]:
 
 def _by_hand(checkout: Checkout) -> Iterator[ByHand]:
     for environment in checkout.in_promotion_order():
+        written, folder = Written(checkout, environment), checkout.relative(checkout.overlay(environment))
         for name, fields in _BY_HAND.items():
-            file = checkout.overlay(environment) / name
-            source = checkout.relative(file)
-            scalars = edit.located(file.read_text(), source) if file.is_file() else {}
-            yield from (
-                ByHand(source, *scalars[field][:1], field, scalars[field][1]) for field in fields if field in scalars
-            )
+            source = f"{folder}/{name}"
+            scalars = {".".join(place.path): place for place in written.places(source)}
+            for field in fields:
+                if (place := scalars.get(field)) and place.text is not None:
+                    yield ByHand(source, place.line, field, place.text)
+                    yield from _repeated(written, f"{folder}/values/", field, place.text)
+
+
+def _repeated(written: Written, folder: str, field: str, value: str) -> Iterator[ByHand]:
+    """The lines of charts' values in which a value of platform.yaml stands again, below a key that ends as its field.
+
+    There a bucket and a region have the same names, a database's host is `postgresqlHost`, and the endpoint of an
+    object store may be without its scheme.
+    """
+    key, texts = field.rpartition(".")[2].lower(), (value, re.sub(r"^\w+://", "", value))
+    for file in written.texts:
+        if file.startswith(folder):
+            for place in written.places(file):
+                if place.path[-1].lower().endswith(key) and place.text in texts:
+                    yield ByHand(file, place.line, ".".join(place.path), place.text)
 
 
 def show(done: Forked, *, as_json: bool) -> None:
