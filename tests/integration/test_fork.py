@@ -208,6 +208,7 @@ def test_the_command_takes_an_address_as_git_hosts_print_it(clone: Checkout, mon
     arguments = ["fork", "--repository", f"{OURS['repository']}.git"]
     planned = CliRunner().invoke(cli.app, [*arguments, "--dry-run"])
     assert "would change: clusters/base/repository/configmap.yaml" in planned.output
+    assert "floe-validate" not in planned.output
     done = CliRunner().invoke(cli.app, [*arguments, "--json"])
     assert done.exit_code == 0
     assert "charts/floe-cube/Chart.yaml" in json.loads(done.stdout)["changed"]

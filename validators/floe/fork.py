@@ -235,7 +235,7 @@ def show(done: Forked, *, as_json: bool) -> None:
 
 _NEXT = """
 Next:
-  floe compile ENV, floe charts sync   after you filled in values of an overlay
-  floe charts lock                     the sha256 of every upstream chart, where its repository can be reached
-  floe-validate, git commit, git push  the workflow `images` then builds the images and proposes their digests to dev
-  floe secrets init dev                Secrets in Git, or create them in another way"""
+  floe compile ENV, floe charts sync      after you filled in values of an overlay
+  floe charts lock                        the sha256 of every upstream chart, where its repository can be reached
+  floe check --all, git commit, git push  the workflow `images` then builds the images and proposes their digests to dev
+  floe secrets init dev                   Secrets in Git, or create them in another way"""
