@@ -125,6 +125,7 @@ def test_uncommitted_changes_are_refused_or_kept(clone: Checkout) -> None:
     with pytest.raises(FloeError, match="there is 1 uncommitted change") as error:
         fork.fork(clone, OURS)
     assert "--allow-dirty" in error.value.hint
+    assert fork.fork(clone, OURS, dry_run=True).replacements
     assert git(clone.root, "diff", "--name-only") == "README.md"
     assert "floe.toml" in fork.fork(clone, OURS, allow_dirty=True).changed
     assert (clone.root / "README.md").read_text() == "half a sentence"
@@ -208,6 +209,7 @@ def test_the_command_takes_an_address_as_git_hosts_print_it(clone: Checkout, mon
     arguments = ["fork", "--repository", f"{OURS['repository']}.git"]
     planned = CliRunner().invoke(cli.app, [*arguments, "--dry-run"])
     assert "would change: clusters/base/repository/configmap.yaml" in planned.output
+    assert f"    {UPSTREAM['repository']} → {OURS['repository']}\n" in planned.output
     assert "floe-validate" not in planned.output
     done = CliRunner().invoke(cli.app, [*arguments, "--json"])
     assert done.exit_code == 0
