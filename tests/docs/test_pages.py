@@ -66,6 +66,13 @@ def test_commands_of_floe_exist(page: Path) -> None:
             assert second in getattr(commands[name], "commands", [second]) or not second, f"floe {name} {second}"
 
 
+@pages
+def test_floe_validate_gets_something_to_read(page: Path) -> None:
+    """Without a file it reads standard input, so on a line of its own it would wait for a person to type manifests."""
+    for block in re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL):
+        assert not re.search(r"(?:^\$|&&|;) *floe-validate *(?:$|&&|;|#)", block, re.MULTILINE)
+
+
 def test_the_table_of_suites_matches_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for suite in ci.SUITES:

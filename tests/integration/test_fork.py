@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from floe import cli, fork
@@ -51,7 +52,6 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fork of this repository, which tests must not change. Its clones are forks of a fork."""
     folder = tmp_path_factory.mktemp("upstream") / "deploy"
     copy_repository(folder)
-    shutil.copytree(ROOT / "clusters", folder / "clusters")
     (folder / "README.md").write_text("A fork of upstream\n")
     shutil.copy(ROOT / ".gitignore", folder)
     git(folder, "init", "--quiet", "--initial-branch", "main")
@@ -97,6 +97,17 @@ def test_what_only_a_person_can_fill_in_is_listed_with_its_line(clone: Checkout)
     assert all(done.secrets.values())
 
 
+def test_a_value_that_stands_again_in_the_values_of_charts_is_listed_there_too(clone: Checkout) -> None:
+    storage = yaml.safe_load(clone.platform_file("dev").read_text())["storage"]
+    name, bucket, host = "overlays/dev/values/more.yaml", storage["bucket"], storage["endpoint"].partition("://")[2]
+    (clone.root / name).write_text(f"a: 1\n---\na:\n  aBucket: {bucket}\n  name: {bucket}\n  endpoint: {host}\n")
+    done = fork.fork(clone, {}, dry_run=True)
+    assert [(one.line, one.field, one.value) for one in done.by_hand if one.file == name] == [
+        (4, "a.aBucket", bucket),
+        (6, "a.endpoint", host),
+    ]
+
+
 def test_an_interrupted_run_is_finished_by_the_same_command(clone: Checkout, tmp_path: Path) -> None:
     """floe.toml is written first, so all that an interrupted run leaves is some files that do not follow it yet."""
     whole = Checkout(cloned(clone.root, tmp_path / "whole"))
@@ -114,6 +125,7 @@ def test_uncommitted_changes_are_refused_or_kept(clone: Checkout) -> None:
     with pytest.raises(FloeError, match="there is 1 uncommitted change") as error:
         fork.fork(clone, OURS)
     assert "--allow-dirty" in error.value.hint
+    assert fork.fork(clone, OURS, dry_run=True).replacements
     assert git(clone.root, "diff", "--name-only") == "README.md"
     assert "floe.toml" in fork.fork(clone, OURS, allow_dirty=True).changed
     assert (clone.root / "README.md").read_text() == "half a sentence"
@@ -157,30 +169,37 @@ def test_a_merge_from_upstream_is_finished_by_the_command_without_options(clone:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"),
+    ("setting", "value", "words"),
     [
-        ("registry", "https://ghcr.io/acme"),
-        ("registry", "ghcr.io/Acme"),
-        ("registry", "ghcr.io/acme/"),
-        ("registry", ""),
-        ("repository", "git@github.com:acme/data.git"),
-        ("repository", "http://github.com/acme/data"),
-        ("repository", 'https://github.com/acme/"data'),
-        ("repository", "https://somebody:secret@github.com/acme/data"),
-        ("domain", "https://data.acme.io"),
-        ("domain", "*.acme.io"),
-        ("domain", "acme"),
-        ("domain", "acme.io."),
-        ("domain", "-a.acme.io"),
-        ("domain", "Acme.io"),
-        ("domain", "10.0.0.1"),
-        ("domain", f"{'a' * 64}.io"),
-        ("domain", "a.io\nb = 1"),
+        ("registry", "https://ghcr.io/acme", "be without https://"),
+        ("registry", "ghcr.io/Acme", "be in lower case"),
+        ("registry", "ghcr.io/acme/", "be without the slash at its end"),
+        ("registry", "", "be a host, and a path if there is one"),
+        ("repository", "git@github.com:acme/data.git", "begin with https://"),
+        ("repository", "http://github.com/acme/data", "begin with https://"),
+        ("repository", "https://github.com", "be https://, a host and a path"),
+        ("repository", 'https://github.com/acme/"data', "be https://, a host and a path"),
+        ("repository", "https://somebody:secret@github.com/acme/data", "be without a user name"),
+        ("domain", "https://data.acme.io", "be without https://"),
+        ("domain", "data.acme.io/", "be without a path"),
+        ("domain", "*.acme.io", "be without *"),
+        ("domain", "acme", "have a dot"),
+        ("domain", "acme.io.", "be without a dot at its beginning or end"),
+        ("domain", "-a.acme.io", "consist of letters, digits and -, with dots between its parts"),
+        ("domain", "Acme.io", "be in lower case"),
+        ("domain", "10.0.0.1", "be a name instead of an address"),
+        ("domain", f"{'a' * 64}.io", "have at most 63 characters between two dots"),
+        ("domain", f"{'a.' * 126}io", "consist of letters, digits and -, with dots between its parts"),
+        ("domain", "a.io\nb = 1", "consist of letters, digits and -, with dots between its parts"),
+        ("domain", "a.io\n", "consist of letters, digits and -, with dots between its parts"),
     ],
 )
-def test_a_value_that_is_none_is_refused(upstream: Path, setting: str, value: str) -> None:
-    with pytest.raises(FloeError, match=f"a value cannot be used:\n  {setting}: ") as error:
+def test_a_value_that_is_none_is_refused_in_words(upstream: Path, setting: str, value: str, words: str) -> None:
+    with pytest.raises(
+        FloeError, match=rf"^a value cannot be used:\n  {setting}: must {re.escape(words)}, as in "
+    ) as error:
         fork.fork(Checkout(upstream), {setting: value})
+    assert "secret" not in error.value.message
     assert "--registry ghcr.io/acme" in error.value.hint
     assert git(upstream, "status", "--porcelain") == ""
 
@@ -190,6 +209,8 @@ def test_the_command_takes_an_address_as_git_hosts_print_it(clone: Checkout, mon
     arguments = ["fork", "--repository", f"{OURS['repository']}.git"]
     planned = CliRunner().invoke(cli.app, [*arguments, "--dry-run"])
     assert "would change: clusters/base/repository/configmap.yaml" in planned.output
+    assert f"    {UPSTREAM['repository']} → {OURS['repository']}\n" in planned.output
+    assert "floe-validate" not in planned.output
     done = CliRunner().invoke(cli.app, [*arguments, "--json"])
     assert done.exit_code == 0
     assert "charts/floe-cube/Chart.yaml" in json.loads(done.stdout)["changed"]

@@ -55,6 +55,12 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             environment="prod",
             edits=(Edit("overlays/prod/platform.yaml", "bucket: floe-prod", "bucket: floe-elsewhere"),),
         ),
+        "other-line-ends": bad(
+            ARTIFACTS,
+            says="differs from the output of floe compile prod",
+            environment="prod",
+            edits=(Edit("overlays/prod/compiled/CompiledArtifacts.json", "\n", "\r\n"),),
+        ),
         "other-content": bad(
             named("ConfigMap", "a", data={"CompiledArtifacts.json": "apps/ecommerce/floe.yaml"}),
             says="data.CompiledArtifacts.json differs from overlays/prod",

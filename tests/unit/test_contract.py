@@ -275,6 +275,9 @@ def test_a_specification_edited_by_hand_is_refused() -> None:
 def test_compile_writes_checks_and_prints_artifacts(tree: Path) -> None:
     runner = CliRunner()
     assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 0
+    file = repo.current().artifacts_file("dev")
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    assert runner.invoke(cli.app, ["compile", "--check", "dev"]).exit_code == 1
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
     committed = repo.current().artifacts_file("dev").read_text()
     done = runner.invoke(cli.app, ["compile", "--check", "dev"])

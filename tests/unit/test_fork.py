@@ -9,6 +9,7 @@ import pytest
 from floe.errors import FloeError
 from floe.fork import PLACES, replaced
 from floe.settings import Settings, edited
+from floe.validate.policies.placeholders import placeholder
 
 SHIPPED = Settings()
 
@@ -38,9 +39,21 @@ SHIPPED = Settings()
     ],
 )
 def test_former_values_are_replaced(setting: str, current: str, former: str, before: str, after: str | None) -> None:
-    once = replaced(before, PLACES[setting], current, (former,))
+    once, counts = replaced(before, PLACES[setting], current, (former,))
     assert once == (before if after is None else after)
-    assert replaced(once, PLACES[setting], current, (former,)) == once
+    assert bool(counts) == (once != before)
+    assert replaced(once, PLACES[setting], current, (former,)) == (once, {})
+
+
+def test_the_remedy_for_placeholders_names_what_a_fork_keeps() -> None:
+    text = (
+        "host: a.example.com\nissuer: https://login.example.com\nemailDomains: example.com\nsecret: example.com-tls\n"
+    )
+    after, counts = replaced(text, PLACES["domain"], "a.io", (SHIPPED.domain,))
+    assert counts == {SHIPPED.domain: 2}
+    kept = [line.partition(":")[0] for line in after.splitlines() if SHIPPED.domain in line]
+    assert kept == ["issuer", "emailDomains"]
+    assert all(f"`{name}`" in placeholder.remedy for name in kept)
 
 
 def test_floe_toml_keeps_comments_and_line_ends() -> None:

@@ -1,4 +1,7 @@
-"""Commands that edit files of an overlay keep the line ends, anchors, tags and comments in them."""
+"""Line ends: commands that edit files of an overlay keep them, and Git's conversion of them is no uncommitted change.
+
+Edits keep anchors, tags and comments, too.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from floe import image_builds
+from floe.git import open_repository
 from floe.promote import carried
 from floe.repo import Checkout
-from forks import with_known_values
+from forks import commit, git, with_known_values
 from rendering import ROOT
 
 TAG = f"0.2.0@sha256:{'ab' * 32}"
@@ -52,3 +56,23 @@ def test_a_waiver_has_the_line_end_of_the_lines_around_it(overlays: Checkout) ->
     waived = carried.waived(text, {"FLOE024": "a reason"}, "it")
     assert waived.count("\n") == waived.count("\r\n") == text.count("\r\n") + 1
     assert carried.waived(waived, {}, "it") == text
+
+
+def test_a_file_that_git_would_store_as_it_is_committed_is_no_uncommitted_change(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (tmp_path / ".gitattributes").write_text("* text=auto eol=lf\n")
+    for name in ("line ends", "content", "staged"):
+        (folder / name).write_bytes(b"a: 1\n")
+    git(tmp_path, "init", "--quiet")
+    commit(tmp_path)
+    index = (tmp_path / ".git" / "index").read_bytes()
+    (folder / "line ends").write_bytes(b"a: 1\r\n")
+    assert open_repository(folder).uncommitted() == 0
+    assert (tmp_path / ".git" / "index").read_bytes() == index
+    (folder / "content").write_bytes(b"a: 2\r\n")
+    (folder / "new").write_bytes(b"")
+    (folder / "staged").write_bytes(b"a: 2\n")
+    git(folder, "add", "staged")
+    (folder / "staged").write_bytes(b"a: 1\n")
+    assert open_repository(folder).changed(".") == ["content", "new", "staged"]

@@ -82,7 +82,7 @@ def in_a_checkout(example: Example, folder: Path) -> list[Finding]:
     for document in documents:
         for key, value in document.get("data", {}).items():
             if "\n" not in value and (folder / value).is_file():
-                document["data"][key] = (folder / value).read_text()
+                document["data"][key] = (folder / value).read_bytes().decode()
     try:
         return report(*documents, environment=example.environment, checkout=repo.Checkout(folder)).findings
     finally:

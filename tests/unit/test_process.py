@@ -204,6 +204,14 @@ def test_a_program_that_fails(script: Script) -> None:
     assert len(error.value.message) < 2100
 
 
+def test_the_cause_is_shown_instead_of_advice_below_it(script: Script) -> None:
+    helm = script(
+        "printf 'Error: no such value\\n\\nUse --debug flag to render out invalid YAML\\n' >&2; exit 1", "helm"
+    )
+    with pytest.raises(FloeError, match=r"^helm template failed \(exit code 1\): Error: no such value$"):
+        process.run([helm, "template"], seconds=10)
+
+
 def test_lines_are_yielded_as_soon_as_they_are_printed(script: Script, tmp_path: Path) -> None:
     go_on = tmp_path / "go on"
     program = script(f"echo one; while ! [ -e '{go_on}' ]; do sleep 0.01; done; echo aside >&2; printf two")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
@@ -18,12 +19,12 @@ from rich.markup import escape
 
 from floe import console, git
 from floe.charts import packaging
-from floe.contract.compiling import compile_environment
+from floe.contract.compiling import committed, compile_environment
 from floe.contract.files import load
 from floe.errors import FloeError
 from floe.repo import Checkout
 from floe.settings import Settings, edited
-from floe.yaml import edit
+from floe.validate.written import Written
 from floe_runtime.contract.model import problems
 from floe_runtime.contract.platform import Platform
 
@@ -59,6 +60,21 @@ _BY_HAND = {
 
 
 @dataclass(frozen=True)
+class Replacement:
+    """A value that another one replaces in a file, `count` times."""
+
+    file: str
+    before: str
+    after: str
+    count: int
+
+    @property
+    def words(self) -> str:
+        """The replacement for a person."""
+        return f"{self.before} → {self.after}{f'  ({self.count} times)' if self.count > 1 else ''}"
+
+
+@dataclass(frozen=True)
 class ByHand:
     """A value that only a person can fill in."""
 
@@ -73,6 +89,8 @@ class Forked:
     """The result of `fork`: changed files, and what is left to do. `dry_run`: nothing was written."""
 
     changed: list[str]
+    replacements: list[Replacement]
+    """What was replaced in the changed files, except for those that are generated."""
     by_hand: list[ByHand]
     secrets: dict[str, list[str]]
     """The names of the Secrets that an environment needs, by the file that names them."""
@@ -95,12 +113,20 @@ def fork(checkout: Checkout, wanted: Mapping[str, str], *, allow_dirty: bool = F
         )
     settings, text = _changed_settings(checkout, wanted)
     edits = {} if text is None else {"floe.toml": text}
-    if edits and not allow_dirty and (count := repository.uncommitted()):
+    if edits and not allow_dirty and not dry_run and (count := repository.uncommitted()):
         raise FloeError(
             f"there {'is 1 uncommitted change' if count == 1 else f'are {count} uncommitted changes'}",
             "Commit or stash them, so that `git diff` shows what the fork changes; --allow-dirty goes on without.",
         )
-    edits |= _edits(checkout, repository, settings)
+    before = checkout.settings
+    replacements = [
+        Replacement("floe.toml", getattr(before, name), getattr(settings, name), 1)
+        for name in PLACES
+        if getattr(before, name) != getattr(settings, name)
+    ]
+    for name, (content, found) in _edits(checkout, repository, settings).items():
+        edits[name] = content
+        replacements += found
     changed = list(edits)
     if not dry_run:
         for name, content in edits.items():
@@ -111,7 +137,7 @@ def fork(checkout: Checkout, wanted: Mapping[str, str], *, allow_dirty: bool = F
         checkout.relative(file): sorted(load(Platform, file).secret_names())
         for file in map(checkout.platform_file, checkout.in_promotion_order())
     }
-    return Forked(changed, list(_by_hand(checkout)), secrets, dry_run)
+    return Forked(changed, replacements, list(_by_hand(checkout)), secrets, dry_run)
 
 
 def _changed_settings(checkout: Checkout, wanted: Mapping[str, str]) -> tuple[Settings, str | None]:
@@ -139,8 +165,10 @@ def _changed_settings(checkout: Checkout, wanted: Mapping[str, str]) -> tuple[Se
     return settings, edited(text, changes | {f"former.{name}": values for name, values in former.items()}, settings)
 
 
-def _edits(checkout: Checkout, repository: git.Repository, settings: Settings) -> dict[str, str]:
-    """The new text of each file that names a shipped or former value of a setting."""
+def _edits(
+    checkout: Checkout, repository: git.Repository, settings: Settings
+) -> dict[str, tuple[str, list[Replacement]]]:
+    """The new text of each file that names a shipped or former value of a setting, and what is replaced in it."""
     edits = {}
     folders = {folder for place in PLACES.values() for folder in place.folders}
     for name in repository.listed(*folders, kinds=("--cached", "--others", "--exclude-standard", "--deduplicate")):
@@ -148,20 +176,23 @@ def _edits(checkout: Checkout, repository: git.Repository, settings: Settings) -
         if file.is_symlink() or not file.is_file():
             continue
         try:
-            text = before = console.read(file)
+            text = console.read(file)
         except UnicodeDecodeError:
             continue
+        replacements = []
         for setting, place in PLACES.items():
             if Path(name).parts[0] in place.folders:
                 former = (Settings.model_fields[setting].default, *getattr(settings.former, setting))
-                text = replaced(text, place, getattr(settings, setting), former)
-        if text != before:
-            edits[name] = text
+                current = getattr(settings, setting)
+                text, counts = replaced(text, place, current, former)
+                replacements += [Replacement(name, value, current, count) for value, count in counts.items()]
+        if replacements:
+            edits[name] = text, replacements
     return edits
 
 
-def replaced(text: str, place: Place, current: str, former: tuple[str, ...]) -> str:
-    """The text with the current value of a setting in place of former ones.
+def replaced(text: str, place: Place, current: str, former: tuple[str, ...]) -> tuple[str, Counter[str]]:
+    """The text with the current value of a setting in place of former ones, and how often each of them was replaced.
 
     The current value may contain a former one, or be contained in it: the longest value that matches counts.
     """
@@ -169,16 +200,20 @@ def replaced(text: str, place: Place, current: str, former: tuple[str, ...]) -> 
 
     def new(found: re.Match[str]) -> str:
         keys = re.findall(r"([\w.-]+)[\"']?\s*:\s", text[text.rfind("\n", 0, found.start()) + 1 : found.start()])
-        return found[0] if keys and re.search(place.not_for, keys[-1]) else current
+        if found[0] == current or (keys and re.search(place.not_for, keys[-1])):
+            return found[0]
+        counts[found[0]] += 1
+        return current
 
-    return re.sub(f"{place.before}(?:{values}){place.after}", new, text)
+    counts: Counter[str] = Counter()
+    return re.sub(f"{place.before}(?:{values}){place.after}", new, text), counts
 
 
 def _generate(checkout: Checkout) -> Iterator[str]:
     """Write what is generated from other files; yields the names of the files that changed."""
     for environment in checkout.environments():
         file, text = checkout.artifacts_file(environment), compile_environment(checkout, environment).text()
-        if not file.is_file() or file.read_text() != text:
+        if committed(checkout, environment) != text:
             console.write(file, text)
             yield checkout.relative(file)
     changes = list(packaging.changes(checkout))
@@ -188,13 +223,28 @@ def _generate(checkout: Checkout) -> Iterator[str]:
 
 def _by_hand(checkout: Checkout) -> Iterator[ByHand]:
     for environment in checkout.in_promotion_order():
+        written, folder = Written(checkout, environment), checkout.relative(checkout.overlay(environment))
         for name, fields in _BY_HAND.items():
-            file = checkout.overlay(environment) / name
-            source = checkout.relative(file)
-            scalars = edit.located(file.read_text(), source) if file.is_file() else {}
-            yield from (
-                ByHand(source, *scalars[field][:1], field, scalars[field][1]) for field in fields if field in scalars
-            )
+            source = f"{folder}/{name}"
+            scalars = {".".join(place.path): place for place in written.places(source)}
+            for field in fields:
+                if (place := scalars.get(field)) and place.text is not None:
+                    yield ByHand(source, place.line, field, place.text)
+                    yield from _repeated(written, f"{folder}/values/", field, place.text)
+
+
+def _repeated(written: Written, folder: str, field: str, value: str) -> Iterator[ByHand]:
+    """The lines of charts' values in which a value of platform.yaml stands again, below a key that ends as its field.
+
+    There a bucket and a region have the same names, a database's host is `postgresqlHost`, and the endpoint of an
+    object store may be without its scheme.
+    """
+    key, texts = field.rpartition(".")[2].lower(), (value, re.sub(r"^\w+://", "", value))
+    for file in written.texts:
+        if file.startswith(folder):
+            for place in written.places(file):
+                if place.path[-1].lower().endswith(key) and place.text in texts:
+                    yield ByHand(file, place.line, ".".join(place.path), place.text)
 
 
 def show(done: Forked, *, as_json: bool) -> None:
@@ -205,6 +255,9 @@ def show(done: Forked, *, as_json: bool) -> None:
     out = console.out()
     for name in done.changed:
         out.print(f"{'would change' if done.dry_run else '[green]✓[/] changed'}: {escape(name)}")
+        for replacement in done.replacements:
+            if replacement.file == name:
+                out.print(f"    {replacement.words}", markup=False)
     if not done.changed:
         out.print("[green]✓[/] unchanged: every file has the values of floe.toml")
         return
@@ -220,7 +273,7 @@ def show(done: Forked, *, as_json: bool) -> None:
 
 _NEXT = """
 Next:
-  floe compile ENV, floe charts sync   after you filled in values of an overlay
-  floe charts lock                     the sha256 of every upstream chart, where its repository can be reached
-  floe-validate, git commit, git push  the workflow `images` then builds the images and proposes their digests to dev
-  floe secrets init dev                Secrets in Git, or create them in another way"""
+  floe compile ENV, floe charts sync      after you filled in values of an overlay
+  floe charts lock                        the sha256 of every upstream chart, where its repository can be reached
+  floe check --all, git commit, git push  the workflow `images` then builds the images and proposes their digests to dev
+  floe secrets init dev                   Secrets in Git, or create them in another way"""

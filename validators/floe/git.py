@@ -80,12 +80,22 @@ class Repository:
         return len(self.changed("."))
 
     def changed(self, *paths: str) -> list[str]:
-        """The files under some paths that differ from HEAD or are untracked, relative to the folder, sorted."""
+        """The files under some paths that differ from HEAD or are untracked, relative to the folder, sorted.
+
+        A file of which a commit would store nothing new does not count, such as one with CRLF instead of LF where
+        .gitattributes says that the repository has LF.
+        """
         # Without the first option `git status` would write the index that it has refreshed.
         options = ["--porcelain", "-z", "--untracked-files=all", "--no-renames"]
         done = _run_git(["--no-optional-locks", "status", *options, "--", *paths], self.folder)
         lines = _output_or_error(done).split("\0")[:-1]
-        return sorted(line[3:].removeprefix(self.prefix) for line in lines)  # after two letters for the kind of change
+        names = {line[3:] for line in lines}  # after two letters for the kind of change
+        if edited := {line[3:] for line in lines if line.startswith(" M")}:
+            # `git status` goes by size and time for these; with this option `git diff` compares what would be stored.
+            options = ["--no-optional-locks", "-c", "diff.autoRefreshIndex=true"]
+            done = _run_git([*options, "diff", "--name-only", "-z", "--", *paths], self.folder)
+            names -= edited.difference(_output_or_error(done).split("\0"))
+        return sorted(name.removeprefix(self.prefix) for name in names)
 
     def listed(self, *paths: str, kinds: Sequence[str] = ("--cached",)) -> list[str]:
         """The files under some paths that `git ls-files` lists, relative to the folder, by default the tracked ones."""

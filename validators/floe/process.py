@@ -24,6 +24,8 @@ from floe.errors import FloeError
 _GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
 _MOST = 1 << 16  # characters of stderr that are read, from its end
 _LONGEST = 2000  # characters of a line that are shown: its end, which usually has the cause
+_ADVICE = re.compile(r"Use --debug flag to render out invalid YAML")
+"""A line that programs print below the cause, here Helm. It is not shown, because it says how to call the program."""
 _SUBCOMMAND = re.compile(r"[a-z][a-z-]*")
 
 Command = Sequence[str | Path]
@@ -150,7 +152,7 @@ def complaint(done: subprocess.CompletedProcess[Any], most: int = 1) -> str:
     output = done.stderr if isinstance(done.stderr, str) else done.stderr.decode(errors="replace")
     plain = credentials.masked(output[-_MOST:], os.environ)
     printable = ("".join(sign if sign.isprintable() else " " for sign in line) for line in plain.splitlines())
-    last_lines = [line.rstrip() for line in printable if line.strip()][-most:]
+    last_lines = [line.rstrip() for line in printable if line.strip() and not _ADVICE.match(line)][-most:]
     return (
         "\n".join(line if len(line) <= _LONGEST else f"… {line[-_LONGEST:]}" for line in last_lines)
         or "it gave no reason"

@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,58 @@ from floe_runtime.contract.model import Model, parse
 
 SCHEMA = Path(__file__).with_name("settings.schema.json")
 """The JSON schema of floe.toml, for editors. `python -m floe.settings` writes it."""
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What a setting must look like."""
+
+    pattern: str
+    mistakes: tuple[tuple[str, str], ...]
+    """(pattern, words) of what people write by mistake. The first that is found in a value is reported."""
+    otherwise: str
+    """What to say about any other value that does not match."""
+    example: str
+
+    def checked(self, value: str) -> str:
+        """The value. Raises ValueError that says what is wrong with it, but does not repeat it."""
+        if re.fullmatch(self.pattern, value):
+            return value
+        words = next((words for mistake, words in self.mistakes if re.search(mistake, value)), self.otherwise)
+        raise ValueError(f"must {words}, as in {self.example}")
+
+
+_REGISTRY = _Form(
+    r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*$",
+    (("://", "be without https://"), ("[A-Z]", "be in lower case"), ("/$", "be without the slash at its end")),
+    "be a host, and a path if there is one",
+    "ghcr.io/acme",
+)
+_REPOSITORY = _Form(
+    r"^https://[a-zA-Z0-9.:-]+(/[\w.~-]+)+$",
+    (
+        ("^(?!https://)", "begin with https://"),
+        ("@", "be without a user name"),
+        ("/$", "be without the slash at its end"),
+    ),
+    "be https://, a host and a path",
+    "https://github.com/acme/data-platform",
+)
+_DOMAIN = _Form(
+    r"^(?!.{254})([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$",
+    (
+        ("://", "be without https://"),
+        ("/", "be without a path"),
+        ("[A-Z]", "be in lower case"),
+        (r"\*", "be without *"),
+        (r"^\.|\.$", "be without a dot at its beginning or end"),
+        (r"^[^.]*$", "have a dot"),
+        (r"\.[0-9]+$", "be a name instead of an address"),
+        (r"[^.]{64}", "have at most 63 characters between two dots"),
+    ),
+    "consist of letters, digits and -, with dots between its parts",
+    "data.acme.io",
+)
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,20 +93,19 @@ class Settings(Model):
         description="The promotion order: environments in the order in which a version reaches them. "
         "An environment that is not listed, such as demo, takes no part in promotion.",
     )
-    registry: str = Field(
+    registry: Annotated[str, AfterValidator(_REGISTRY.checked)] = Field(
         default="ghcr.io/floe-runtime",
-        pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*$",
+        json_schema_extra={"pattern": _REGISTRY.pattern},
         description="The registry, and the path in it, under which the images of this repository are named.",
     )
-    repository: str = Field(
+    repository: Annotated[str, AfterValidator(_REPOSITORY.checked)] = Field(
         default="https://github.com/floe-runtime/floe-deploy",
-        pattern=r"^https://[a-zA-Z0-9.:-]+(/[\w.~-]+)+$",
+        json_schema_extra={"pattern": _REPOSITORY.pattern},
         description="The web address of this repository. Messages about unexpected errors point to its issues.",
     )
-    domain: str = Field(
+    domain: Annotated[str, AfterValidator(_DOMAIN.checked)] = Field(
         default="example.com",
-        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$",
-        max_length=253,
+        json_schema_extra={"pattern": _DOMAIN.pattern},
         description="The web domain below which the environments have their hosts, as in dagster.staging.example.com.",
     )
     former: Former = Field(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from floe import render
 from floe.charts import audit, packaging
 from floe.check import code_location, cube_model
-from floe.contract.compiling import compile_environment
+from floe.contract.compiling import committed, compile_environment
 from floe.errors import FloeError
 from floe.repo import Checkout
 from floe.validate import origins
@@ -86,10 +86,8 @@ def _artifacts(checkout: Checkout, environment: str) -> CompiledArtifacts:
 
 
 def _compiled(checkout: Checkout, environment: str) -> Iterator[Problem]:
-    text = compile_environment(checkout, environment).text()
-    file = checkout.artifacts_file(environment)
-    if not file.is_file() or file.read_text() != text:
-        where = checkout.relative(file)
+    if committed(checkout, environment) != compile_environment(checkout, environment).text():
+        where = checkout.relative(checkout.artifacts_file(environment))
         yield Problem(
             f"{where} is out of date with floe.yaml and platform.yaml", f"Run `floe compile {environment}`.", where
         )

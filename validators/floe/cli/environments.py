@@ -105,12 +105,12 @@ def compile_(
       floe compile --stdout | jq .platform.compute
     """
     from floe import repo
-    from floe.contract.compiling import compile_environment
+    from floe.contract.compiling import committed, compile_environment
 
     checkout, name = repo.current(), environment or repo.EMBEDDED
     text = compile_environment(checkout, name).text()
     path = checkout.artifacts_file(name)
-    same = path.is_file() and path.read_text() == text
+    same = committed(checkout, name) == text
     where = checkout.relative(path)
     if stdout:
         print(text, end="")

@@ -38,6 +38,18 @@ def compile_environment(checkout: Checkout, environment: str) -> CompiledArtifac
     )
 
 
+def committed(checkout: Checkout, environment: str) -> str:
+    """The text of an environment's CompiledArtifacts.json with its line ends; empty if there is no such file.
+
+    Compare it with the text of `compile_environment`. Other line ends count as a difference, because pods get the file
+    byte for byte, and its hash restarts them.
+    """
+    try:
+        return checkout.artifacts_file(environment).read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def _apps(checkout: Checkout, environment: str) -> list[str]:
     """The apps that an overlay lists as components (`../../../apps/<app>/deploy`); all in the embedded default."""
     if environment == EMBEDDED:

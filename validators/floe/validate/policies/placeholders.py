@@ -28,8 +28,9 @@ _PLACEHOLDER = re.compile(
     "a value that only you know, so nobody reaches the host or the account. The environments that get promotions are "
     "searched, which are all in the promotion order except for the first; the first may be without public hosts. It is "
     "a warning, because the repository is published with placeholders; with `--strict` it fails a run.",
-    remedy="Replace the value in the lines that the finding names with your own. To replace the domain everywhere, use "
-    "`floe fork --domain DOMAIN`.",
+    remedy="Replace the value in the lines that the finding names with your own. With `--domain DOMAIN`, `floe fork` "
+    "replaces the domain in hosts, addresses and certificate names. It keeps the `issuer` and `emailDomains` in "
+    "`objects/environment.yaml`, since a login may have another domain: set these by hand.",
     fails="""
         # overlays/staging/values/extra.yaml
         owner: CHANGEME

@@ -58,28 +58,25 @@ def artifacts_drift(stream: Stream, _: Schemas) -> Iterator[Hit]:
     """
     overlay = stream.overlay()
     environment, checkout = overlay.environment, overlay.checkout
-    from floe.contract.compiling import compile_environment
+    from floe.contract.compiling import committed, compile_environment
     from floe_runtime.contract.artifacts import VARIABLE
 
     file = checkout.artifacts_file(environment)
     path = checkout.relative(file)
     rendered = [item for item in stream.of("ConfigMap") if file.name in mapping(item.value.get("data"))]
-    try:
-        committed = file.read_text()
-    except OSError:
-        committed = ""
+    present = committed(checkout, environment)
     try:
         compiled = compile_environment(checkout, environment).text()
     except FloeError as error:
         first = error.message.replace("\n ", "")
         yield Hit(stream.objects[0], f"floe compile {environment} cannot write {path}: {first}", file=path)
         return
-    if committed != compiled:
+    if present != compiled:
         holder = (rendered or stream.objects)[0]
         words = f"{path} differs from the output of floe compile {environment} for platform.yaml and apps/"
         yield Hit(holder, words, file=path)
     for item in rendered:
-        if mapping(item.value["data"])[file.name] != committed:
+        if mapping(item.value["data"])[file.name] != present:
             yield Hit(item, f"data.{file.name} differs from {path}", file=path)
     for pod in stream.pods:
         for container in pod.containers:
