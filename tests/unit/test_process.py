@@ -140,14 +140,14 @@ def test_ctrl_c_while_a_program_starts_ends_it(script: Script, tmp_path: Path, m
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
         started = start(*arguments, **options)
+        while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
+            time.sleep(0.01)
         signal.raise_signal(signal.SIGINT)
         return started
 
     monkeypatch.setattr(subprocess, "Popen", interrupted)
     with pytest.raises(KeyboardInterrupt), process.started([program], seconds=60):
         pytest.fail("the block runs although Ctrl-C was pressed")
-    while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
-        time.sleep(0.01)
     assert gone(int((tmp_path / "child").read_text()))
 
 
