@@ -1,6 +1,7 @@
 """Batch, which generators create and loaders load."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,3 +19,9 @@ class Batch:
 
     batch_id: str
     tables: "dict[str, pa.Table]"
+
+
+def window_id(since: datetime, until: datetime) -> str:
+    """The id of the batch of a window: both times in UTC. The end comes first, so that ids sort by it."""
+    end, start = (moment.astimezone(UTC).isoformat() for moment in (until, since))
+    return f"{end} from {start}"

@@ -45,6 +45,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("name", "string", "full name", required=False),
         Column("email", "string", "address at example.com or example.org", required=False),
         Column("country", "string", "ISO 3166-1 alpha-2", required=False),
+        Column("city", "string", "where the customer lives", required=False),
         Column("segment", "string", "consumer, small_business or enterprise", required=False),
         Column("created_at", "time", "when the customer registered, never later than its first order"),
     ),
@@ -58,7 +59,10 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("order_id", "string", "key"),
         Column("customer_id", "string", "who ordered: customers.customer_id"),
         Column("ordered_at", "time", "when the order was placed"),
-        Column("status", "string", "completed, pending, cancelled or returned"),
+        Column("status", "string", "placed, or the status of a later version of the row"),
+        Column("payment_method", "string", "how the customer pays", required=False),
+        Column("total", "money", "sum of the order's items after discount"),
+        Column("updated_at", "time", "when the order got this status"),
     ),
     "order_items": (
         Column("order_item_id", "string", "key"),
@@ -67,6 +71,21 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("quantity", "int", "pieces, at least 1"),
         Column("unit_price", "money", "price of one piece on this order"),
         Column("discount", "money", "taken off the whole line, at most quantity * unit_price"),
+    ),
+    "order_events": (
+        Column("order_event_id", "string", "key"),
+        Column("order_id", "string", "the order: orders.order_id"),
+        Column("status", "string", "shipped, delivered, cancelled or returned"),
+        Column("occurred_at", "time", "when the order got this status"),
+    ),
+    "returns": (
+        Column("return_id", "string", "key"),
+        Column("order_item_id", "string", "what came back: order_items.order_item_id"),
+        Column("order_id", "string", "the order: orders.order_id"),
+        Column("quantity", "int", "pieces, at most those of the item"),
+        Column("amount", "money", "refund, at most what the item cost"),
+        Column("reason", "string", "what the customer says", required=False),
+        Column("returned_at", "time", "when it came back"),
     ),
 }
 """The columns of a batch, by table. Tables are in loading order."""

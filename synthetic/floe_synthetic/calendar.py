@@ -1,0 +1,179 @@
+"""When things happen: how busy each region is at each quarter of an hour of each day.
+
+The factors are multiplied: the hour of the day in the region's local time, with daylight saving; the day of the week;
+the season; promotions; and growth since the opening day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+
+from floe_synthetic.randomness import Floats, Ints
+
+DAY_US = 86_400_000_000
+SLOTS = 96
+"""Slots of a day, in UTC: quarters of an hour, since every time zone is a whole number of them away."""
+
+_EPOCH = date(1970, 1, 1)
+_SLOT_MINUTES = 1440 // SLOTS
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the market. `share`: of all orders; only the proportions matter. `locale`: Faker's name for it."""
+
+    country: str
+    zone: str
+    locale: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A sale that comes back every year. `demand`: factor on the number of orders. `percent`: discounts and weights."""
+
+    name: str
+    month: int
+    day: int
+    days: int
+    demand: float
+    percent: dict[int, float]
+
+
+SUMMER = Promotion("summer sale", 7, 1, 14, 1.35, {10: 0.3, 15: 0.3, 20: 0.25, 0: 0.15})
+BLACK_FRIDAY = Promotion("black friday", 11, 24, 6, 2.1, {15: 0.25, 20: 0.3, 30: 0.3, 0: 0.15})
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """The shape of the demand. Only the proportions of `hours` and `weekdays` matter.
+
+    `hours`: at each full local hour. `weekdays`: Monday to Sunday. `season`: amplitude of the yearly wave, which is
+    highest at `season_peak`, a day of the year. `growth`: part by which a year is busier than the year before.
+    Raises ValueError for a value that makes no sense.
+    """
+
+    hours: Sequence[float] = (
+        *(0.30, 0.17, 0.10, 0.07, 0.08, 0.15, 0.34, 0.66, 1.00, 1.30, 1.42, 1.30),
+        *(0.98, 0.86, 1.00, 1.06, 1.13, 1.27, 1.50, 1.80, 1.96, 1.74, 1.20, 0.64),
+    )
+    weekdays: Sequence[float] = (0.98, 0.94, 0.95, 0.99, 1.02, 1.10, 1.12)
+    season: float = 0.15
+    season_peak: int = 345
+    growth: float = 0.35
+    promotions: Sequence[Promotion] = field(default=(SUMMER, BLACK_FRIDAY))
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name, values, length in (("hours", self.hours, 24), ("weekdays", self.weekdays, 7)):
+            if len(values) != length or min(values) < 0 or max(values) <= 0:
+                raise ValueError(f"{name} must be {length} numbers, none negative and not all of them 0")
+        if not 0 <= self.season < 1:
+            raise ValueError("season must be from 0 to 1, without 1")
+        if not -0.99 <= self.growth <= 100:
+            raise ValueError("growth must be from -0.99 to 100")
+
+
+FLAT = Patterns((1.0,) * 24, (1.0,) * 7, 0.0, 1, 0.0, ())
+"""No pattern at all: what the tests of the patterns must reject."""
+
+
+class Calendar:
+    """The demand of some regions with given patterns. Days are counted from 1970-01-01, in UTC."""
+
+    def __init__(self, regions: Sequence[Region], patterns: Patterns, opened: date) -> None:
+        """`opened`: the day from which growth counts. Raises ValueError for a time zone that does not exist."""
+        self.regions, self.patterns, self.opened = regions, patterns, day_number(opened)
+        self._zones = [_zone(region.zone) for region in regions]
+        shares = np.array([region.share for region in regions], dtype=np.float64)
+        self.shares = shares / shares.sum()
+        hours = np.array(patterns.hours, dtype=np.float64)
+        minutes = np.arange(0, 1440, _SLOT_MINUTES) + _SLOT_MINUTES / 2
+        self._hours = np.interp(minutes / 60, np.arange(25), [*hours, hours[0]]) / hours.mean()
+        weekdays = np.array(patterns.weekdays, dtype=np.float64)
+        self._weekdays = weekdays / weekdays.mean()
+        self._demand = lru_cache(maxsize=64)(self._compute)
+
+    def demand(self, day: int) -> Floats:
+        """How busy each region is in each slot of a day, as (regions, SLOTS); an average day of the first year is 1."""
+        return self._demand(day)
+
+    def promotion(self, day: int) -> Promotion | None:
+        """The promotion of a day, if there is one."""
+        moment = _EPOCH + timedelta(days=day)
+        for one in self.patterns.promotions:
+            for year in (moment.year - 1, moment.year):
+                if 0 <= (moment - date(year, one.month, one.day)).days < one.days:
+                    return one
+        return None
+
+    def _compute(self, day: int) -> Floats:
+        offsets = np.array([_offset_slots(zone, day) for zone in self._zones])
+        local = np.arange(SLOTS)[np.newaxis, :] + offsets  # (regions, SLOTS)
+        weekday = (day + 3 + local // SLOTS) % 7  # 1970-01-01 was a Thursday
+        whole: Floats = self._hours[local % SLOTS] * self._weekdays[weekday] * self._level(day)
+        return whole
+
+    def _level(self, day: int) -> float:
+        """The factor of a day that is the same in every region."""
+        patterns = self.patterns
+        moment = _EPOCH + timedelta(days=day)
+        wave = np.cos(2 * np.pi * (moment.timetuple().tm_yday - patterns.season_peak) / 365.25)
+        promotion = self.promotion(day)
+        growth = (1 + patterns.growth) ** ((day - self.opened) / 365.25)
+        return float((1 + patterns.season * wave) * growth * (promotion.demand if promotion else 1))
+
+
+def day_number(moment: date) -> int:
+    """The number of days from 1970-01-01."""
+    return (moment - _EPOCH).days
+
+
+def times(cumulative: Floats, rows: Ints, uniform: Floats, day: int) -> Ints:
+    """Turn uniform numbers into times of a day (microseconds since 1970) that follow the demand.
+
+    `cumulative`: for each row of the demand its sums up to each slot, the last one being 1. `rows`: the row of each
+    number.
+    """
+    flat = (cumulative + np.arange(len(cumulative))[:, np.newaxis]).ravel()
+    slot = np.searchsorted(flat, uniform + rows, side="right").clip(max=len(flat) - 1)
+    end = flat[slot] - rows
+    start = np.where(slot % SLOTS == 0, 0.0, flat[slot - 1] - rows)
+    part = ((uniform - start) / np.maximum(end - start, 1e-300)).clip(0.0, 1.0 - 1e-9)
+    within: Ints = ((slot % SLOTS + part) * (DAY_US / SLOTS)).astype(np.int64)
+    return day * DAY_US + within
+
+
+def cumulated(demand: Floats) -> Floats:
+    """The sums of each row of the demand up to each slot, the last one being 1."""
+    sums = demand.cumsum(axis=1)
+    whole: Floats = sums / sums[:, -1:]
+    return whole
+
+
+def _offset_slots(zone: ZoneInfo, day: int) -> Ints:
+    """How many slots local time is ahead of UTC in each slot of a day."""
+    start = datetime.combine(_EPOCH + timedelta(days=day), datetime.min.time(), UTC)
+    hours = [0, 24] if _offset(zone, start) == _offset(zone, start + timedelta(days=1)) else range(25)
+    known = [_offset(zone, start + timedelta(hours=hour)) for hour in hours]
+    slots = [known[0]] * SLOTS if len(known) == 2 else [known[slot * 24 // SLOTS] for slot in range(SLOTS)]
+    return np.array(slots, dtype=np.int64)
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> int:
+    offset = moment.astimezone(zone).utcoffset()
+    assert offset is not None  # a ZoneInfo always has one
+    return int(offset.total_seconds()) // (60 * _SLOT_MINUTES)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name!r}") from None
