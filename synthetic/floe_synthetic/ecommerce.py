@@ -276,7 +276,8 @@ class EcommerceGenerator:
         first, last = (int(ends[slot * len(REGIONS) - 1]) if slot else 0 for slot in np.clip(slots, 0, SLOTS))
         for low in range(first, last, _CHUNK):
             high = min(low + _CHUNK, last)
-            sizes = np.diff(np.clip(ends, low, high), prepend=np.int64(low))
+            bounds = np.clip(ends, low, high)
+            sizes = bounds - np.concatenate([[low], bounds[:-1]])
             cell = np.repeat(np.arange(len(ends)), sizes)
             key = _key(0, day, np.arange(low, high))
             bits = self._random.bits("order", key)
