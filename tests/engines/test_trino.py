@@ -53,8 +53,8 @@ def query(server: trino_server.Server, sql: str) -> list[Any]:
 
 
 def test_marts_contain_the_rows_of_the_batches(location: Location, trino: trino_server.Server) -> None:
-    assert location.run("first").success
-    assert location.run("second").success
+    assert location.run(0).success
+    assert location.run(1).success
 
     ((orders, batches),) = query(trino, "select count(*), count(distinct batch_id) from iceberg.marts.orders")
     assert orders == len(location.rows("raw", "orders")) > 0
@@ -71,7 +71,7 @@ def test_marts_contain_the_rows_of_the_batches(location: Location, trino: trino_
 
 
 def test_marts_that_fail_their_tests_are_not_published(location: Location, trino: trino_server.Server) -> None:
-    assert location.run("good").success
+    assert location.run(0).success
     before = {mart: location.catalog().load_table(("marts", mart)).current_snapshot() for mart in MARTS}
     table = location.catalog().load_table(("raw", "orders"))
     kept = table.scan().to_arrow()
@@ -80,7 +80,7 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location, trino
     bad = bad.set_column(bad.schema.get_field_index("status"), bad.schema.field("status"), pa.array(["lost"]))
     table.append(bad)
     try:
-        done = location.run("after the bad row")
+        done = location.run(1)
     finally:
         table.refresh()
         table.overwrite(kept)
@@ -119,7 +119,7 @@ def test_only_old_scratch_schemas_are_dropped(location: Location, trino: trino_s
 
 
 def test_cube_reads_the_tables(location: Location, trino: trino_server.Server, tmp_path: Path) -> None:
-    assert location.run("for cube").success
+    assert location.run(0).success
     env = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": servers.HOST, "CUBEJS_DB_PORT": str(trino.port)}
     env |= {"CUBEJS_DB_PRESTO_CATALOG": "iceberg", "CUBEJS_DB_USER": "floe", "FLOE_MART": "iceberg.{namespace}.{mart}"}
     with serving(cube.install(repo.current()), tmp_path / "unused", "readyz", **env) as running:
