@@ -58,7 +58,7 @@ def raw_assets(app: App, synthetic: Synthetic, platform: Platform) -> dg.AssetsD
         )
         loader = IcebergLoader(open_catalog(platform), namespace)
         key = batch_key(context.instance, context.run)
-        appended = [*loader.load(generator.reference()), *loader.load(generator.batch(key.batch_id, key.at))]
+        appended = [*loader.load(generator.reference()), *loader.load(generator.batch(key.batch_id, key.at), key.at)]
         for table in TABLES:
             rows = sum(done.rows for done in appended if done.table == table and not done.skipped)
             context.log.info(f"{namespace}.{table}: {rows} rows of batch {key.batch_id}")

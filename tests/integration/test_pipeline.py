@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import servers
-from code_location import Location, edit
+from code_location import Location, append, edit
 from floe import repo
 from floe_runtime.connect import s3_client
 from floe_runtime.contract.artifacts import VARIABLE
@@ -97,7 +97,7 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location) -> No
     bad = table.scan(limit=1).to_arrow()
     bad = bad.set_column(bad.schema.get_field_index("order_id"), bad.schema.field("order_id"), pa.array(["o-1"]))
     bad = bad.set_column(bad.schema.get_field_index("status"), bad.schema.field("status"), pa.array(["lost"]))
-    table.append(bad)
+    append(table, bad)
 
     done = location.run("after the bad row")
 
