@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from floe import repo
 from floe_runtime.connect import s3_client
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.contract.platform import S3Storage
+from floe_synthetic import maintenance
 
 MARTS = ("customers", "products", "orders", "order_items")
 RAW = ("raw", "orders")
@@ -161,3 +162,12 @@ def test_object_store_and_rest_catalog(
     assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "orders"))
     assert not (repo.current().state / "marts").exists()
     assert "AWS_SECRET_ACCESS_KEY" in os.environ  # the next run in this process needs the variable too
+
+    table, before = location.catalog().load_table(RAW), {row["order_id"] for row in location.rows(*RAW)}
+    monkeypatch.setattr("floe_synthetic.maintenance.now", lambda: datetime.now(UTC) + timedelta(days=2))
+    assert maintenance.compact(table, min_files=2).written == 1
+    assert maintenance.expire_snapshots(table, older_than=timedelta(hours=1)).snapshots == 2
+    assert maintenance.remove_orphans(table).files >= 2
+    assert maintenance.remove_orphans(table).files == 0
+    after = [row["order_id"] for row in location.rows(*RAW)]
+    assert (set(after), len(after)) == (before, len(published))
