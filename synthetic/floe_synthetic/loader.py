@@ -30,13 +30,13 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, Valida
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, GreaterThanOrEqual
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table, Transaction
+from pyiceberg.table import Table
 from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.transforms import DayTransform, IdentityTransform
 
 from floe_runtime.errors import FloeError
 from floe_synthetic.batch import Batch
-from floe_synthetic.datafiles import day_number, discard, in_a_sentence, now, write_rows
+from floe_synthetic.datafiles import Changes, day_number, discard, in_a_sentence, now, write_rows
 from floe_synthetic.maintenance import data_bytes
 from floe_synthetic.schema import BATCH_ID, LOADED, LOADED_AT, TIME, iceberg_schema, loaded_schema
 
@@ -208,7 +208,7 @@ class _AlreadyLoaded(ValidationException):
     """The table already has the batch. A ValidationException makes PyIceberg delete the manifests of the attempt."""
 
 
-class _AppendOnce(Transaction):
+class _AppendOnce(Changes):
     """A transaction that raises `_AlreadyLoaded` if the snapshot that it would be rebased onto has the batch."""
 
     def __init__(self, table: Table, has: Callable[[Table], bool]) -> None:

@@ -12,13 +12,14 @@ import pytest
 
 import servers
 import trino_server
-from code_location import Location, edit
+from code_location import Location, append, edit
 from cube_server import serving
 from floe import repo
 from floe.demo import cube
 from floe_runtime.connect import trino_connection
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.scratch import scratch
+from floe_synthetic.datafiles import exchange
 
 MARTS = ("customers", "products", "orders", "order_items")
 
@@ -74,16 +75,14 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location, trino
     assert location.run(0).success
     before = {mart: location.catalog().load_table(("marts", mart)).current_snapshot() for mart in MARTS}
     table = location.catalog().load_table(("raw", "orders"))
-    kept = table.scan().to_arrow()
-    bad = kept.slice(0, 1)
+    bad = table.scan(limit=1).to_arrow()
     bad = bad.set_column(bad.schema.get_field_index("order_id"), bad.schema.field("order_id"), pa.array(["o-1"]))
     bad = bad.set_column(bad.schema.get_field_index("status"), bad.schema.field("status"), pa.array(["lost"]))
-    table.append(bad)
+    files = append(table, bad)
     try:
         done = location.run(1)
     finally:
-        table.refresh()
-        table.overwrite(kept)
+        exchange(table.refresh(), files, [], {})
 
     assert not done.success
     materialized = {event.asset_key.path[0] for event in done.get_asset_materialization_events() if event.asset_key}

@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 import servers
-from code_location import EVERY, TICK, Location, edit
+from code_location import EVERY, TICK, Location, append, edit
 from floe import repo
 from floe_runtime.connect import s3_client
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.contract.platform import S3Storage
+from floe_synthetic import maintenance
 
 SHOP = {"customers": 500, "orders_per_day": 12_000, "opened": date(2026, 2, 1)}
 WINDOWS = [f"{(TICK + n * EVERY).isoformat()} from {(TICK + (n - 1) * EVERY).isoformat()}" for n in range(2)]
@@ -115,7 +116,7 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location) -> No
     bad = table.scan(limit=1).to_arrow()
     bad = bad.set_column(bad.schema.get_field_index("order_id"), bad.schema.field("order_id"), pa.array(["o-1"]))
     bad = bad.set_column(bad.schema.get_field_index("status"), bad.schema.field("status"), pa.array(["lost"]))
-    table.append(bad)
+    append(table, bad)
 
     done = location.run(1)
 
@@ -181,3 +182,12 @@ def test_object_store_and_rest_catalog(
     assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "orders"))
     assert not (repo.current().state / "marts").exists()
     assert "AWS_SECRET_ACCESS_KEY" in os.environ  # the next run in this process needs the variable too
+
+    table, before = location.catalog().load_table(RAW), {row["order_id"] for row in location.rows(*RAW)}
+    monkeypatch.setattr("floe_synthetic.maintenance.now", lambda: datetime.now(UTC) + timedelta(days=2))
+    assert maintenance.compact(table, min_files=2).written == 1
+    assert maintenance.expire_snapshots(table, older_than=timedelta(hours=1)).snapshots == 3
+    assert maintenance.remove_orphans(table).files >= 2
+    assert maintenance.remove_orphans(table).files == 0
+    after = [row["order_id"] for row in location.rows(*RAW)]
+    assert (set(after), len(after)) == (before, len(published))
