@@ -181,8 +181,12 @@ class IcebergLoader:
             )
 
 
-class _AlreadyLoaded(ValidationException):
-    """The table already has the batch. A ValidationException makes PyIceberg delete the manifests of the attempt."""
+class _AlreadyLoaded(Exception):
+    """The table already has the batch.
+
+    Not a ValidationException, after which PyIceberg deletes the manifests of the attempt: if the catalog reported this
+    very append as failed although it succeeded, the table has them.
+    """
 
 
 class _AppendOnce(Changes):
