@@ -1,291 +1,671 @@
-"""Generates the customers, products, orders and order items of a web shop, column by column."""
+"""A web shop: customers, products, orders, order items, the life of each order, and returns."""
 
-import hashlib
-import json
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from floe_synthetic.batch import Batch
+from floe_synthetic import people
+from floe_synthetic.batch import Batch, window_id
+from floe_synthetic.calendar import DAY_US, SLOT_US, SLOTS, Calendar, Patterns, Region, day_number
+from floe_synthetic.randomness import CARDS, Floats, Ints, Keys, Source, card, deck, fraction, low_fraction
 from floe_synthetic.schema import MONEY, TABLES, TIME, arrow_schema
+from floe_synthetic.text_keys import Letters, joined, letters, strings, table
 
-REFERENCE = "reference"
-"""Id of the batch with the base customers and the catalogue."""
-
-WINDOW = timedelta(minutes=5)
-"""The time span of one batch. It ends at the batch's `at`, which it excludes."""
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_WINDOW_US = WINDOW // _MICROSECOND
-# Base customers registered between these times, which do not depend on the times of the batches.
-_REGISTERED = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC))
-
-# Orders at each full hour (UTC): few at night, more at noon, most in the evening. Only the proportions matter.
-_ORDERS_AT_HOUR = np.array(
-    [45, 30, 20, 15, 15, 25, 45, 70, 95, 115, 125, 135, 145, 140, 130, 125, 130, 140, 160, 180, 185, 165, 115, 70]
+REGIONS = (
+    Region("US", "America/New_York", "en_US", 34),
+    Region("DE", "Europe/Berlin", "de_DE", 14),
+    Region("GB", "Europe/London", "en_GB", 12),
+    Region("FR", "Europe/Paris", "fr_FR", 9),
+    Region("NL", "Europe/Amsterdam", "nl_NL", 6),
+    Region("ES", "Europe/Madrid", "es_ES", 6),
+    Region("IT", "Europe/Rome", "it_IT", 6),
+    Region("PL", "Europe/Warsaw", "pl_PL", 5),
+    Region("SE", "Europe/Stockholm", "sv_SE", 4),
+    Region("CA", "America/Toronto", "en_CA", 4),
 )
-_SHARE_AT_HOUR = _ORDERS_AT_HOUR / _ORDERS_AT_HOUR.mean()
+_PAYMENTS = ("card", "invoice", "direct debit", "wallet", "bank transfer")
+_PAYMENT_SHARES = {
+    "US": (72, 2, 4, 20, 2),
+    "DE": (22, 34, 18, 22, 4),
+    "NL": (14, 8, 4, 10, 64),
+    "PL": (24, 2, 2, 14, 58),
+}
+_PAYMENT_ELSEWHERE = (58, 8, 8, 20, 6)
 
-_COUNTRIES = {"US": 34, "DE": 14, "GB": 12, "FR": 9, "NL": 6, "ES": 6, "IT": 6, "PL": 5, "SE": 4, "CA": 4}
-_SEGMENTS = {"consumer": 82, "small_business": 14, "enterprise": 4}
-_STATUSES = {"completed": 78, "pending": 12, "cancelled": 7, "returned": 3}
-_DOMAINS = {"example.com": 70, "example.org": 30}
-_DISCOUNT_PERCENT = {0: 72, 5: 12, 10: 11, 20: 5}
-_QUANTITIES = {1: 68, 2: 19, 3: 7, 4: 3, 5: 2, 10: 1}
-_LINES = {1: 42, 2: 28, 3: 15, 4: 8, 5: 4, 6: 3}
-
-_NEW_CUSTOMERS_PER_ORDER = 0.05
-_ORDERS_BY_NEW_CUSTOMERS = 0.08
-
-# For each category: the typical price in whole units of the currency, and the names of its articles.
-_CATEGORIES: dict[str, tuple[float, Sequence[str]]] = {
-    "electronics": (120.0, ("Headphones", "Keyboard", "Monitor", "Charger", "Speaker", "Webcam")),
-    "home": (45.0, ("Lamp", "Kettle", "Blanket", "Shelf", "Clock", "Mirror")),
-    "clothing": (35.0, ("Jacket", "Shirt", "Scarf", "Trousers", "Socks", "Cap")),
-    "sports": (55.0, ("Backpack", "Bottle", "Mat", "Racket", "Gloves", "Tent")),
-    "beauty": (18.0, ("Soap", "Cream", "Shampoo", "Comb", "Perfume", "Balm")),
-    "books": (15.0, ("Novel", "Atlas", "Cookbook", "Diary", "Guide", "Comic")),
+SEGMENTS = ("consumer", "small_business", "enterprise")
+_SEGMENT_SHARES = {0: 0.82, 1: 0.14, 2: 0.04}
+# By segment: how many products an order has, how many pieces of each, and how much each category is liked.
+_LINES: tuple[dict[int, float], ...] = (
+    {1: 46, 2: 28, 3: 14, 4: 7, 5: 3, 6: 2},
+    {1: 22, 2: 25, 3: 20, 4: 13, 5: 9, 6: 6, 8: 5},
+    {2: 12, 3: 16, 4: 18, 6: 20, 8: 18, 10: 10, 12: 6},
+)
+_QUANTITIES: tuple[dict[int, float], ...] = (
+    {1: 78, 2: 15, 3: 4, 4: 2, 5: 1},
+    {1: 46, 2: 24, 3: 10, 5: 12, 10: 8},
+    {1: 18, 2: 18, 5: 26, 10: 24, 20: 10, 50: 4},
+)
+_DISCOUNTS: tuple[dict[int, float], ...] = (
+    {0: 76, 5: 10, 10: 10, 20: 4},
+    {0: 60, 5: 22, 10: 14, 15: 4},
+    {0: 20, 5: 20, 10: 30, 15: 20, 20: 10},
+)
+# For each category: the typical price, how much each segment likes it, and the names of its articles.
+_CATEGORIES: dict[str, tuple[float, tuple[float, float, float], Sequence[str]]] = {
+    "electronics": (120.0, (1.0, 1.6, 3.0), ("Headphones", "Keyboard", "Monitor", "Charger", "Speaker", "Webcam")),
+    "home": (45.0, (1.1, 1.2, 1.5), ("Lamp", "Kettle", "Blanket", "Shelf", "Clock", "Mirror")),
+    "clothing": (35.0, (1.4, 0.7, 0.3), ("Jacket", "Shirt", "Scarf", "Trousers", "Socks", "Cap")),
+    "sports": (55.0, (1.0, 0.6, 0.4), ("Backpack", "Bottle", "Mat", "Racket", "Gloves", "Tent")),
+    "beauty": (18.0, (1.2, 0.6, 0.2), ("Soap", "Cream", "Shampoo", "Comb", "Perfume", "Balm")),
+    "books": (15.0, (1.0, 0.9, 0.8), ("Novel", "Atlas", "Cookbook", "Diary", "Guide", "Comic")),
 }
 _STYLES = ("Classic", "Compact", "Everyday", "Light", "Nordic", "Premium", "Sturdy", "Urban")
+_RETURN_REASONS = ("does not fit", "not as described", "damaged", "changed my mind", "arrived too late")
+
+_LINE_DECKS, _QUANTITY_DECKS, _DISCOUNT_DECKS = (
+    np.stack([deck(weights) for weights in by_segment]) for by_segment in (_LINES, _QUANTITIES, _DISCOUNTS)
+)
+_PAYMENT_DECKS = np.stack(
+    [deck(np.array(_PAYMENT_SHARES.get(one.country, _PAYMENT_ELSEWHERE), dtype=np.float64)) for one in REGIONS]
+)
+_DOMAINS = ("example.com", "example.org", "example.net")
+_DOMAIN_DECK, _SEGMENT_DECK = deck({0: 6, 1: 3, 2: 1}), deck(_SEGMENT_SHARES)
+
+_DAYS_BEFORE = 365  # base customers registered during so many days before the opening
+_SIGNUPS_PER_ORDER = 0.06
+_NEWCOMER = 3.0  # how much more a customer orders on the day of the registration
+_FORGETS_DAYS, _FORGETS = 14.0, -0.6  # the interest of a cohort falls by a power of its age
+_LOYAL = 0.15  # the most loyal customer of a cohort orders 1 / _LOYAL times as often as the average one
+_MOST_PRODUCTS = 10_000
+_EARLIEST, _LATEST = date(1971, 1, 1), date(2600, 1, 1)  # so that a day fits into the keys
+_MAX_LINES = max(max(lines) for lines in _LINES)
+_LINE_BITS = 4
+_LINE_ENDINGS = table([f"-{line:02}" for line in range(_MAX_LINES + 1)])
+_CHUNK = 1 << 16  # orders that are generated at once: their columns fit into the processor's cache
+_DIRECT = 1 << 15  # below so many orders, a search is faster than a table of all answers
+_SIGNUP_BLOCK = 512  # days for which the signups are computed at once
+
+PLACED, SHIPPED, DELIVERED, CANCELLED, RETURNED = STATUSES = ("placed", "shipped", "delivered", "cancelled", "returned")
+NEXT = {PLACED: (SHIPPED, CANCELLED), SHIPPED: (DELIVERED,), DELIVERED: (RETURNED,), CANCELLED: (), RETURNED: ()}
+"""The legal transitions of an order."""
+_EVENT_ENDINGS = table([f"-{status[0]}" for status in STATUSES])
+
+_HOUR_US = 3_600_000_000
+_CANCELLED, _RETURNED = 0.055, 0.07  # parts of all orders, and of those that were delivered
+_RETURNED_BELOW = CARDS * (_CANCELLED + (1 - _CANCELLED) * _RETURNED)
+# Hours from one status to the next: at least, and by how much at most longer.
+_TO_CANCELLED, _TO_SHIPPED, _TO_DELIVERED, _TO_RETURNED = (0.1, 20.0), (2.0, 46.0), (20.0, 100.0), (24.0, 456.0)
+_BEFORE_DELIVERED = _TO_SHIPPED[0] + _TO_DELIVERED[0], sum(_TO_SHIPPED) + sum(_TO_DELIVERED)
+_BEFORE_RETURNED = _BEFORE_DELIVERED[0] + _TO_RETURNED[0], _BEFORE_DELIVERED[1] + sum(_TO_RETURNED)
 
 
-class _Names(NamedTuple):
-    """Pools of names to draw from, and the same names as they appear in an e-mail address."""
+@dataclass(frozen=True)
+class _Placed:
+    """Orders of one day: their keys, the regions and slots in which they were placed, and the times (microseconds)."""
 
-    first: list[str]
-    last: list[str]
-    first_mail: list[str]
-    last_mail: list[str]
+    key: Keys
+    region: Ints
+    slot: Ints
+    bits: Keys  # 16 for the lines, 16 for the payment, 32 for the time
+    at: Ints
+
+    def take(self, rows: Ints) -> _Placed:
+        return _Placed(self.key[rows], self.region[rows], self.slot[rows], self.bits[rows], self.at[rows])
+
+
+@dataclass(frozen=True)
+class _Orders:
+    """Orders, their ids, and the keys and segments of their customers."""
+
+    placed: _Placed
+    id: Letters
+    customer: Keys
+    segment: Ints
+
+
+@dataclass(frozen=True)
+class _Items:
+    """Order items, grouped by order: the row of the order and the number in it, product, pieces, amounts in cents.
+
+    `first`: the first item of each order.
+    """
+
+    first: Ints
+    order: Ints
+    line: Ints
+    product: Ints
+    quantity: Ints
+    price: Ints
+    discount: Ints
+    amount: Ints
+
+
+class _Cohorts:
+    """The customers by region and day of registration, and how likely each cohort is to place an order of one day."""
+
+    def __init__(self, size: Ints) -> None:
+        """`size`: the number of customers, (days, regions). The last day is that of the orders."""
+        self.size = size
+        age = np.arange(len(size))[::-1]
+        interest = np.where(age == 0, _NEWCOMER, (1 + age / _FORGETS_DAYS) ** _FORGETS)
+        sums = (size * interest[:, np.newaxis]).cumsum(axis=0).T
+        sums /= sums[:, -1:]
+        self.older = sums[:, -2]
+        """The part of a region's orders that the customers of earlier days place."""
+        self._flat = (sums + np.arange(len(sums))[:, np.newaxis]).ravel()
+
+    def pick(self, region: Ints, quantile: Floats) -> Ints:
+        """The day of a cohort for each quantile of a region."""
+        days = len(self.size)
+        found = np.searchsorted(self._flat, quantile + region, side="right") - region * days
+        cohort: Ints = np.minimum(found, days - 1)
+        return cohort
+
+    @cached_property
+    def table(self) -> npt.NDArray[np.int32]:
+        """What `pick` answers for each region and card, (regions * CARDS)."""
+        region = np.repeat(np.arange(self.size.shape[1]), CARDS)
+        return self.pick(region, _quantile(np.arange(len(region)) % CARDS)).astype(np.int32)
+
+    def draw(self, region: Ints, cards: Ints) -> Ints:
+        """The day of a cohort for each card of a region."""
+        if len(cards) < _DIRECT:
+            return self.pick(region, _quantile(cards))
+        cohort: Ints = self.table[region * CARDS + cards].astype(np.int64)
+        return cohort
 
 
 class EcommerceGenerator:
-    """Generates batches of a shop's data. A batch depends only on the arguments of the generator and of the call.
+    """Generates a shop's data. What happens in a window of time is a function of the arguments and the window alone.
 
-    With the same versions of NumPy and Faker, the same arguments give the same bytes in every process. Keys contain a
-    hash of the batch id, so they are unique across batches. Orders refer only to base customers and to customers of
-    their own batch. `orders_per_batch` is the average over a day. The reference data depend on `seed`, `customers` and
-    `products`, so generators for the same tables need the same values of these. Raises ValueError if `customers`,
-    `products` or `orders_per_batch` is less than 1.
+    Windows that follow each other give together the rows of the whole window, however it is cut. Keys are unique for
+    ever. Every order item has its order and product, every order its customer, who registered before.
+
+    `orders_per_day`: the average of the first year. `customers`: those who registered before the shop opened.
+    `versions`: whether an order that changes its status is generated again as a later version of its row, in place of
+    a row in `order_events`. Raises ValueError for an argument that makes no sense.
     """
 
-    def __init__(self, seed: int = 42, customers: int = 1000, products: int = 200, orders_per_batch: int = 120) -> None:
+    def __init__(
+        self,
+        seed: int = 42,
+        customers: int = 40_000,
+        products: int = 200,
+        orders_per_day: float = 6000,
+        *,
+        opened: date = date(2026, 1, 1),
+        patterns: Patterns | None = None,
+        versions: bool = False,
+    ) -> None:
         """Store the arguments. Data is generated when a method is called."""
-        sizes = {"customers": customers, "products": products, "orders_per_batch": orders_per_batch}
-        if too_small := [name for name, size in sizes.items() if size < 1]:
-            raise ValueError(f"{', '.join(too_small)} must be at least 1")
+        sizes = {"customers": customers, "products": products, "orders_per_day": orders_per_day}
+        if too_small := [name for name, size in sizes.items() if not 1 <= size < 1 << 31]:
+            raise ValueError(f"{', '.join(too_small)} must be at least 1 and below 2147483648")
+        if customers < len(REGIONS):
+            raise ValueError(f"customers must be at least {len(REGIONS)}, one for each region")
+        if products > _MOST_PRODUCTS:
+            raise ValueError(f"products must be at most {_MOST_PRODUCTS}")
+        if not _EARLIEST <= opened <= _LATEST:
+            raise ValueError(f"opened must be from {_EARLIEST} to {_LATEST}")
+        self._random = Source(seed)
         self._seed = seed
-        self._customers = customers
-        self._products = products
-        self._orders_per_batch = orders_per_batch
+        self._customers, self._products, self._orders_per_day = customers, products, float(orders_per_day)
+        self._versions = versions
+        self._calendar = Calendar(REGIONS, patterns or Patterns(), opened)
+        self._opened = day_number(opened)
+        self._first = self._opened - _DAYS_BEFORE
+        self._order_ends = lru_cache(maxsize=64)(self._count_orders)
+        self._signup_ends = lru_cache(maxsize=64)(self._spread_signups)
+        self._signup_block = lru_cache(maxsize=None)(self._count_signups)
+        self._cohorts = lru_cache(maxsize=2)(lambda day: _Cohorts(self._signups(day)))
 
-    def reference(self) -> Batch:
-        """Generate the base customers and the products, with the batch id `reference`."""
-        rng = self._rng("base customers")
-        first, last = ((moment - _EPOCH) // _MICROSECOND for moment in _REGISTERED)
-        created = np.sort(rng.integers(first, last, self._customers))
-        customers = self._customer_table(rng, self._base_customer_ids, created)
-        return Batch(REFERENCE, {"customers": customers, "products": self._product_table()})
+    def reference(self, until: datetime) -> Batch:
+        """The catalogue, and the customers who registered before a time: what the window that begins then refers to.
 
-    def batch(self, batch_id: str, at: datetime) -> Batch:
-        """Generate the new customers, orders and order items of the five minutes before `at`.
-
-        `at` has a time zone. The number of orders depends on the time of day. A table without rows is left out of the
-        batch. Raises ValueError if the id is empty or reserved, or if `at` has no time zone.
+        It has the other tables too, without rows.
         """
-        if batch_id in ("", REFERENCE):
-            raise ValueError(f"the batch id {batch_id!r} is empty or reserved")
-        if at.utcoffset() is None:
-            raise ValueError(f"batch {batch_id!r}: the time {at.isoformat()} has no time zone")
-        end = (at - _EPOCH) // _MICROSECOND
-        start = end - _WINDOW_US
-        rng = self._rng("batch", self._orders_per_batch, batch_id, end)
-        mark = hashlib.sha256(batch_id.encode()).hexdigest()[:16]
+        customers = pa.concat_tables(self._customers_between(self._first * DAY_US, _microseconds(until)))
+        rows = {"customers": customers, "products": self._product_table()}
+        return Batch("reference", {name: rows.get(name, _empty(name)) for name in TABLES}, None, until)
 
-        count = int(rng.poisson(self._orders_per_batch * _share_of_day(at)))
-        newcomers = int(rng.poisson(count * _NEW_CUSTOMERS_PER_ORDER))
-        ordered_at = np.sort(rng.integers(start, end, count))
-        buyer = _draw(rng, self._loyalty, count)
-        if newcomers:
-            by_newcomer = rng.random(count) < _ORDERS_BY_NEW_CUSTOMERS
-            buyer = np.where(by_newcomer, self._customers + rng.integers(0, newcomers, count), buyer)
-        created = rng.integers(start, end, newcomers)
-        is_new = buyer >= self._customers
-        np.minimum.at(created, buyer[is_new] - self._customers, ordered_at[is_new])
+    def batch(self, since: datetime, until: datetime, begin: datetime | None = None) -> Batch:
+        """What happens from `since` until `until`, which is excluded, in all tables but the catalogue.
 
-        new_ids = _numbered(f"C-{mark}-", newcomers)
-        order_ids = _numbered(f"O-{mark}-", count)
-        tables = {
-            "customers": self._customer_table(rng, new_ids, created),
-            "orders": pa.Table.from_arrays(
-                [
-                    order_ids,
-                    pa.concat_arrays([self._base_customer_ids, new_ids]).take(pa.array(buyer)),
-                    pa.array(ordered_at).cast(TIME),
-                    _pick(rng, _STATUSES, count),
-                ],
-                schema=arrow_schema("orders"),
-            ),
-            "order_items": self._item_table(rng, order_ids),
-        }
-        return Batch(batch_id, {name: tables[name] for name in TABLES if name in tables and tables[name].num_rows})
+        `begin`: when a history begins that has this window. Orders that were placed before are not part of it, so what
+        becomes of them is left out.
 
-    def _item_table(self, rng: np.random.Generator, order_ids: pa.Array) -> pa.Table:
-        lines = _draw(rng, _weighted(_LINES), len(order_ids))
-        total = int(lines.sum())
-        order = np.repeat(np.arange(len(order_ids)), lines)
-        line = np.arange(total) - np.repeat(np.cumsum(lines) - lines, lines) + 1
-        product = _draw(rng, self._popularity, total)
-        quantity = _draw(rng, _weighted(_QUANTITIES), total)
-        price = self._price_cents[product]
-        # Rounded down to whole cents, so that the discount never exceeds the price of the line.
-        discount = quantity * price * _draw(rng, _weighted(_DISCOUNT_PERCENT), total) // 100
-        order_id = order_ids.take(pa.array(order))
+        Raises ValueError if a time has no time zone, `until` is not after `since`, `begin` is after it, or `since` is
+        before the opening.
+        """
+        chunks = {name: [_empty(name)] for name in TABLES if name != "products"}
+        for name, rows in self.stream(since, until, begin):
+            chunks[name].append(rows)
+        tables = {name: pa.concat_tables(rows) for name, rows in chunks.items()}
+        return Batch(window_id(since, until), tables, since, until)
+
+    @property
+    def orders_per_day(self) -> float:
+        """About how many orders are placed on a day when the shop opens."""
+        return self._orders_per_day
+
+    @property
+    def opened(self) -> datetime:
+        """The time before which no window can begin."""
+        return datetime.combine(self._calendar.opening, datetime.min.time(), UTC)
+
+    def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Iterator[tuple[str, pa.Table]]:
+        """The rows of `batch` in parts of a bounded size, as (name of the table, rows), without empty parts."""
+        start, end = _microseconds(since), _microseconds(until)
+        oldest = _microseconds(begin) if begin else self._opened * DAY_US
+        if oldest > start and begin:
+            raise ValueError(f"the window starts at {since.isoformat()}, before its history at {begin.isoformat()}")
+        if end <= start:
+            raise ValueError(
+                f"the window ends at {until.isoformat()}, which is not after its start {since.isoformat()}"
+            )
+        if end > day_number(_LATEST) * DAY_US:
+            raise ValueError(f"the window ends at {until.isoformat()}, after {_LATEST}")
+        if start < self._opened * DAY_US:
+            raise ValueError(f"the window starts at {since.isoformat()}, before the shop opened")
+        for customers in self._customers_between(start, end):
+            yield "customers", customers
+        oldest = max(oldest, start - int(_BEFORE_RETURNED[1] * _HOUR_US), self._opened * DAY_US)
+        for day in range(oldest // DAY_US, (end - 1) // DAY_US + 1):
+            for name, rows in self._day(day, oldest, start, end):
+                if rows.num_rows:
+                    yield name, rows
+
+    def _day(self, day: int, oldest: int, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+        """What happens in the window to the orders of one day, if they were placed at `oldest` or later."""
+        for placed in self._placed(day, oldest, end):
+            if placed.slot[-1] >= (start - day * DAY_US) // SLOT_US:
+                inside = placed.take(np.flatnonzero((placed.at >= start) & (placed.at < end)))
+                orders = self._orders(day, inside)
+                items = self._items(day, orders)
+                yield "orders", self._order_table(orders, items, None, inside.at)
+                yield "order_items", self._item_table(orders, items)
+            yield from self._changes(day, placed, start, end)
+
+    def _placed(self, day: int, start: int, end: int) -> Iterator[_Placed]:
+        """The orders of a day from `start` to the end of the slot of `end`, in parts."""
+        ends = self._order_ends(day)
+        slots = ((start - day * DAY_US) // SLOT_US, -((day * DAY_US - end) // SLOT_US))
+        first, last = (int(ends[slot * len(REGIONS) - 1]) if slot else 0 for slot in np.clip(slots, 0, SLOTS))
+        for low in range(first, last, _CHUNK):
+            high = min(low + _CHUNK, last)
+            bounds = np.clip(ends, low, high)
+            sizes = bounds - np.concatenate([[low], bounds[:-1]])
+            cell = np.repeat(np.arange(len(ends)), sizes)
+            key = _key(0, day, np.arange(low, high))
+            bits = self._random.bits("order", key)
+            slot, region = np.divmod(cell, len(REGIONS))
+            at = slot * SLOT_US + (day * DAY_US)
+            at += (fraction(bits) * SLOT_US).astype(np.int64)
+            placed = _Placed(key, region, slot, bits, at)
+            if at[0] < start + SLOT_US:  # the window may begin within the slot
+                placed = placed.take(np.flatnonzero(at >= start))
+            if len(placed.key):
+                yield placed
+
+    def _changes(self, day: int, placed: _Placed, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+        """The status changes in the window of orders of one day, and the returns."""
+        happened = [one for one in self._life(placed, start, end) if len(one[1])]
+        if not happened:
+            return
+        status = np.repeat([one[0] for one in happened], [len(one[1]) for one in happened])
+        rows, at = (np.concatenate([one[part] for one in happened]) for part in (1, 2))
+        if not self._versions:
+            yield "order_events", _event_table(placed.key[rows], status, at)
+            if status[-1] != STATUSES.index(RETURNED):
+                return
+            rows, at = happened[-1][1:]
+            status = status[len(status) - len(rows) :]
+        orders = self._orders(day, placed.take(rows))
+        items = self._items(day, orders)
+        if self._versions:
+            yield "orders", self._order_table(orders, items, status, at)
+        is_returned = np.flatnonzero(status == STATUSES.index(RETURNED))
+        yield "returns", self._return_table(orders, items, is_returned, at)
+
+    def _life(self, placed: _Placed, start: int, end: int) -> Iterator[tuple[int, Ints, Ints]]:
+        """(status, rows of orders, times) of the transitions in the window, returns last.
+
+        Nothing is computed for transitions that the window cannot contain: most orders of the days before are done.
+        """
+        earliest, latest = int(placed.slot[0]) * SLOT_US, (int(placed.slot[-1]) + 1) * SLOT_US
+        midnight = int(placed.at[0]) - int(placed.at[0]) % DAY_US
+
+        def possible(least: float, most: float) -> bool:
+            """Whether something that follows an order after so many hours can be in the window."""
+            return (
+                midnight + earliest + int(least * _HOUR_US) < end
+                and midnight + latest + int(most * _HOUR_US) + 1 > start
+            )
+
+        def inside(status: str, rows: Ints, at: Ints) -> tuple[int, Ints, Ints]:
+            chosen = np.flatnonzero((at >= start) & (at < end))
+            return STATUSES.index(status), rows[chosen], at[chosen]
+
+        bits = self._random.bits("life", placed.key)
+        outcome = card(bits, 0)
+        is_cancelled = outcome < _CANCELLED * CARDS
+        if possible(_TO_CANCELLED[0], sum(_TO_CANCELLED)):
+            rows = np.flatnonzero(is_cancelled)
+            yield inside(CANCELLED, rows, _later(placed.at[rows], _TO_CANCELLED, fraction(bits[rows])))
+        is_due = possible(*_BEFORE_DELIVERED)
+        if is_due or possible(_TO_SHIPPED[0], sum(_TO_SHIPPED)):
+            sent = np.flatnonzero(~is_cancelled)
+        elif possible(*_BEFORE_RETURNED):
+            sent = np.flatnonzero(~is_cancelled & (outcome < _RETURNED_BELOW))
+        else:
+            return
+        shipped_at = _later(placed.at[sent], _TO_SHIPPED, fraction(bits[sent]))
+        if possible(_TO_SHIPPED[0], sum(_TO_SHIPPED)):
+            yield inside(SHIPPED, sent, shipped_at)
+        if not possible(_BEFORE_DELIVERED[0], _BEFORE_RETURNED[1]):
+            return
+        bits = self._random.bits("later life", placed.key[sent])
+        delivered_at = _later(shipped_at, _TO_DELIVERED, fraction(bits))
+        if is_due:
+            yield inside(DELIVERED, sent, delivered_at)
+        if possible(*_BEFORE_RETURNED):
+            back = np.flatnonzero(outcome[sent] < _RETURNED_BELOW)
+            yield inside(RETURNED, sent[back], _later(delivered_at[back], _TO_RETURNED, low_fraction(bits[back])))
+
+    def _orders(self, day: int, placed: _Placed) -> _Orders:
+        """Orders of a day with the customers who place them."""
+        customer = self._buyers(day, placed)
+        return _Orders(placed, letters("o", placed.key), customer, self._segments(customer))
+
+    def _buyers(self, day: int, placed: _Placed) -> Keys:
+        """The customers of orders: those of a recent cohort more often, and within it some much more often than others.
+
+        A cohort is the customers of a region who registered on the same day.
+        """
+        cohorts, region = self._cohorts(day), placed.region
+        bits = self._random.bits("buyer", placed.key)
+        cohort = cohorts.draw(region, card(bits, 0))
+        size = cohorts.size[cohort, region]
+        today = np.flatnonzero(cohort == len(cohorts.size) - 1)
+        # Who registers in the same slot or later today cannot order yet.
+        slot = placed.slot[today]
+        size[today] = np.where(slot > 0, self._signup_ends(day)[region[today], slot - 1], 0)
+        early = today[size[today] == 0]
+        cohort[early] = cohorts.pick(region[early], _quantile(card(bits[early], 1)) * cohorts.older[region[early]])
+        size[early] = cohorts.size[cohort[early], region[early]]
+        loyalty = fraction(bits)
+        number = (loyalty * (_LOYAL + (1 - _LOYAL) * loyalty * loyalty) * size).astype(np.int64)
+        return _key(region, cohort + self._first, number)
+
+    def _items(self, day: int, orders: _Orders) -> _Items:
+        """The items of orders. The products of an order differ: of two items with the same product, one is left out."""
+        key, segment = orders.placed.key, orders.segment
+        lines = _LINE_DECKS.take(segment * CARDS + card(orders.placed.bits, 0))
+        ends = np.cumsum(lines)
+        order = np.repeat(np.arange(len(lines)), lines)
+        line = np.arange(len(order)) - (ends - lines)[order]
+        item = (key << np.uint64(_LINE_BITS))[order]
+        item |= line.view(np.uint64)
+        bits = self._random.bits("item", item)
+        kind = segment[order] * CARDS
+        product = self._popularity.take(kind + card(bits, 0))
+        # Sorted by order and product, in one number with the rest of what is needed.
+        packed = (((order << 14) | product) << _LINE_BITS) | line
+        packed.sort()
+        kept = np.empty(len(packed), dtype=bool)
+        kept[:1] = True
+        np.not_equal(packed[1:] >> _LINE_BITS, packed[:-1] >> _LINE_BITS, out=kept[1:])
+        packed = packed[kept]
+        product = (packed >> _LINE_BITS) & ((1 << 14) - 1)
+        order = packed >> (_LINE_BITS + 14)
+        number = (ends - lines)[order] + (packed & ((1 << _LINE_BITS) - 1))
+        bits, kind = bits[number], kind[number]
+        quantity = _QUANTITY_DECKS.take(kind + card(bits, 1))
+        promotion = self._calendar.promotion(day)
+        percents = card(bits, 2)
+        percent = deck(promotion.percent)[percents] if promotion else _DISCOUNT_DECKS.take(kind + percents)
+        price = self._cents[product]
+        full = quantity * price
+        # Rounded down to whole cents, so that the discount never exceeds the price of the item.
+        discount = full * percent // 100
+        counts = np.bincount(order, minlength=len(lines))
+        first = np.cumsum(counts) - counts
+        line = np.arange(1, len(order) + 1) - first[order]
+        return _Items(first, order, line, product, quantity, price, discount, full - discount)
+
+    def _order_table(self, orders: _Orders, items: _Items, status: Ints | None, changed_at: Ints) -> pa.Table:
+        """`status`: None for orders that were just placed."""
+        placed = orders.placed
+        count = len(placed.key)
+        payment = _PAYMENT_DECKS.take(placed.region * CARDS + card(placed.bits, 1))
         columns = [
-            pc.binary_join_element_wise(order_id, pa.array(line).cast(pa.string()), "-"),
-            order_id,
-            self._product_ids.take(pa.array(product)),
-            pa.array(quantity.astype(np.int32)),
-            _money(price),
-            _money(discount),
+            strings(orders.id),
+            strings(letters("c", orders.customer)),
+            pa.array(placed.at).cast(TIME),
+            pa.repeat(pa.scalar(PLACED), count) if status is None else _words(STATUSES, status),
+            _words(_PAYMENTS, payment),
+            _money(np.add.reduceat(items.amount, items.first) if count else items.amount),
+            pa.array(changed_at).cast(TIME),
+        ]
+        return pa.Table.from_arrays(columns, schema=arrow_schema("orders"))
+
+    def _item_table(self, orders: _Orders, items: _Items) -> pa.Table:
+        order_id = orders.id.take(items.order, axis=0)
+        columns = [
+            strings(joined(order_id, _LINE_ENDINGS, items.line)),
+            strings(order_id),
+            strings(self._product_ids.take(items.product, axis=0)),
+            pa.array(items.quantity.astype(np.int32)),
+            _money(items.price),
+            _money(items.discount),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("order_items"))
 
-    def _customer_table(self, rng: np.random.Generator, ids: pa.Array, created: Ints) -> pa.Table:
-        """Customers with these ids and times of registration (microseconds since 1970)."""
-        count = len(ids)
-        first = pa.array(rng.integers(0, len(self._names.first), count))
-        last = pa.array(rng.integers(0, len(self._names.last), count))
-        local_part = pc.binary_join_element_wise(
-            pa.array(self._names.first_mail).take(first),
-            pa.array(self._names.last_mail).take(last),
-            pc.ascii_lower(ids),  # the id makes the address unique
-            ".",
-        )
+    def _return_table(self, orders: _Orders, items: _Items, rows: Ints, at: Ints) -> pa.Table:
+        """One item of each of these orders comes back."""
+        lines = np.diff(items.first, append=len(items.order))
+        bits = self._random.bits("return", orders.placed.key[rows])
+        item = items.first[rows] + (fraction(bits) * lines[rows]).astype(np.int64)
+        quantity = items.quantity[item]
+        pieces = 1 + (low_fraction(bits) * quantity).astype(np.int64)
+        why = self._random.uniform("reason", orders.placed.key[rows])
+        order_id = orders.id[rows]
+        columns = [
+            strings(letters("r", orders.placed.key[rows])),
+            strings(joined(order_id, _LINE_ENDINGS, items.line[item])),
+            strings(order_id),
+            pa.array(pieces.astype(np.int32)),
+            _money(items.amount[item] * pieces // quantity),
+            _words(_RETURN_REASONS, (why * np.sqrt(why) * len(_RETURN_REASONS)).astype(np.int64)),
+            pa.array(at[rows]).cast(TIME),
+        ]
+        return pa.Table.from_arrays(columns, schema=arrow_schema("returns"))
+
+    def _customers_between(self, start: int, end: int) -> Iterator[pa.Table]:
+        """The customers who register in a window, in parts."""
+        parts: list[tuple[Keys, Ints, Ints]] = []
+        waiting = 0
+        for day in range(start // DAY_US, (end - 1) // DAY_US + 1):
+            ends = self._signup_ends(day)
+            counts = np.diff(ends, prepend=0)
+            region, slot = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), SLOTS)
+            number = np.arange(len(region)) - (np.cumsum(ends[:, -1]) - ends[:, -1])[region]
+            key = _key(region, day, number)
+            at = day * DAY_US + slot * SLOT_US
+            at += (self._random.uniform("registered at", key) * SLOT_US).astype(np.int64)
+            inside = np.flatnonzero((at >= start) & (at < end))
+            parts.append((key[inside], region[inside], at[inside]))
+            waiting += len(inside)
+            if day == (end - 1) // DAY_US or waiting >= _CHUNK:
+                key, region, at = (np.concatenate([one[column] for one in parts]) for column in range(3))
+                if len(key):
+                    yield self._customer_table(key, region, at)
+                parts, waiting = [], 0
+
+    def _customer_table(self, key: Keys, region: Ints, created: Ints) -> pa.Table:
+        ids = strings(letters("c", key))
+        name_bits, city = self._random.bits("name", key), self._random.uniform("city", key)
+        parts, places = [], []
+        for index in np.unique(region):
+            rows = np.flatnonzero(region == index)
+            pool = people.pool(REGIONS[index].locale, self._seed)
+            first = pa.array(people.skewed(fraction(name_bits[rows]), len(pool.first)))
+            last = pa.array(people.skewed(low_fraction(name_bits[rows]), len(pool.last)))
+            name = pc.binary_join_element_wise(pool.first.take(first), pool.last.take(last), " ")
+            # The end of the customer's id makes the address unique.
+            ending = pc.utf8_slice_codeunits(ids.take(pa.array(rows)), 1)
+            mail = pc.binary_join_element_wise(pool.first_mail.take(first), pool.last_mail.take(last), ending, ".")
+            cities = pool.cities.take(pa.array(people.skewed(city[rows], len(pool.cities))))
+            parts.append(pa.table({"name": name, "mail": mail, "city": cities}))
+            places.append(rows)
+        back = pa.array(np.argsort(np.concatenate(places), kind="stable"))
+        people_of = pa.concat_tables(parts).combine_chunks().take(back)
+        domain = _words(_DOMAINS, self._random.draw("domain", key, _DOMAIN_DECK))
         columns = [
             ids,
-            pc.binary_join_element_wise(
-                pa.array(self._names.first).take(first), pa.array(self._names.last).take(last), " "
-            ),
-            pc.binary_join_element_wise(local_part, _pick(rng, _DOMAINS, count), "@"),
-            _pick(rng, _COUNTRIES, count),
-            _pick(rng, _SEGMENTS, count),
+            people_of["name"],
+            pc.binary_join_element_wise(people_of["mail"], domain, "@"),
+            _words([one.country for one in REGIONS], region),
+            people_of["city"],
+            _words(SEGMENTS, self._segments(key)),
             pa.array(created).cast(TIME),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("customers"))
 
     def _product_table(self) -> pa.Table:
-        rng = self._rng("product names")
-        articles = [f"{style} {noun}" for _, nouns in _CATEGORIES.values() for style in _STYLES for noun in nouns]
+        keys = np.arange(self._products, dtype=np.uint64)
+        articles = [f"{style} {noun}" for _, _, nouns in _CATEGORIES.values() for style in _STYLES for noun in nouns]
         per_category = len(articles) // len(_CATEGORIES)
-        article = self._category * per_category + rng.integers(0, per_category, self._products)
+        article = self._category * per_category + (self._random.uniform("article", keys) * per_category).astype(
+            np.int64
+        )
         model = pa.array(np.arange(self._products) + 100).cast(pa.string())
         columns = [
-            self._product_ids,
+            strings(self._product_ids),
             pc.binary_join_element_wise(pa.array(articles).take(pa.array(article)), model, " "),
-            pa.array(list(_CATEGORIES)).take(pa.array(self._category)),
-            _money(self._price_cents),
+            _words(list(_CATEGORIES), self._category),
+            _money(self._cents),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("products"))
 
-    @cached_property
-    def _base_customer_ids(self) -> pa.Array:
-        return _numbered("C", self._customers)
+    def _segments(self, customer: Keys) -> Ints:
+        return self._random.draw("segment", customer, _SEGMENT_DECK)
+
+    def _count_orders(self, day: int) -> Ints:
+        """The number of orders of a day up to each slot and region; the regions of a slot follow each other."""
+        shares = self._calendar.shares[:, np.newaxis] / SLOTS
+        expected = self._orders_per_day * shares * self._calendar.demand(day)
+        counts: Ints = self._random.generator("orders", day).poisson(expected.T.ravel())
+        return counts.cumsum()
+
+    def _signups(self, day: int) -> Ints:
+        """How many customers register on each day until this one, (days, regions)."""
+        return self._signup_block((day - self._first) // _SIGNUP_BLOCK)[: day - self._first + 1]
+
+    def _count_signups(self, block: int) -> Ints:
+        """The answers of `_signups` for all days up to the end of a block."""
+        shares = self._calendar.shares
+        last = self._first + (block + 1) * _SIGNUP_BLOCK - 1
+        base = self._random.generator("base customers").multinomial(
+            self._customers - len(REGIONS), np.tile(shares / _DAYS_BEFORE, _DAYS_BEFORE)
+        )
+        base = base.reshape(_DAYS_BEFORE, len(REGIONS))
+        base[0] += 1  # so that every region has somebody who can order
+        expected = self._orders_per_day * _SIGNUPS_PER_ORDER * self._calendar.daily(self._opened, last)
+        key = _key(np.arange(len(REGIONS)), np.arange(self._opened, last + 1)[:, np.newaxis], 0)
+        # Rounded up or down by chance.
+        drawn = (expected[:, np.newaxis] * shares + self._random.uniform("signups", key)).astype(np.int64)
+        return np.concatenate([base, drawn])
+
+    def _spread_signups(self, day: int) -> Ints:
+        """The number of customers who register on a day up to the end of each slot, (regions, SLOTS)."""
+        demand = self._calendar.demand(day)
+        drawn = self._random.generator("signup slots", day).multinomial(
+            self._signups(day)[-1], demand / demand.sum(axis=1, keepdims=True)
+        )
+        counts: Ints = drawn.cumsum(axis=1)
+        return counts
 
     @cached_property
-    def _product_ids(self) -> pa.Array:
-        return _numbered("P", self._products)
+    def _product_ids(self) -> Letters:
+        return table([f"p{number:06}" for number in range(1, self._products + 1)])
 
     @cached_property
     def _category(self) -> Ints:
-        """Each product's category, as an index."""
-        return self._rng("categories").integers(0, len(_CATEGORIES), self._products, dtype=np.int64)
+        return self._random.generator("categories").integers(0, len(_CATEGORIES), self._products, dtype=np.int64)
 
     @cached_property
-    def _price_cents(self) -> Ints:
-        """Each product's list price, from 0.99 to 4999.99: lognormal around the typical price of its category."""
-        typical = np.array([price for price, _ in _CATEGORIES.values()])[self._category]
-        units: Floats = typical * np.exp(self._rng("prices").normal(0.0, 0.6, self._products))
+    def _cents(self) -> Ints:
+        """Each product's price in cents, from 0.99 to 4999.99: lognormal around the typical price of its category."""
+        typical = np.array([price for price, _, _ in _CATEGORIES.values()])[self._category]
+        units = typical * np.exp(self._random.generator("prices").normal(0.0, 0.6, self._products))
         whole: Ints = units.clip(max=4999).astype(np.int64)
         return whole * 100 + 99
 
     @cached_property
     def _popularity(self) -> Ints:
-        """A deck of products, Zipf-distributed over a random ranking: a few are sold often, most of them rarely."""
-        rank = self._rng("popularity").permutation(self._products) + 1
-        return _deck(rank.astype(np.float64) ** -1.1)
-
-    @cached_property
-    def _loyalty(self) -> Ints:
-        """A deck of base customers, Pareto-distributed: a few of them order much more often than the others."""
-        return _deck(self._rng("loyalty").pareto(1.8, self._customers) + 0.2)
-
-    @cached_property
-    def _names(self) -> _Names:
-        from faker import Faker
-
-        fake = Faker("en_US")
-        fake.seed_instance(int(self._rng("names").integers(0, 2**31)))
-        first = [fake.first_name() for _ in range(200)]
-        last = [fake.last_name() for _ in range(300)]
-        mail = [["".join(filter(str.isalnum, name)).lower() for name in pool] for pool in (first, last)]
-        return _Names(first, last, *mail)
-
-    def _rng(self, purpose: str, *inputs: str | int) -> np.random.Generator:
-        """A separate random stream for each purpose and input, so that more draws in one place change no other data."""
-        # PCG64 is explicit because NumPy may change its default, SHA-256 because hash() differs between processes.
-        stream = [self._seed, self._customers, self._products, purpose, *inputs]
-        digest = hashlib.sha256(json.dumps(stream).encode()).digest()
-        return np.random.Generator(np.random.PCG64(int.from_bytes(digest)))
+        """For each segment a deck of products: a few are sold often, most of them rarely (Zipf and Mandelbrot)."""
+        rank = self._random.generator("popularity").permutation(self._products)
+        weight = (rank + 9.0) ** -1.05
+        liked = np.array([likes for _, likes, _ in _CATEGORIES.values()])[self._category]
+        return np.stack([deck(weight * liked[:, segment]) for segment in range(len(SEGMENTS))])
 
 
-def _share_of_day(at: datetime) -> float:
-    """The rate of orders at the time `at`, relative to the average of the day."""
-    moment = at.astimezone(UTC)
-    return float(np.interp(moment.hour + moment.minute / 60, np.arange(24), _SHARE_AT_HOUR, period=24))
+def _key(region: Ints | int, day: Ints | int, number: Ints | int) -> Keys:
+    """One number for a region (4 bits), a day (18 bits) and a number below 2**32."""
+    return np.asarray((region << 50) | (day << 32) | number, dtype=np.int64).view(np.uint64)
 
 
-def _numbered(prefix: str, count: int) -> pa.Array:
-    """Ids of `prefix` and a number from 1 to `count`, padded with zeros so that they sort as text."""
-    numbers = pc.utf8_lpad(pa.array(np.arange(1, count + 1)).cast(pa.string()), width=7, padding="0")
-    return pc.binary_join_element_wise(prefix, numbers, "")
+def _quantile(cards: Ints) -> Floats:
+    return (cards + 0.5) / CARDS
+
+
+def _later(at: Ints, hours: tuple[float, float], part: Floats) -> Ints:
+    """Times that follow others by so many hours at least, and by so many more at most; shorter waits more often."""
+    wait = part * np.sqrt(part)
+    wait *= hours[1] * _HOUR_US
+    wait += hours[0] * _HOUR_US
+    later: Ints = at + wait.astype(np.int64)
+    return later
+
+
+def _event_table(key: Keys, status: Ints, at: Ints) -> pa.Table:
+    order_id = letters("o", key)
+    columns = [
+        strings(joined(order_id, _EVENT_ENDINGS, status)),
+        strings(order_id),
+        _words(STATUSES, status),
+        pa.array(at).cast(TIME),
+    ]
+    return pa.Table.from_arrays(columns, schema=arrow_schema("order_events"))
+
+
+def _empty(name: str) -> pa.Table:
+    return arrow_schema(name).empty_table()
+
+
+def _words(words: Sequence[str], index: Ints) -> pa.Array:
+    return pa.array(list(words)).take(pa.array(index))
 
 
 def _money(cents: Ints) -> pa.Array:
-    """Convert whole cents to exact decimals, without a Python object for each value."""
-    # A decimal128 is a 128-bit integer in two's complement, low word first. The high word consists of the sign bit.
-    words = np.stack([cents, cents >> 63], axis=1)
-    return pa.Array.from_buffers(MONEY, len(cents), [None, pa.py_buffer(words)])
+    """Amounts in whole cents as decimals."""
+    # A decimal128 is 16 bytes, little-endian, of the unscaled value: the cents, with the sign in the upper half.
+    halves = np.empty((len(cents), 2), dtype=np.int64)
+    halves[:, 0] = cents
+    halves[:, 1] = cents >> 63
+    return pa.Array.from_buffers(MONEY, len(cents), [None, pa.py_buffer(halves)])
 
 
-def _deck(weights: Floats) -> Ints:
-    """A deck: indices, each repeated in proportion to its weight. To draw from it is faster than a search."""
-    size = max(1 << 16, 16 * len(weights))
-    quantiles = (np.arange(size) + 0.5) / size
-    deck: Ints = np.searchsorted(np.cumsum(weights) / weights.sum(), quantiles).astype(np.int64)
-    return deck
-
-
-def _weighted(weights: dict[int, int]) -> Ints:
-    """A deck in which each key occurs as often as its weight says."""
-    return np.repeat(np.array(list(weights), dtype=np.int64), list(weights.values()))
-
-
-def _draw(rng: np.random.Generator, deck: Ints, count: int) -> Ints:
-    """Draw `count` values from a deck, with replacement."""
-    return deck[rng.integers(0, len(deck), count)]
-
-
-def _pick(rng: np.random.Generator, weights: dict[str, int], count: int) -> pa.Array:
-    """Draw `count` keys as strings, with probabilities in proportion to their weights."""
-    deck = _weighted(dict(enumerate(weights.values())))
-    return pa.array(list(weights)).take(pa.array(_draw(rng, deck, count)))
+def _microseconds(moment: datetime) -> int:
+    if moment.utcoffset() is None:
+        raise ValueError(f"the time {moment.isoformat()} has no time zone")
+    return int(moment.timestamp()) * 1_000_000 + moment.microsecond

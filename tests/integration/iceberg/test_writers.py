@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
-from floe_synthetic import IcebergLoader
-from iceberg_tables import AT, BATCH, GENERATOR, NAMES, assert_once, open_catalog, table_of
+from floe_runtime.errors import FloeError
+from floe_synthetic import Batch, IcebergLoader
+from floe_synthetic.maintenance import expire_snapshots
+from iceberg_tables import AT, BATCH, GENERATOR, NAMES, assert_once, open_catalog, rows_of, table_of
 
 # Crashes
 
@@ -132,18 +135,40 @@ def test_a_commit_that_succeeded_but_was_reported_as_failed_is_kept(
     assert_once(catalog, BATCH)
 
 
+def test_a_commit_reported_as_failed_whose_snapshot_has_expired_since_is_kept(
+    catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, orders = catalog.commit_table, Batch("first", {"orders": BATCH.tables["orders"]})
+    later = Batch("later", {"orders": GENERATOR.batch("later", AT).tables["orders"]})
+    IcebergLoader(catalog).load(Batch("earlier", {"orders": GENERATOR.batch("earlier", AT).tables["orders"]}))
+
+    def lie(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        commit(*arguments)
+        IcebergLoader(open_catalog(folder)).load(later)
+        expire_snapshots(table_of(open_catalog(folder), "orders"), older_than=timedelta(0))
+        raise CommitFailedException("a proxy sent the request twice")
+
+    monkeypatch.setattr(catalog, "commit_table", lie)
+    IcebergLoader(catalog).load(orders)
+
+    ids = Counter(rows_of(catalog, "orders")["_batch_id"].to_pylist())
+    assert ids["first"] == orders.tables["orders"].num_rows
+    assert ids["later"] == later.tables["orders"].num_rows
+
+
 WORKER = """
 import sys, time
 from datetime import datetime
 from pathlib import Path
-from floe_synthetic import EcommerceGenerator, IcebergLoader
+from floe_synthetic import IcebergLoader
+from iceberg_tables import GENERATOR
 from pyiceberg.catalog.sql import SqlCatalog
 
 folder, name, at, *batch_ids = sys.argv[1:]
 catalog = SqlCatalog("test", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
 loader = IcebergLoader(catalog)
-generator = EcommerceGenerator(customers=20, products=8, orders_per_batch=100)
-batches = [generator.batch(batch_id, datetime.fromisoformat(at)) for batch_id in batch_ids]
+batches = [GENERATOR.batch(batch_id, datetime.fromisoformat(at)) for batch_id in batch_ids]
 Path(folder, f"{name}.ready").touch()
 while not Path(folder, "go").exists():
     time.sleep(0.001)
@@ -215,5 +240,5 @@ def test_a_namespace_that_cannot_be_created_is_an_error(catalog: SqlCatalog, mon
         raise PermissionError("read-only catalog")
 
     monkeypatch.setattr(catalog, "create_namespace", forbidden)
-    with pytest.raises(PermissionError, match="read-only catalog"):
+    with pytest.raises(FloeError, match=r"raw\.customers could not be read or written: .*PermissionError"):
         IcebergLoader(catalog).load(BATCH)

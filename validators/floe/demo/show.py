@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from floe import charts, console, render
@@ -16,6 +17,7 @@ from floe.demo.processes import Supervisor, supervisor
 from floe.demo.services import CubeApi, start_cube, start_dagster
 from floe.errors import FloeError
 from floe.repo import EMBEDDED, Checkout
+from floe_runtime.contract.app import BATCH_AT
 from floe_runtime.contract.artifacts import CompiledArtifacts
 
 Row = dict[str, Any]
@@ -23,6 +25,7 @@ Row = dict[str, Any]
 PIPELINE = "pipeline"
 """The name of each app's job (floe_runtime.definitions, which takes seconds to import)."""
 
+_INTERVAL = timedelta(minutes=5)
 _RUN_SECONDS = 240
 _CUBE_SECONDS = 60
 
@@ -117,7 +120,8 @@ def _run_pipeline(
     with story.step("Dagster is up") as notes:
         dagster = start_dagster(checkout, processes, artifacts, dagster_port)
         notes.append(dagster.url)
-    ran = _run_apps(story, processes, dagster, artifacts, "first run")
+    start = datetime.now(UTC)
+    ran = _run_apps(story, processes, dagster, artifacts, "first run", start - _INTERVAL)
     with story.step("Cube is up") as notes:
         api = start_cube(checkout, processes, artifacts, cube_port)
         notes.append(api.url)
@@ -129,7 +133,7 @@ def _run_pipeline(
         with story.step(f"Cube answers for {name}") as notes:
             before[name] = _query(api, query)
             notes.append(_words(before[name]))
-    _run_apps(story, processes, dagster, artifacts, "second run")
+    _run_apps(story, processes, dagster, artifacts, "second run", start)
     for name, query in examples.items():
         if artifacts.apps[name].app.synthetic:  # other tables need not have new rows
             with story.step(f"Cube has the new rows of {name}") as notes:
@@ -140,9 +144,12 @@ def _run_pipeline(
 
 
 def _run_apps(
-    story: Story, processes: Supervisor, dagster: Dagster, artifacts: CompiledArtifacts, title: str
+    story: Story, processes: Supervisor, dagster: Dagster, artifacts: CompiledArtifacts, title: str, at: datetime
 ) -> list[str]:
-    """Run each app whose sources exist, those that load data first; returns the names of the apps that ran."""
+    """Run each app whose sources exist, those that load data first; returns the names of the apps that ran.
+
+    `at`: the end of the time span whose data is loaded.
+    """
     ran = []
     for name in sorted(artifacts.apps, key=lambda name: artifacts.apps[name].app.synthetic is None):
         app = artifacts.apps[name].app
@@ -153,7 +160,7 @@ def _run_apps(
             )
             continue
         with story.step(f"{name}: {title}") as notes:
-            run_id = dagster.launch(name, PIPELINE)
+            run_id = dagster.launch(name, PIPELINE, {BATCH_AT: at.isoformat()})
             status = dagster.follow(run_id, _RUN_SECONDS, processes.check)
             if status != "SUCCESS":
                 raise FloeError(
