@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from floe_synthetic import people
 from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, Calendar, Patterns, Region, cumulated, day_number, times
+from floe_synthetic.domain import SHOP
 from floe_synthetic.randomness import Floats, Ints, Keys, Source, deck
 from floe_synthetic.schema import MONEY, TABLES, TIME, arrow_schema
 from floe_synthetic.text_keys import texts
@@ -128,6 +129,8 @@ class EcommerceGenerator:
     a row in `order_events`. Raises ValueError for an argument that makes no sense.
     """
 
+    domain = SHOP
+
     def __init__(
         self,
         seed: int = 42,
@@ -150,8 +153,8 @@ class EcommerceGenerator:
         self._customers, self._products, self._orders_per_day = customers, products, float(orders_per_day)
         self._versions = versions
         self._calendar = Calendar(REGIONS, patterns or Patterns(), opened)
-        self._opened = day_number(opened)
-        self._first = self._opened - _DAYS_BEFORE
+        self.opened = day_number(opened)
+        self._first = self.opened - _DAYS_BEFORE
         self._signups = lru_cache(maxsize=None)(self._count_signups)
 
     def reference(self, until: datetime) -> Batch:
@@ -182,9 +185,9 @@ class EcommerceGenerator:
             raise ValueError(
                 f"the window ends at {until.isoformat()}, which is not after its start {since.isoformat()}"
             )
-        if start < self._opened * DAY_US:
+        if start < self.opened * DAY_US:
             raise ValueError(f"the window starts at {since.isoformat()}, before the shop opened")
-        for day in range(max(start // DAY_US - _LOOKBACK_DAYS, self._opened), (end - 1) // DAY_US + 1):
+        for day in range(max(start // DAY_US - _LOOKBACK_DAYS, self.opened), (end - 1) // DAY_US + 1):
             for name, rows in self._day(day, start, end):
                 if rows.num_rows:
                     yield name, rows
@@ -450,7 +453,7 @@ class EcommerceGenerator:
         return counts
 
     def _count_signups(self, day: int) -> Ints:
-        if day >= self._opened:
+        if day >= self.opened:
             return self._counts("signups", day, self._orders_per_day * _SIGNUPS_PER_ORDER)
         return self._base_signups[day - self._first]
 
