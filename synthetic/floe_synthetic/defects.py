@@ -1,7 +1,8 @@
 """Defects that real data have, injected at given rates into what a generator makes, with a ledger of all of them.
 
 Whether a row has a defect is a function of the seed, the row and the rates alone, drawn apart from the clean data. A
-row has one defect at most. A row that arrives late is left out of its own window, and delivered in a later one.
+row has one defect at most. Rows that arrive late are held back for hours or days, and come in a later window if their
+own one ends before.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ KINDS: dict[str, str] = {
     "out_of_range": "a number is negative or far too large",
     "broken_references": "a column refers to a row that does not exist",
     "encoding": "a text was written as UTF-8 and read as Latin-1",
-    "late": "the row, with those that belong to it, is delivered hours or days after it happened",
+    "late": "the row, with those that belong to it, comes in a later window, hours or days after it happened",
     "new_columns": "from a day on a table has an optional column more; the rate is the part of rows that fill it",
 }
 """Each kind of defect, and what it means. A rate is the part of the rows of each table to which the kind applies."""
@@ -165,7 +166,8 @@ class WithDefects:
             for name, rows in self._generator.stream(_moment(piece.start), _moment(piece.end)):
                 arriving, delay = self._arriving(name, rows, piece)
                 if arriving.num_rows:
-                    yield from self._damaged(name, self._widened(name, arriving, end), end, delay)
+                    wide = self._widened(name, arriving, end)
+                    yield from self._damaged(name, wide, end, delay, is_late=piece.end <= start)
 
     def _rate(self, kind: str) -> float:
         return self._rates.get(kind, 0.0)
@@ -209,8 +211,10 @@ class WithDefects:
         drawn = pa.array(self._choice("new value", keys, len(values)), mask=~filled)
         return rows.append_column(pa.field(column, pa.string()), pa.array(values).take(drawn))
 
-    def _damaged(self, name: str, rows: pa.Table, end: int, delay: Ints) -> Iterator[tuple[str, pa.Table]]:
-        """The rows with their defects, and the ledger of these."""
+    def _damaged(
+        self, name: str, rows: pa.Table, end: int, delay: Ints, *, is_late: bool = False
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """The rows with their defects, and the ledger of these. `is_late`: whether they are of an earlier window."""
         rows = rows.combine_chunks()
         keys, time = rows.column(0), self.domain.time(name)
         numbers = hashed(keys)
@@ -222,7 +226,7 @@ class WithDefects:
         late = np.flatnonzero(delay)
         drawn[late] = len(_OF_A_ROW)
         found, extra = [], []
-        if len(late):
+        if is_late:
             found.append(_Found("late", name, numbers[late], keys.take(pa.array(late)), time))
         for kind, column, chosen in self._targets(name, drawn, numbers):
             clean = rows[column].combine_chunks().take(pa.array(chosen)) if column else None
