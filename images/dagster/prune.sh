@@ -11,10 +11,14 @@ find . -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.a'
 # Arrow Flight, a network protocol that nothing here uses.
 rm -f pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight*
 
-# Languages: dbt formats numbers in tables as in English, and the generator uses Faker's names of one country. Providers of
-# Faker without that country fall back to another English locale.
+# Languages: dbt formats numbers in tables as in English. The generator draws names and cities of the countries in
+# floe_synthetic.ecommerce.REGIONS. Providers of Faker without a country fall back to another English locale.
 find babel/locale-data -type f ! -name 'en*' ! -name 'root*' -delete
-find faker/providers -mindepth 2 -type d -name '??_*' ! -name 'en_*' -prune -exec rm -rf {} +
+find faker/providers -mindepth 2 -type d -name '??_*' ! -name 'en_*' \
+  ! -path '*/person/de_DE' ! -path '*/person/fr_FR' ! -path '*/person/nl_NL' ! -path '*/person/es_ES' \
+  ! -path '*/person/it_IT' ! -path '*/person/pl_PL' ! -path '*/person/sv_SE' \
+  ! -path '*/address/de_DE' ! -path '*/address/fr_FR' ! -path '*/address/nl_NL' ! -path '*/address/es_ES' \
+  ! -path '*/address/it_IT' ! -path '*/address/pl_PL' ! -path '*/address/sv_SE' -prune -exec rm -rf {} +
 
 # The client of the Hive metastore, a catalog that platform.yaml does not support.
 rm -rf hive_metastore

@@ -13,15 +13,18 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+import numpy.typing as npt
 
 from floe_synthetic.randomness import Floats, Ints
 
 DAY_US = 86_400_000_000
 SLOTS = 96
+SLOT_US = DAY_US // SLOTS
 """Slots of a day, in UTC: quarters of an hour, since every time zone is a whole number of them away."""
 
-_EPOCH = date(1970, 1, 1)
+_EPOCH, _EPOCH_UTC = date(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
 _SLOT_MINUTES = 1440 // SLOTS
+_THURSDAY = 3  # the weekday of 1970-01-01; Monday is 0
 
 
 @dataclass(frozen=True)
@@ -106,28 +109,47 @@ class Calendar:
 
     def promotion(self, day: int) -> Promotion | None:
         """The promotion of a day, if there is one."""
-        moment = _EPOCH + timedelta(days=day)
-        for one in self.patterns.promotions:
-            for year in (moment.year - 1, moment.year):
-                if 0 <= (moment - date(year, one.month, one.day)).days < one.days:
-                    return one
-        return None
+        return next((one for one in self.patterns.promotions if _is_in(one, np.array([day]))[0]), None)
+
+    def daily(self, first: int, last: int) -> Floats:
+        """How busy each day from `first` to `last` is, in all regions alike."""
+        days = np.arange(first, last + 1)
+        whole: Floats = self._levels(days) * self._weekdays[(days + _THURSDAY) % 7]
+        return whole
 
     def _compute(self, day: int) -> Floats:
         offsets = np.array([_offset_slots(zone, day) for zone in self._zones])
         local = np.arange(SLOTS)[np.newaxis, :] + offsets  # (regions, SLOTS)
-        weekday = (day + 3 + local // SLOTS) % 7  # 1970-01-01 was a Thursday
-        whole: Floats = self._hours[local % SLOTS] * self._weekdays[weekday] * self._level(day)
+        weekday = (day + _THURSDAY + local // SLOTS) % 7
+        whole: Floats = self._hours[local % SLOTS] * self._weekdays[weekday] * self._levels(np.array([day]))[0]
         return whole
 
-    def _level(self, day: int) -> float:
-        """The factor of a day that is the same in every region."""
+    def _levels(self, days: Ints) -> Floats:
+        """The factors of days that are the same in every region and at every hour."""
         patterns = self.patterns
-        moment = _EPOCH + timedelta(days=day)
-        wave = np.cos(2 * np.pi * (moment.timetuple().tm_yday - patterns.season_peak) / 365.25)
-        promotion = self.promotion(day)
-        growth = (1 + patterns.growth) ** ((day - self.opened) / 365.25)
-        return float((1 + patterns.season * wave) * growth * (promotion.demand if promotion else 1))
+        of_year = days - _year_starts(days)
+        level = 1 + patterns.season * np.cos(2 * np.pi * (of_year + 1 - patterns.season_peak) / 365.25)
+        level *= (1 + patterns.growth) ** ((days - self.opened) / 365.25)
+        for one in patterns.promotions:
+            level[_is_in(one, days)] *= one.demand
+        whole: Floats = level
+        return whole
+
+
+def _year_starts(days: Ints) -> Ints:
+    """The first day of the year of each day."""
+    starts: Ints = days.astype("datetime64[D]").astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    return starts
+
+
+def _is_in(promotion: Promotion, days: Ints) -> npt.NDArray[np.bool_]:
+    """Whether each day belongs to the promotion, which may have begun in the year before."""
+    inside = np.zeros(len(days), dtype=bool)
+    for year in np.unique(days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)) + 1970:
+        for begun in (int(year) - 1, int(year)):
+            since = days - day_number(date(begun, promotion.month, promotion.day))
+            inside |= (since >= 0) & (since < promotion.days)
+    return inside
 
 
 def day_number(moment: date) -> int:
@@ -135,41 +157,20 @@ def day_number(moment: date) -> int:
     return (moment - _EPOCH).days
 
 
-def times(cumulative: Floats, rows: Ints, uniform: Floats, day: int) -> Ints:
-    """Turn uniform numbers into times of a day (microseconds since 1970) that follow the demand.
-
-    `cumulative`: for each row of the demand its sums up to each slot, the last one being 1. `rows`: the row of each
-    number.
-    """
-    flat = (cumulative + np.arange(len(cumulative))[:, np.newaxis]).ravel()
-    slot = np.searchsorted(flat, uniform + rows, side="right").clip(max=len(flat) - 1)
-    end = flat[slot] - rows
-    start = np.where(slot % SLOTS == 0, 0.0, flat[slot - 1] - rows)
-    part = ((uniform - start) / np.maximum(end - start, 1e-300)).clip(0.0, 1.0 - 1e-9)
-    within: Ints = ((slot % SLOTS + part) * (DAY_US / SLOTS)).astype(np.int64)
-    return day * DAY_US + within
-
-
-def cumulated(demand: Floats) -> Floats:
-    """The sums of each row of the demand up to each slot, the last one being 1."""
-    sums = demand.cumsum(axis=1)
-    whole: Floats = sums / sums[:, -1:]
-    return whole
-
-
 def _offset_slots(zone: ZoneInfo, day: int) -> Ints:
     """How many slots local time is ahead of UTC in each slot of a day."""
-    start = datetime.combine(_EPOCH + timedelta(days=day), datetime.min.time(), UTC)
-    hours = [0, 24] if _offset(zone, start) == _offset(zone, start + timedelta(days=1)) else range(25)
-    known = [_offset(zone, start + timedelta(hours=hour)) for hour in hours]
-    slots = [known[0]] * SLOTS if len(known) == 2 else [known[slot * 24 // SLOTS] for slot in range(SLOTS)]
-    return np.array(slots, dtype=np.int64)
+    first, last = _offset(zone, day * 24), _offset(zone, day * 24 + 24)
+    if first == last:
+        return np.full(SLOTS, first)
+    return np.repeat([_offset(zone, day * 24 + hour) for hour in range(24)], SLOTS // 24)
 
 
-def _offset(zone: ZoneInfo, moment: datetime) -> int:
-    offset = moment.astimezone(zone).utcoffset()
+@lru_cache(maxsize=1024)
+def _offset(zone: ZoneInfo, hour: int) -> int:
+    """How many slots local time is ahead of UTC at an hour, counted from 1970."""
+    offset = (_EPOCH_UTC + timedelta(hours=hour)).astimezone(zone).utcoffset()
     assert offset is not None  # a ZoneInfo always has one
-    return int(offset.total_seconds()) // (60 * _SLOT_MINUTES)
+    return offset // timedelta(minutes=_SLOT_MINUTES)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -20,12 +20,11 @@ import pyarrow.compute as pc
 from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, day_number
 from floe_synthetic.damage import DAMAGE
-from floe_synthetic.domain import Domain, arrow
-from floe_synthetic.entities import Generates, microseconds, window
+from floe_synthetic.domain import Domain
+from floe_synthetic.entities import Generates, microseconds, texts, window
 from floe_synthetic.randomness import Ints, Keys, Source
-from floe_synthetic.schema import TIME, Column
+from floe_synthetic.schema import TIME, Column, schema_of
 from floe_synthetic.text_hashes import hashed
-from floe_synthetic.text_keys import texts
 
 LEDGER = "defects"
 """The table that travels with a batch: one row for each defect in it."""
@@ -287,7 +286,7 @@ def _ledger(found: _Found, end: int) -> pa.Table:
     size = len(found.numbers)
     nothing = pa.nulls(size, pa.string())
     columns = [
-        texts("d", found.numbers >> np.uint64(4)),
+        texts("d", found.numbers >> np.uint64(10)),
         pa.repeat(found.kind, size),
         pa.repeat(found.table, size),
         nothing if found.keys is None else found.keys,
@@ -295,7 +294,7 @@ def _ledger(found: _Found, end: int) -> pa.Table:
         nothing if found.clean is None else found.clean.cast(pa.string()),
         pa.repeat(end, size).cast(TIME),
     ]
-    return pa.Table.from_arrays(columns, schema=arrow(LEDGER_COLUMNS))
+    return pa.Table.from_arrays(columns, schema=schema_of(LEDGER_COLUMNS))
 
 
 def _moment(microseconds_: int) -> datetime:

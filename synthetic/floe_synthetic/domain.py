@@ -10,9 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from floe_synthetic.randomness import Ints
-from floe_synthetic.schema import MONEY, TABLES, TIME, Column, Kind
-
-_ARROW: dict[Kind, pa.DataType] = {"string": pa.string(), "int": pa.int32(), "money": MONEY, "time": TIME}
+from floe_synthetic.schema import MONEY, TABLES, Column, schema_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,7 @@ class Domain:
     @cache  # noqa: B019 - a domain lives as long as the process
     def schema(self, table: str) -> pa.Schema:
         """The Arrow schema of a table. Required columns are not nullable."""
-        return arrow(self.tables[table])
+        return schema_of(self.tables[table])
 
     def table(self, name: str, *columns: pa.Array | Ints) -> tuple[str, pa.Table]:
         """A table with its name. Numbers become what the schema says: microseconds times, and cents decimals."""
@@ -57,13 +55,6 @@ class Domain:
     def time(self, table: str) -> str | None:
         """The column that says when what the row describes happened."""
         return next((one.name for one in reversed(self.tables[table]) if one.kind == "time"), None)
-
-
-def arrow(columns: tuple[Column, ...]) -> pa.Schema:
-    """The Arrow schema of columns. Required columns are not nullable. The metadata `doc` of a field is its comment."""
-    return pa.schema(
-        [pa.field(one.name, _ARROW[one.kind], nullable=not one.required, metadata={"doc": one.doc}) for one in columns]
-    )
 
 
 def money(cents: Ints) -> pa.Array:

@@ -8,16 +8,17 @@ from datetime import date, datetime
 from functools import cached_property, lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from floe_synthetic import people
 from floe_synthetic.batch import Batch, window_id
-from floe_synthetic.calendar import DAY_US, Calendar, Patterns, Region, cumulated, day_number, times
+from floe_synthetic.calendar import DAY_US, SLOT_US, SLOTS, Calendar, Patterns, Region, day_number
 from floe_synthetic.domain import SHOP
-from floe_synthetic.randomness import Floats, Ints, Keys, Source, deck
+from floe_synthetic.randomness import CARDS, Floats, Ints, Keys, Source, card, deck, fraction, low_fraction
 from floe_synthetic.schema import MONEY, TABLES, TIME, arrow_schema
-from floe_synthetic.text_keys import texts
+from floe_synthetic.text_keys import Letters, joined, letters, strings, table
 
 REGIONS = (
     Region("US", "America/New_York", "en_US", 34),
@@ -80,42 +81,107 @@ _DOMAINS = ("example.com", "example.org", "example.net")
 _DOMAIN_DECK, _SEGMENT_DECK = deck({0: 6, 1: 3, 2: 1}), deck(_SEGMENT_SHARES)
 
 _DAYS_BEFORE = 365  # base customers registered during so many days before the opening
-_SIGNUPS_PER_ORDER = 0.06
-_CANCELLED, _RETURNED = 0.055, 0.07  # parts of all orders, and of those that were delivered
-_LOOKBACK_DAYS = 30  # after so many days the last thing has happened to an order
+_SIGNUPS_PER_ORDER = 0.05
+_NEWCOMER = 3.0  # how much more a customer orders on the day of the registration
+_FORGETS_DAYS, _FORGETS = 14.0, -0.9  # the interest of a cohort falls by a power of its age
+_LOYAL = 0.25  # the most loyal customer of a cohort orders 1 / _LOYAL times as often as the average one
 _MOST_PRODUCTS = 10_000
 _MAX_LINES = max(max(lines) for lines in _LINES)
-_CHUNK = 1 << 19  # orders that are generated at once
+_LINE_BITS = 4
+_LINE_ENDINGS = table([f"-{line:02}" for line in range(_MAX_LINES + 1)])
+_CHUNK = 1 << 16  # orders that are generated at once: their columns fit into the processor's cache
+_DIRECT = 1 << 15  # below so many orders, a search is faster than a table of all answers
+_SIGNUP_BLOCK = 512  # days for which the signups are computed at once
 
 PLACED, SHIPPED, DELIVERED, CANCELLED, RETURNED = STATUSES = ("placed", "shipped", "delivered", "cancelled", "returned")
 NEXT = {PLACED: (SHIPPED, CANCELLED), SHIPPED: (DELIVERED,), DELIVERED: (RETURNED,), CANCELLED: (), RETURNED: ()}
 """The legal transitions of an order."""
+_EVENT_ENDINGS = table([f"-{status[0]}" for status in STATUSES])
+
 _HOUR_US = 3_600_000_000
+_CANCELLED, _RETURNED = 0.055, 0.07  # parts of all orders, and of those that were delivered
+_RETURNED_BELOW = CARDS * (_CANCELLED + (1 - _CANCELLED) * _RETURNED)
+# Hours from one status to the next: at least, and by how much at most longer.
+_TO_CANCELLED, _TO_SHIPPED, _TO_DELIVERED, _TO_RETURNED = (0.1, 20.0), (2.0, 46.0), (20.0, 100.0), (24.0, 456.0)
+_BEFORE_DELIVERED = _TO_SHIPPED[0] + _TO_DELIVERED[0], sum(_TO_SHIPPED) + sum(_TO_DELIVERED)
+_BEFORE_RETURNED = _BEFORE_DELIVERED[0] + _TO_RETURNED[0], _BEFORE_DELIVERED[1] + sum(_TO_RETURNED)
+_LOOKBACK_DAYS = int(_BEFORE_RETURNED[1] / 24) + 1  # after so many days the last thing has happened to an order
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Orders of one day: their keys, the regions and slots in which they were placed, and the times (microseconds)."""
+
+    key: Keys
+    region: Ints
+    slot: Ints
+    bits: Keys  # 16 for the lines, 16 for the payment, 32 for the time
+    at: Ints
+
+    def take(self, rows: Ints) -> _Placed:
+        return _Placed(self.key[rows], self.region[rows], self.slot[rows], self.bits[rows], self.at[rows])
 
 
 @dataclass(frozen=True)
 class _Orders:
-    """Orders of one day: their keys, regions, times, and the keys and segments of their customers."""
+    """Orders, their ids, and the keys and segments of their customers."""
 
-    key: Keys
-    region: Ints
-    at: Ints
+    placed: _Placed
+    id: Letters
     customer: Keys
     segment: Ints
-
-    def take(self, rows: Ints) -> _Orders:
-        return _Orders(self.key[rows], self.region[rows], self.at[rows], self.customer[rows], self.segment[rows])
 
 
 @dataclass(frozen=True)
 class _Items:
-    """Order items: the index of their order, their number in it, product, pieces, and discount in cents."""
+    """Order items, grouped by order: the row of the order and the number in it, product, pieces, amounts in cents.
 
+    `first`: the first item of each order.
+    """
+
+    first: Ints
     order: Ints
     line: Ints
     product: Ints
     quantity: Ints
+    price: Ints
     discount: Ints
+    amount: Ints
+
+
+class _Cohorts:
+    """The customers by region and day of registration, and how likely each cohort is to place an order of one day."""
+
+    def __init__(self, size: Ints) -> None:
+        """`size`: the number of customers, (days, regions). The last day is that of the orders."""
+        self.size = size
+        age = np.arange(len(size))[::-1]
+        interest = np.where(age == 0, _NEWCOMER, (1 + age / _FORGETS_DAYS) ** _FORGETS)
+        sums = (size * interest[:, np.newaxis]).cumsum(axis=0).T
+        sums /= sums[:, -1:]
+        self.older = sums[:, -2]
+        """The part of a region's orders that the customers of earlier days place."""
+        self._flat = (sums + np.arange(len(sums))[:, np.newaxis]).ravel()
+
+    def pick(self, region: Ints, quantile: Floats) -> Ints:
+        """The day of a cohort for each quantile of a region."""
+        days = len(self.size)
+        found = np.searchsorted(self._flat, quantile + region, side="right") - region * days
+        cohort: Ints = np.minimum(found, days - 1)
+        return cohort
+
+    @cached_property
+    def table(self) -> npt.NDArray[np.int32]:
+        """What `pick` answers for each region and card, (regions * CARDS)."""
+        region = np.repeat(np.arange(self.size.shape[1]), CARDS)
+        return self.pick(region, _quantile(np.arange(len(region)) % CARDS)).astype(np.int32)
+
+    def draw(self, region: Ints, cards: Ints) -> Ints:
+        """The day of a cohort for each card of a region."""
+        if len(cards) < _DIRECT:
+            return self.pick(region, _quantile(cards))
+        cohort: Ints = self.table[region * CARDS + cards].astype(np.int64)
+        return cohort
 
 
 class EcommerceGenerator:
@@ -134,7 +200,7 @@ class EcommerceGenerator:
     def __init__(
         self,
         seed: int = 42,
-        customers: int = 1000,
+        customers: int = 40_000,
         products: int = 200,
         orders_per_day: float = 6000,
         *,
@@ -146,6 +212,8 @@ class EcommerceGenerator:
         sizes = {"customers": customers, "products": products, "orders_per_day": orders_per_day}
         if too_small := [name for name, size in sizes.items() if not 1 <= size < 1 << 31]:
             raise ValueError(f"{', '.join(too_small)} must be at least 1 and below 2147483648")
+        if customers < len(REGIONS):
+            raise ValueError(f"customers must be at least {len(REGIONS)}, one for each region")
         if products > _MOST_PRODUCTS:
             raise ValueError(f"products must be at most {_MOST_PRODUCTS}")
         self._random = Source(seed)
@@ -155,15 +223,14 @@ class EcommerceGenerator:
         self._calendar = Calendar(REGIONS, patterns or Patterns(), opened)
         self.opened = day_number(opened)
         self._first = self.opened - _DAYS_BEFORE
-        self._signups = lru_cache(maxsize=None)(self._count_signups)
+        self._order_ends = lru_cache(maxsize=64)(self._count_orders)
+        self._signup_ends = lru_cache(maxsize=64)(self._spread_signups)
+        self._signup_block = lru_cache(maxsize=None)(self._count_signups)
+        self._cohorts = lru_cache(maxsize=2)(lambda day: _Cohorts(self._signups(day)))
 
     def reference(self, until: datetime) -> Batch:
         """The catalogue, and the customers who registered before a time: what the first window refers to."""
-        end = _microseconds(until)
-        parts = [
-            self._customers_between(day, self._first * DAY_US, end) for day in range(self._first, end // DAY_US + 1)
-        ]
-        customers = pa.concat_tables(parts)
+        customers = pa.concat_tables(self._customers_between(self._first * DAY_US, _microseconds(until)))
         return Batch("reference", {"customers": customers, "products": self._product_table()})
 
     def batch(self, since: datetime, until: datetime) -> Batch:
@@ -187,224 +254,254 @@ class EcommerceGenerator:
             )
         if start < self.opened * DAY_US:
             raise ValueError(f"the window starts at {since.isoformat()}, before the shop opened")
+        for customers in self._customers_between(start, end):
+            yield "customers", customers
         for day in range(max(start // DAY_US - _LOOKBACK_DAYS, self.opened), (end - 1) // DAY_US + 1):
             for name, rows in self._day(day, start, end):
                 if rows.num_rows:
                     yield name, rows
 
     def _day(self, day: int, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
-        """What happens in the window to customers and orders of one day."""
-        is_inside = day * DAY_US < end and (day + 1) * DAY_US > start
-        if is_inside:
-            yield "customers", self._customers_between(day, start, end)
-        counts = self._counts("orders", day, self._orders_per_day)
-        for key, region in _chunks(counts, day):
-            placed_at = self._times("ordered at", day, key, region, self._calendar.demand(day))
-            if is_inside:
-                chosen = np.flatnonzero((placed_at >= start) & (placed_at < end))
-                chosen = chosen[np.argsort(placed_at[chosen], kind="stable")]
-                orders = self._orders(day, key[chosen], region[chosen], placed_at[chosen])
+        """What happens in the window to the orders of one day."""
+        for placed in self._placed(day, start - int(_BEFORE_RETURNED[1] * _HOUR_US), end):
+            if placed.slot[-1] >= (start - day * DAY_US) // SLOT_US:
+                inside = placed.take(np.flatnonzero((placed.at >= start) & (placed.at < end)))
+                orders = self._orders(day, inside)
                 items = self._items(day, orders)
-                yield "orders", self._order_table(orders, items, 0, orders.at)
+                yield "orders", self._order_table(orders, items, None, inside.at)
                 yield "order_items", self._item_table(orders, items)
-            yield from self._changes(day, key, region, placed_at, start, end)
+            yield from self._changes(day, placed, start, end)
 
-    def _changes(
-        self, day: int, key: Keys, region: Ints, placed_at: Ints, start: int, end: int
-    ) -> Iterator[tuple[str, pa.Table]]:
+    def _placed(self, day: int, start: int, end: int) -> Iterator[_Placed]:
+        """The orders of a day in all slots that touch the window, in parts."""
+        ends = self._order_ends(day)
+        slots = ((start - day * DAY_US) // SLOT_US, -((day * DAY_US - end) // SLOT_US))
+        first, last = (int(ends[slot * len(REGIONS) - 1]) if slot else 0 for slot in np.clip(slots, 0, SLOTS))
+        for low in range(first, last, _CHUNK):
+            high = min(low + _CHUNK, last)
+            bounds = np.clip(ends, low, high)
+            sizes = bounds - np.concatenate([[low], bounds[:-1]])
+            cell = np.repeat(np.arange(len(ends)), sizes)
+            key = _key(0, day, np.arange(low, high))
+            bits = self._random.bits("order", key)
+            slot, region = np.divmod(cell, len(REGIONS))
+            at = slot * SLOT_US + (day * DAY_US)
+            at += (fraction(bits) * SLOT_US).astype(np.int64)
+            yield _Placed(key, region, slot, bits, at)
+
+    def _changes(self, day: int, placed: _Placed, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
         """The status changes in the window of orders of one day, and the returns."""
-        happened: list[tuple[Ints, Ints, int]] = []  # rows, times, status
-        for status, rows, at in self._life(key, placed_at):
-            chosen = np.flatnonzero((at >= start) & (at < end))
-            if len(chosen):
-                happened.append((rows[chosen], at[chosen], status))
+        happened = [one for one in self._life(placed, start, end) if len(one[1])]
         if not happened:
             return
-        rows, at = (np.concatenate([one[part] for one in happened]) for part in (0, 1))
-        status = np.repeat([one[2] for one in happened], [len(one[0]) for one in happened])
-        in_time = np.argsort(at, kind="stable")
-        rows, at, status = rows[in_time], at[in_time], status[in_time]
-        returned = np.flatnonzero(status == STATUSES.index(RETURNED))
+        status = np.repeat([one[0] for one in happened], [len(one[1]) for one in happened])
+        rows, at = (np.concatenate([one[part] for one in happened]) for part in (1, 2))
         if not self._versions:
-            yield "order_events", _event_table(key[rows], status, at)
-            rows, at, status = rows[returned], at[returned], status[returned]
-        if not len(rows):
-            return
-        orders = self._orders(day, key[rows], region[rows], placed_at[rows])
+            yield "order_events", _event_table(placed.key[rows], status, at)
+            if status[-1] != STATUSES.index(RETURNED):
+                return
+            rows, at = happened[-1][1:]
+            status = status[len(status) - len(rows) :]
+        orders = self._orders(day, placed.take(rows))
         items = self._items(day, orders)
         if self._versions:
             yield "orders", self._order_table(orders, items, status, at)
         is_returned = np.flatnonzero(status == STATUSES.index(RETURNED))
         yield "returns", self._return_table(orders, items, is_returned, at)
 
-    def _life(self, key: Keys, placed_at: Ints) -> Iterator[tuple[int, Ints, Ints]]:
-        """(status, indices of orders, times) of each transition of orders, hours to weeks after the order."""
-        outcome = self._random.uniform("outcome", key)
-        cancelled = np.flatnonzero(outcome < _CANCELLED)
-        wait = 0.1 + 20 * self._random.uniform("cancelled", key[cancelled]) ** 2.5
-        yield STATUSES.index(CANCELLED), cancelled, placed_at[cancelled] + (wait * _HOUR_US).astype(np.int64)
-        sent = np.flatnonzero(outcome >= _CANCELLED)
-        shipped_at = placed_at[sent] + ((2 + 46 * self._random.uniform("shipped", key[sent]) ** 1.4) * _HOUR_US).astype(
-            np.int64
-        )
-        yield STATUSES.index(SHIPPED), sent, shipped_at
-        delivered_at = shipped_at + (
-            (20 + 100 * self._random.uniform("delivered", key[sent]) ** 1.6) * _HOUR_US
-        ).astype(np.int64)
-        yield STATUSES.index(DELIVERED), sent, delivered_at
-        comes_back = outcome[sent] < _CANCELLED + (1 - _CANCELLED) * _RETURNED
-        back = sent[comes_back]
-        wait = 24 * (1 + 19 * self._random.uniform("returned", key[back]) ** 1.5)
-        yield STATUSES.index(RETURNED), back, delivered_at[comes_back] + (wait * _HOUR_US).astype(np.int64)
+    def _life(self, placed: _Placed, start: int, end: int) -> Iterator[tuple[int, Ints, Ints]]:
+        """(status, rows of orders, times) of the transitions in the window, returns last.
 
-    def _orders(self, day: int, key: Keys, region: Ints, at: Ints) -> _Orders:
+        Nothing is computed for transitions that the window cannot contain: most orders of the days before are done.
+        """
+        earliest, latest = int(placed.slot[0]) * SLOT_US, (int(placed.slot[-1]) + 1) * SLOT_US
+        midnight = int(placed.at[0]) - int(placed.at[0]) % DAY_US
+
+        def possible(least: float, most: float) -> bool:
+            """Whether something that follows an order after so many hours can be in the window."""
+            return (
+                midnight + earliest + int(least * _HOUR_US) < end
+                and midnight + latest + int(most * _HOUR_US) + 1 > start
+            )
+
+        def inside(status: str, rows: Ints, at: Ints) -> tuple[int, Ints, Ints]:
+            chosen = np.flatnonzero((at >= start) & (at < end))
+            return STATUSES.index(status), rows[chosen], at[chosen]
+
+        bits = self._random.bits("life", placed.key)
+        outcome = card(bits, 0)
+        is_cancelled = outcome < _CANCELLED * CARDS
+        if possible(_TO_CANCELLED[0], sum(_TO_CANCELLED)):
+            rows = np.flatnonzero(is_cancelled)
+            yield inside(CANCELLED, rows, _later(placed.at[rows], _TO_CANCELLED, fraction(bits[rows])))
+        is_due = possible(*_BEFORE_DELIVERED)
+        if is_due or possible(_TO_SHIPPED[0], sum(_TO_SHIPPED)):
+            sent = np.flatnonzero(~is_cancelled)
+        elif possible(*_BEFORE_RETURNED):
+            sent = np.flatnonzero(~is_cancelled & (outcome < _RETURNED_BELOW))
+        else:
+            return
+        shipped_at = _later(placed.at[sent], _TO_SHIPPED, fraction(bits[sent]))
+        if possible(_TO_SHIPPED[0], sum(_TO_SHIPPED)):
+            yield inside(SHIPPED, sent, shipped_at)
+        if not possible(_BEFORE_DELIVERED[0], _BEFORE_RETURNED[1]):
+            return
+        bits = self._random.bits("later life", placed.key[sent])
+        delivered_at = _later(shipped_at, _TO_DELIVERED, fraction(bits))
+        if is_due:
+            yield inside(DELIVERED, sent, delivered_at)
+        if possible(*_BEFORE_RETURNED):
+            back = np.flatnonzero(outcome[sent] < _RETURNED_BELOW)
+            yield inside(RETURNED, sent[back], _later(delivered_at[back], _TO_RETURNED, low_fraction(bits[back])))
+
+    def _orders(self, day: int, placed: _Placed) -> _Orders:
         """Orders of a day with the customers who place them."""
-        customer = self._buyers(day, key, region, at)
-        return _Orders(key, region, at, customer, self._segments(customer))
+        customer = self._buyers(day, placed)
+        return _Orders(placed, letters("o", placed.key), customer, self._segments(customer))
 
-    def _buyers(self, day: int, key: Keys, region: Ints, at: Ints) -> Keys:
+    def _buyers(self, day: int, placed: _Placed) -> Keys:
         """The customers of orders: those of a recent cohort more often, and within it some much more often than others.
 
         A cohort is the customers of a region who registered on the same day.
         """
-        signups = self._all_signups(day)  # (days, regions)
-        age = np.arange(len(signups))[::-1]
-        interest = np.where(age == 0, 3.0, (1 + age / 14.0) ** -0.9)
-        weights = signups * interest[:, np.newaxis]
-        cumulative = np.vstack([np.zeros(len(REGIONS)), weights.cumsum(axis=0)])
-        flat = (cumulative[1:] / np.maximum(cumulative[-1], 1e-300)).T + np.arange(len(REGIONS))[:, np.newaxis]
-        drawn = self._random.uniform("cohort", key) + region
-        cohort = np.searchsorted(flat.ravel(), drawn, side="right") - region * len(signups)
-        cohort = cohort.clip(0, len(signups) - 1)
-        size = signups[cohort, region]
-        today = np.flatnonzero(cohort == len(signups) - 1)
-        for one in np.unique(region[today]):  # who registers later today cannot order yet
-            rows = today[region[today] == one]
-            registered = self._registered_at(day, int(one))
-            size[rows] = np.searchsorted(registered, at[rows], side="right")
-        # A cohort that is still empty: take the largest older one.
-        empty = np.flatnonzero(size == 0)
-        if len(empty):
-            largest = weights[:-1].argmax(axis=0)
-            cohort[empty] = largest[region[empty]]
-            size[empty] = signups[cohort[empty], region[empty]]
-        number = (self._random.uniform("buyer", key) ** 1.6 * size).astype(np.int64)
+        cohorts, region = self._cohorts(day), placed.region
+        bits = self._random.bits("buyer", placed.key)
+        cohort = cohorts.draw(region, card(bits, 0))
+        size = cohorts.size[cohort, region]
+        today = np.flatnonzero(cohort == len(cohorts.size) - 1)
+        # Who registers in the same slot or later today cannot order yet.
+        slot = placed.slot[today]
+        size[today] = np.where(slot > 0, self._signup_ends(day)[region[today], slot - 1], 0)
+        early = today[size[today] == 0]
+        cohort[early] = cohorts.pick(region[early], _quantile(card(bits[early], 1)) * cohorts.older[region[early]])
+        size[early] = cohorts.size[cohort[early], region[early]]
+        loyalty = fraction(bits)
+        number = (loyalty * (_LOYAL + (1 - _LOYAL) * loyalty * loyalty) * size).astype(np.int64)
         return _key(region, cohort + self._first, number)
 
     def _items(self, day: int, orders: _Orders) -> _Items:
-        """The items of orders. The products of an order differ."""
-        lines = _by_row(self._random.bits("lines", orders.key), orders.segment, _LINE_DECKS)
+        """The items of orders. The products of an order differ: of two items with the same product, one is left out."""
+        key, segment = orders.placed.key, orders.segment
+        lines = _LINE_DECKS.take(segment * CARDS + card(orders.placed.bits, 0))
+        ends = np.cumsum(lines)
         order = np.repeat(np.arange(len(lines)), lines)
-        line = np.arange(len(order)) - np.repeat(np.cumsum(lines) - lines, lines) + 1
-        key = orders.key[order] * np.uint64(16) + line.astype(np.uint64)
-        segment = orders.segment[order]
-        product = _by_row(self._random.bits("product", key), segment, self._popularity)
-        for attempt in (1, 2):
-            if not len(again := np.flatnonzero(_repeats(order, product))):
-                break
-            product[again] = _by_row(
-                self._random.bits(f"product {attempt}", key[again]), segment[again], self._popularity
-            )
-        kept = ~_repeats(order, product)
-        order, product, key, segment = order[kept], product[kept], key[kept], segment[kept]
-        lines = np.bincount(order, minlength=len(lines))
-        line = np.arange(len(order)) - np.repeat(np.cumsum(lines) - lines, lines) + 1
-        quantity = _by_row(self._random.bits("quantity", key), segment, _QUANTITY_DECKS)
+        line = np.arange(len(order)) - (ends - lines)[order]
+        item = (key << np.uint64(_LINE_BITS))[order]
+        item |= line.view(np.uint64)
+        bits = self._random.bits("item", item)
+        kind = segment[order] * CARDS
+        product = self._popularity.take(kind + card(bits, 0))
+        # Sorted by order and product, in one number with the rest of what is needed.
+        packed = (((order << 14) | product) << _LINE_BITS) | line
+        packed.sort()
+        kept = np.empty(len(packed), dtype=bool)
+        kept[:1] = True
+        np.not_equal(packed[1:] >> _LINE_BITS, packed[:-1] >> _LINE_BITS, out=kept[1:])
+        packed = packed[kept]
+        product = (packed >> _LINE_BITS) & ((1 << 14) - 1)
+        order = packed >> (_LINE_BITS + 14)
+        number = (ends - lines)[order] + (packed & ((1 << _LINE_BITS) - 1))
+        bits, kind = bits[number], kind[number]
+        quantity = _QUANTITY_DECKS.take(kind + card(bits, 1))
         promotion = self._calendar.promotion(day)
-        if promotion:
-            percent = self._random.draw("promotion", key, deck(promotion.percent))
-        else:
-            percent = _by_row(self._random.bits("discount", key), segment, _DISCOUNT_DECKS)
+        percents = card(bits, 2)
+        percent = deck(promotion.percent)[percents] if promotion else _DISCOUNT_DECKS.take(kind + percents)
+        price = self._cents[product]
+        full = quantity * price
         # Rounded down to whole cents, so that the discount never exceeds the price of the item.
-        return _Items(order, line, product, quantity, quantity * self._cents[product] * percent // 100)
+        discount = full * percent // 100
+        counts = np.bincount(order, minlength=len(lines))
+        first = np.cumsum(counts) - counts
+        line = np.arange(1, len(order) + 1) - first[order]
+        return _Items(first, order, line, product, quantity, price, discount, full - discount)
 
-    def _order_table(self, orders: _Orders, items: _Items, status: Ints | int, changed_at: Ints) -> pa.Table:
-        amounts = items.quantity * self._cents[items.product] - items.discount
-        total = np.bincount(items.order, weights=amounts, minlength=len(orders.key)).astype(np.int64)
-        payment = _by_row(self._random.bits("payment", orders.key), orders.region, _PAYMENT_DECKS)
+    def _order_table(self, orders: _Orders, items: _Items, status: Ints | None, changed_at: Ints) -> pa.Table:
+        """`status`: None for orders that were just placed."""
+        placed = orders.placed
+        count = len(placed.key)
+        payment = _PAYMENT_DECKS.take(placed.region * CARDS + card(placed.bits, 1))
         columns = [
-            texts("o", orders.key),
-            texts("c", orders.customer),
-            pa.array(orders.at).cast(TIME),
-            _words(STATUSES, np.broadcast_to(status, len(orders.key))),
+            strings(orders.id),
+            strings(letters("c", orders.customer)),
+            pa.array(placed.at).cast(TIME),
+            pa.repeat(pa.scalar(PLACED), count) if status is None else _words(STATUSES, status),
             _words(_PAYMENTS, payment),
-            _money(total),
+            _money(np.add.reduceat(items.amount, items.first) if count else items.amount),
             pa.array(changed_at).cast(TIME),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("orders"))
 
     def _item_table(self, orders: _Orders, items: _Items) -> pa.Table:
-        key = orders.key[items.order]
+        order_id = orders.id.take(items.order, axis=0)
         columns = [
-            texts("o", key, items.line),
-            texts("o", key),
-            self._product_ids.take(pa.array(items.product)),
+            strings(joined(order_id, _LINE_ENDINGS, items.line)),
+            strings(order_id),
+            strings(self._product_ids.take(items.product, axis=0)),
             pa.array(items.quantity.astype(np.int32)),
-            _money(self._cents[items.product]),
+            _money(items.price),
             _money(items.discount),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("order_items"))
 
     def _return_table(self, orders: _Orders, items: _Items, rows: Ints, at: Ints) -> pa.Table:
         """One item of each of these orders comes back."""
-        lines = np.bincount(items.order, minlength=len(orders.key))
-        first = np.cumsum(lines) - lines
-        key = orders.key[rows]
-        item = first[rows] + (self._random.uniform("returned item", key) * lines[rows]).astype(np.int64)
-        pieces = 1 + (self._random.uniform("returned pieces", key) * items.quantity[item]).astype(np.int64)
-        amount = (
-            (items.quantity[item] * self._cents[items.product[item]] - items.discount[item])
-            * pieces
-            // items.quantity[item]
-        )
+        lines = np.diff(items.first, append=len(items.order))
+        bits = self._random.bits("return", orders.placed.key[rows])
+        item = items.first[rows] + (fraction(bits) * lines[rows]).astype(np.int64)
+        quantity = items.quantity[item]
+        pieces = 1 + (low_fraction(bits) * quantity).astype(np.int64)
+        why = self._random.uniform("reason", orders.placed.key[rows])
+        order_id = orders.id[rows]
         columns = [
-            texts("r", key),
-            texts("o", key, items.line[item]),
-            texts("o", key),
+            strings(letters("r", orders.placed.key[rows])),
+            strings(joined(order_id, _LINE_ENDINGS, items.line[item])),
+            strings(order_id),
             pa.array(pieces.astype(np.int32)),
-            _money(amount),
-            _words(
-                _RETURN_REASONS, (self._random.uniform("reason", key) ** 1.5 * len(_RETURN_REASONS)).astype(np.int64)
-            ),
+            _money(items.amount[item] * pieces // quantity),
+            _words(_RETURN_REASONS, (why * np.sqrt(why) * len(_RETURN_REASONS)).astype(np.int64)),
             pa.array(at[rows]).cast(TIME),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("returns"))
 
-    def _customers_between(self, day: int, start: int, end: int) -> pa.Table:
-        """The customers who register on a day, as far as it is in the window."""
-        keys, regions, created = [], [], []
-        for region in range(len(REGIONS)):
-            at = self._registered_at(day, region)
-            chosen = np.flatnonzero((at >= start) & (at < end))
-            keys.append(_key(np.full(len(chosen), region), np.full(len(chosen), day), chosen))
-            regions.append(np.full(len(chosen), region))
-            created.append(at[chosen])
-        return self._customer_table(np.concatenate(keys), np.concatenate(regions), np.concatenate(created))
+    def _customers_between(self, start: int, end: int) -> Iterator[pa.Table]:
+        """The customers who register in a window, in parts."""
+        parts: list[tuple[Keys, Ints, Ints]] = []
+        waiting = 0
+        for day in range(start // DAY_US, (end - 1) // DAY_US + 1):
+            ends = self._signup_ends(day)
+            counts = np.diff(ends, prepend=0)
+            region, slot = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), SLOTS)
+            number = np.arange(len(region)) - (np.cumsum(ends[:, -1]) - ends[:, -1])[region]
+            key = _key(region, day, number)
+            at = day * DAY_US + slot * SLOT_US
+            at += (self._random.uniform("registered at", key) * SLOT_US).astype(np.int64)
+            inside = np.flatnonzero((at >= start) & (at < end))
+            parts.append((key[inside], region[inside], at[inside]))
+            waiting += len(inside)
+            if day == (end - 1) // DAY_US or waiting >= _CHUNK:
+                key, region, at = (np.concatenate([one[column] for one in parts]) for column in range(3))
+                if len(key):
+                    yield self._customer_table(key, region, at)
+                parts, waiting = [], 0
 
     def _customer_table(self, key: Keys, region: Ints, created: Ints) -> pa.Table:
-        ids = texts("c", key)
-        first, last = self._random.uniform("first name", key), self._random.uniform("last name", key)
+        ids = strings(letters("c", key))
+        name_bits, city = self._random.bits("name", key), self._random.uniform("city", key)
         parts, places = [], []
-        for index, one in enumerate(REGIONS):
+        for index in np.unique(region):
             rows = np.flatnonzero(region == index)
-            pool = people.pool(one.locale, self._seed)
-            chosen = [
-                pa.array(people.skewed(value[rows], size))
-                for value, size in ((first, len(pool.first)), (last, len(pool.last)))
-            ]
-            city = pa.array(people.skewed(self._random.uniform("city", key[rows]), len(pool.cities)))
-            name = pc.binary_join_element_wise(pool.first.take(chosen[0]), pool.last.take(chosen[1]), " ")
+            pool = people.pool(REGIONS[index].locale, self._seed)
+            first = pa.array(people.skewed(fraction(name_bits[rows]), len(pool.first)))
+            last = pa.array(people.skewed(low_fraction(name_bits[rows]), len(pool.last)))
+            name = pc.binary_join_element_wise(pool.first.take(first), pool.last.take(last), " ")
             # The end of the customer's id makes the address unique.
-            mail = pc.binary_join_element_wise(
-                pool.first_mail.take(chosen[0]),
-                pool.last_mail.take(chosen[1]),
-                pc.utf8_slice_codeunits(ids.take(pa.array(rows)), 1),
-                ".",
-            )
-            parts.append(pa.table({"name": name, "mail": mail, "city": pool.cities.take(city)}))
+            ending = pc.utf8_slice_codeunits(ids.take(pa.array(rows)), 1)
+            mail = pc.binary_join_element_wise(pool.first_mail.take(first), pool.last_mail.take(last), ending, ".")
+            cities = pool.cities.take(pa.array(people.skewed(city[rows], len(pool.cities))))
+            parts.append(pa.table({"name": name, "mail": mail, "city": cities}))
             places.append(rows)
         back = pa.array(np.argsort(np.concatenate(places), kind="stable"))
-        people_of = pa.concat_tables(parts).take(back).combine_chunks()
+        people_of = pa.concat_tables(parts).combine_chunks().take(back)
         domain = _words(_DOMAINS, self._random.draw("domain", key, _DOMAIN_DECK))
         columns = [
             ids,
@@ -426,7 +523,7 @@ class EcommerceGenerator:
         )
         model = pa.array(np.arange(self._products) + 100).cast(pa.string())
         columns = [
-            self._product_ids,
+            strings(self._product_ids),
             pc.binary_join_element_wise(pa.array(articles).take(pa.array(article)), model, " "),
             _words(list(_CATEGORIES), self._category),
             _money(self._cents),
@@ -436,43 +533,44 @@ class EcommerceGenerator:
     def _segments(self, customer: Keys) -> Ints:
         return self._random.draw("segment", customer, _SEGMENT_DECK)
 
-    def _registered_at(self, day: int, region: int) -> Ints:
-        """The times at which the customers of a cohort register, sorted."""
-        count = int(self._signups(day)[region])
-        rows = np.full(count, region)
-        key = _key(rows, np.full(count, day), np.arange(count))
-        return np.sort(self._times("registered at", day, key, rows, self._calendar.demand(day)))
+    def _count_orders(self, day: int) -> Ints:
+        """The number of orders of a day up to each slot and region; the regions of a slot follow each other."""
+        shares = self._calendar.shares[:, np.newaxis] / SLOTS
+        expected = self._orders_per_day * shares * self._calendar.demand(day)
+        counts: Ints = self._random.generator("orders", day).poisson(expected.T.ravel())
+        return counts.cumsum()
 
-    def _times(self, purpose: str, day: int, key: Keys, region: Ints, demand: Floats) -> Ints:
-        return times(cumulated(demand), region, self._random.uniform(purpose, key), day)
+    def _signups(self, day: int) -> Ints:
+        """How many customers register on each day until this one, (days, regions)."""
+        return self._signup_block((day - self._first) // _SIGNUP_BLOCK)[: day - self._first + 1]
 
-    def _counts(self, purpose: str, day: int, per_day: float) -> Ints:
-        """How often something happens in each region on a day."""
-        expected = per_day * self._calendar.shares * self._calendar.demand(day).mean(axis=1)
-        counts: Ints = self._random.generator(purpose, day).poisson(expected)
+    def _count_signups(self, block: int) -> Ints:
+        """The answers of `_signups` for all days up to the end of a block."""
+        shares = self._calendar.shares
+        last = self._first + (block + 1) * _SIGNUP_BLOCK - 1
+        base = self._random.generator("base customers").multinomial(
+            self._customers - len(REGIONS), np.tile(shares / _DAYS_BEFORE, _DAYS_BEFORE)
+        )
+        base = base.reshape(_DAYS_BEFORE, len(REGIONS))
+        base[0] += 1  # so that every region has somebody who can order
+        expected = self._orders_per_day * _SIGNUPS_PER_ORDER * self._calendar.daily(self.opened, last)
+        key = _key(np.arange(len(REGIONS)), np.arange(self.opened, last + 1)[:, np.newaxis], 0)
+        # Rounded up or down by chance.
+        drawn = (expected[:, np.newaxis] * shares + self._random.uniform("signups", key)).astype(np.int64)
+        return np.concatenate([base, drawn])
+
+    def _spread_signups(self, day: int) -> Ints:
+        """The number of customers who register on a day up to the end of each slot, (regions, SLOTS)."""
+        demand = self._calendar.demand(day)
+        drawn = self._random.generator("signup slots", day).multinomial(
+            self._signups(day)[-1], demand / demand.sum(axis=1, keepdims=True)
+        )
+        counts: Ints = drawn.cumsum(axis=1)
         return counts
 
-    def _count_signups(self, day: int) -> Ints:
-        if day >= self.opened:
-            return self._counts("signups", day, self._orders_per_day * _SIGNUPS_PER_ORDER)
-        return self._base_signups[day - self._first]
-
     @cached_property
-    def _base_signups(self) -> Ints:
-        """The base customers by day and region, (days before the opening, regions)."""
-        shares = np.tile(self._calendar.shares / _DAYS_BEFORE, (_DAYS_BEFORE, 1))
-        drawn = self._random.generator("base customers").multinomial(self._customers, shares.ravel())
-        counts: Ints = drawn.reshape(shares.shape)
-        return counts
-
-    def _all_signups(self, day: int) -> Ints:
-        """The customers who register on each day until this one, (days, regions)."""
-        return np.array([self._signups(one) for one in range(self._first, day + 1)])
-
-    @cached_property
-    def _product_ids(self) -> pa.Array:
-        numbers = pc.utf8_lpad(pa.array(np.arange(1, self._products + 1)).cast(pa.string()), width=6, padding="0")
-        return pc.binary_join_element_wise("p", numbers, "")
+    def _product_ids(self) -> Letters:
+        return table([f"p{number:06}" for number in range(1, self._products + 1)])
 
     @cached_property
     def _category(self) -> Ints:
@@ -490,51 +588,34 @@ class EcommerceGenerator:
     def _popularity(self) -> Ints:
         """For each segment a deck of products: a few are sold often, most of them rarely (Zipf and Mandelbrot)."""
         rank = self._random.generator("popularity").permutation(self._products)
-        weight = (rank + 3.7) ** -1.05
+        weight = (rank + 9.0) ** -1.05
         liked = np.array([likes for _, likes, _ in _CATEGORIES.values()])[self._category]
         return np.stack([deck(weight * liked[:, segment]) for segment in range(len(SEGMENTS))])
 
 
-def _chunks(counts: Ints, day: int) -> Iterator[tuple[Keys, Ints]]:
-    """(keys, regions) of what happens on a day, in parts of at most _CHUNK."""
-    ends = counts.cumsum()
-    for start in range(0, int(ends[-1]), _CHUNK):
-        index = np.arange(start, min(start + _CHUNK, int(ends[-1])))
-        region = np.searchsorted(ends, index, side="right")
-        yield _key(region, np.full(len(index), day), index - (ends - counts)[region]), region
-
-
-def _key(region: Ints, day: Ints, number: Ints) -> Keys:
+def _key(region: Ints | int, day: Ints | int, number: Ints | int) -> Keys:
     """One number for a region (4 bits), a day (18 bits) and a number below 2**32."""
-    return (
-        (region.astype(np.uint64) << np.uint64(50))
-        | (day.astype(np.uint64) << np.uint64(32))
-        | number.astype(np.uint64)
-    )
+    return np.asarray((region << 50) | (day << 32) | number, dtype=np.int64).view(np.uint64)
 
 
-def _by_row(bits: Keys, row: Ints, decks: Ints) -> Ints:
-    """A card for each key from one of several decks, (decks, cards); `row`: which deck."""
-    cards: Ints = decks.ravel()[row * decks.shape[1] + (bits >> np.uint64(48)).astype(np.int64)]
-    return cards
+def _quantile(cards: Ints) -> Floats:
+    return (cards + 0.5) / CARDS
 
 
-def _repeats(order: Ints, product: Ints) -> np.ndarray:
-    """Whether an earlier item of the same order has the same product."""
-    repeated = np.zeros(len(order), dtype=bool)
-    for back in range(1, min(_MAX_LINES, len(order))):
-        same = order[back:] == order[:-back]
-        if not same.any():
-            break
-        repeated[back:] |= same & (product[back:] == product[:-back])
-    return repeated
+def _later(at: Ints, hours: tuple[float, float], part: Floats) -> Ints:
+    """Times that follow others by so many hours at least, and by so many more at most; shorter waits more often."""
+    wait = part * np.sqrt(part)
+    wait *= hours[1] * _HOUR_US
+    wait += hours[0] * _HOUR_US
+    later: Ints = at + wait.astype(np.int64)
+    return later
 
 
 def _event_table(key: Keys, status: Ints, at: Ints) -> pa.Table:
-    order = texts("o", key)
+    order_id = letters("o", key)
     columns = [
-        texts("o", key, status),
-        order,
+        strings(joined(order_id, _EVENT_ENDINGS, status)),
+        strings(order_id),
         _words(STATUSES, status),
         pa.array(at).cast(TIME),
     ]
@@ -542,7 +623,7 @@ def _event_table(key: Keys, status: Ints, at: Ints) -> pa.Table:
 
 
 def _words(words: Sequence[str], index: Ints) -> pa.Array:
-    return pa.array(list(words)).take(pa.array(np.ascontiguousarray(index)))
+    return pa.array(list(words)).take(pa.array(index))
 
 
 def _money(cents: Ints) -> pa.Array:

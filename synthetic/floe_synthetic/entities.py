@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 
 from floe_synthetic import people
 from floe_synthetic.batch import Batch, window_id
-from floe_synthetic.calendar import DAY_US, Calendar, Region, cumulated, times
+from floe_synthetic.calendar import DAY_US, SLOT_US, SLOTS, Calendar, Region
 from floe_synthetic.domain import Domain
-from floe_synthetic.randomness import Ints, Keys, Source
+from floe_synthetic.randomness import Floats, Ints, Keys, Source
+from floe_synthetic.text_keys import letters, strings
 
 DAYS_BEFORE = 365
 """Those who are there at the opening registered during so many days before it."""
@@ -40,6 +41,25 @@ def child(keys: Keys, number: Ints, bits: int) -> Keys:
 def words(values: Sequence[str], index: Ints) -> pa.Array:
     """A column with the value at each index."""
     return pa.array(list(values)).take(pa.array(np.ascontiguousarray(index)))
+
+
+def texts(prefix: str, keys: Keys) -> pa.Array:
+    """A column with a text for each key below 2**54: a letter and 12 letters or digits, which differ if the keys do."""
+    return strings(letters(prefix, keys))
+
+
+def times(demand: Floats, rows: Ints, uniform: Floats, day: int) -> Ints:
+    """Turn uniform numbers into times of a day, in microseconds since 1970, that follow the demand of regions.
+
+    `demand`: (regions, SLOTS). `rows`: the region of each number.
+    """
+    sums = np.hstack([np.zeros((len(demand), 1)), demand.cumsum(axis=1) / demand.sum(axis=1, keepdims=True)])
+    flat = (sums[:, 1:] + np.arange(len(demand))[:, np.newaxis]).ravel()
+    slot = (np.searchsorted(flat, uniform + rows, side="right") - rows * SLOTS).clip(0, SLOTS - 1)
+    start, end = sums[rows, slot], sums[rows, slot + 1]
+    part = ((uniform - start) / np.maximum(end - start, 1e-300)).clip(0.0, 1.0 - 1e-9)
+    within: Ints = ((slot + part) * SLOT_US).astype(np.int64)
+    return day * DAY_US + within
 
 
 def inside(at: Ints, start: int, end: int) -> Ints:
@@ -133,7 +153,7 @@ class Cohorts:
         """The times at which those of a cohort register, sorted."""
         rows = np.full(int(self.sizes(day)[region]), region)
         uniform = self._random.uniform("registered at", key(rows, np.full(len(rows), day), np.arange(len(rows))))
-        return np.sort(times(cumulated(self._calendar.demand(day)), rows, uniform, day))
+        return np.sort(times(self._calendar.demand(day), rows, uniform, day))
 
     def between(self, day: int, start: int, end: int) -> tuple[Keys, Ints, Ints]:
         """(keys, regions, times) of those who register on a day, as far as it is in the window."""
@@ -185,4 +205,4 @@ def persons(random: Source, seed: int, regions: Sequence[Region], keys: Keys, re
         parts.append(pa.Table.from_arrays([name, mail, pool.cities.take(city), family], schema=shape))
         places.append(rows)
     back = pa.array(np.argsort(np.concatenate(places), kind="stable"))
-    return pa.concat_tables(parts).take(back).combine_chunks()
+    return pa.concat_tables(parts).combine_chunks().take(back)

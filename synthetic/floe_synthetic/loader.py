@@ -7,37 +7,64 @@ whose rows were deleted can be loaded again.
 The check and the append must see the same state of the table. A commit of PyIceberg contains the snapshot that it is
 based on, so the catalog refuses it if another writer was faster. PyIceberg then rebases the append onto the newer
 snapshot and tries again (`commit.retry.*`). This alone could append a batch that the other writer has just appended,
-so `_AppendOnce` repeats the check before each rebase. The data files of an abandoned append are not deleted, but no
-snapshot refers to them.
+so `_AppendOnce` repeats the check before each rebase.
+
+The check reads the bounds of the table's files, and then only files whose bounds include the id. If the caller knows a
+time before which nobody can have tried to load the batch, the check is limited to the partitions since that day, so its
+cost does not depend on the table's history. `floe_synthetic.maintenance` keeps files, snapshots and metadata few.
 """
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import NoSuchTableError, ValidationException
-from pyiceberg.expressions import EqualTo
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
+from pyiceberg.expressions import And, BooleanExpression, EqualTo, GreaterThanOrEqual
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
+from pyiceberg.table.sorting import SortField, SortOrder
+from pyiceberg.transforms import DayTransform, IdentityTransform
 
+from floe_runtime.errors import FloeError
 from floe_synthetic.batch import Batch
-from floe_synthetic.schema import TABLES, TIME, arrow_schema, iceberg_schema
+from floe_synthetic.datafiles import day_number, discard, in_a_sentence, now, write_rows
+from floe_synthetic.maintenance import data_bytes
+from floe_synthetic.schema import BATCH_ID, LOADED, LOADED_AT, TIME, iceberg_schema, loaded_schema
 
 BATCH_PROPERTY = "floe.batch-id"
-"""The property of a snapshot's summary that holds the id of the batch that the snapshot added."""
+"""The property of a snapshot's summary that holds the id of the batch that the snapshot added.
 
-_TABLE_PROPERTIES = {
+Iceberg itself adds the number of rows, as `added-records`.
+"""
+
+_PROPERTIES = {
     # By default, the bounds of strings are truncated to 16 characters. Ids with the same beginning would then have the
     # same bounds, and the search for a batch would read every file.
-    "write.metadata.metrics.column._batch_id": "full",
+    f"write.metadata.metrics.column.{BATCH_ID}": "full",
     # Merge manifests: every append adds one, and the search for a batch reads all of them.
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
+    # Several hundred files. A larger manifest would have files of all days, and a search since a day would read it.
+    "commit.manifest.target-size-bytes": str(128 * 1024),
     # Several backfills may append at the same time.
     "commit.retry.num-retries": "10",
-    # Every commit writes a new metadata file. Keep only the last 100 of them.
+    # Every commit writes a new metadata file. Keep only the last 20 of them.
     "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+    # So that a compaction does not fail whenever another writer appends at the same time.
+    "write.delete.isolation-level": "snapshot",
+    "write.update.isolation-level": "snapshot",
 }
+
+_CLOCKS_DIFFER = timedelta(days=1)
+"""By how much the clocks of two machines may differ: far more than they do, because one day costs nothing."""
+
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -55,38 +82,76 @@ class Appended:
 
 
 class IcebergLoader:
-    """Appends batches to the raw tables of one namespace. Creates the namespace and tables if they do not exist."""
+    """Appends batches to the raw tables of one namespace. Creates the namespace and tables if they do not exist.
 
-    def __init__(self, catalog: Catalog, namespace: str = "raw") -> None:
+    `max_bytes`: the size of the namespace's data files above which a load is refused. None: no limit.
+    """
+
+    def __init__(self, catalog: Catalog, namespace: str = "raw", max_bytes: int | None = None) -> None:
         """Store the arguments. The first load sends the first request to the catalog."""
         self._catalog = catalog
         self._namespace = namespace
+        self._max_bytes = max_bytes
 
-    def load(self, batch: Batch) -> list[Appended]:
-        """Append the batch to each of its tables that does not have it yet, parents before children.
+    def load(self, batch: Batch, not_before: datetime | None = None) -> list[Appended]:
+        """Append the batch to each of its tables that does not have it yet, in the order of the batch's tables.
 
-        Each table gets one commit. Loads of the same batch may run at the same time. After a failure, repeat the load:
-        it appends the batch to the remaining tables. Raises ValueError, before any row is written, if the batch or an
-        existing table does not have the columns of `floe_synthetic.schema`, and CommitFailedException if other writers
-        were faster in every attempt, so that nothing was appended to the table.
+        Each table gets one commit. A column that a table lacks is added to it, as optional; an optional column that the
+        batch lacks stays empty. Loads of the same batch may run at the same time. After a failure, repeat the load: it
+        appends the batch to the remaining tables.
+
+        `not_before`: a time with a time zone before which nobody tried to load this batch, such as the end of its time
+        window or the start of the first run. Without it, the search for the batch reads the bounds of all files.
+
+        Raises FloeError before any row is written if the batch is invalid, if an existing table cannot take its rows,
+        or if the namespace would exceed `max_bytes`; also if the catalog or the storage fails.
         """
-        _check_batch(batch)
-        names = [name for name in TABLES if name in batch.tables]
-        tables = {name: self._table(name) for name in names}
-        loaded_at = datetime.now(UTC)
-        return [_append(name, tables[name], _loaded(name, batch, loaded_at), batch.batch_id) for name in names]
+        _check_batch(batch, not_before)
+        found = {name: self._find(name) for name in batch.tables}
+        _check_tables(batch, found)
+        search = _search(batch.batch_id, not_before)
+        self._check_room(batch, found, search)
+        loaded_at = now()
+        tables = {name: self._ready(name, rows.schema, found[name]) for name, rows in batch.tables.items()}
+        appended = []
+        for name, rows in batch.tables.items():
+            with self._explained(name):
+                added = _append(tables[name], _loaded(rows, batch.batch_id, loaded_at), batch.batch_id, search)
+                snapshot_id = _snapshot_of(tables[name], batch.batch_id)
+            appended.append(Appended(name, rows.num_rows if added else 0, snapshot_id, not added))
+        return appended
 
-    def _table(self, name: str) -> Table:
-        identifier = (*self._catalog.identifier_to_tuple(self._namespace), name)
-        try:
-            table = self._catalog.load_table(identifier)
-        except NoSuchTableError:
-            self._ensure_namespace()
-            table = self._catalog.create_table_if_not_exists(
-                identifier, iceberg_schema(name), properties=_TABLE_PROPERTIES
-            )
-        _check_table(name, table)
-        return table
+    def _explained(self, name: str) -> AbstractContextManager[None]:
+        what = f"{self._namespace}.{name} could not be read or written"
+        return in_a_sentence(what, "Remedy that and repeat the load: it appends what is missing, and nothing twice.")
+
+    def _identifier(self, name: str) -> tuple[str, ...]:
+        return (*self._catalog.identifier_to_tuple(self._namespace), name)
+
+    def _find(self, name: str) -> Table | None:
+        with self._explained(name):
+            try:
+                return self._catalog.load_table(self._identifier(name))
+            except NoSuchTableError:
+                return None
+
+    def _ready(self, name: str, rows: pa.Schema, table: Table | None) -> Table:
+        """The table, created if necessary, with all columns of the rows and the properties that the loader needs."""
+        with self._explained(name):
+            if table is None:
+                self._ensure_namespace()
+                schema = iceberg_schema(rows)
+                table = self._catalog.create_table_if_not_exists(
+                    self._identifier(name), schema, None, _by_day(schema), _by_time(schema), _PROPERTIES
+                )
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    return _altered(table, rows)
+                except CommitFailedException:
+                    if attempt == _ATTEMPTS:
+                        raise
+                    table.refresh()
+        raise AssertionError("unreachable")
 
     def _ensure_namespace(self) -> None:
         if self._catalog.namespace_exists(self._namespace):
@@ -99,6 +164,22 @@ class IcebergLoader:
             if not self._catalog.namespace_exists(self._namespace):
                 raise
 
+    def _check_room(self, batch: Batch, found: Mapping[str, Table | None], search: BooleanExpression) -> None:
+        """Raise FloeError if the tables that lack the batch would make the namespace larger than allowed."""
+        if self._max_bytes is None:
+            return
+        missing = [name for name, table in found.items() if table is None or not _has(table, search)]
+        exists = self._catalog.namespace_exists(self._namespace)
+        tables = self._catalog.list_tables(self._namespace) if exists else []
+        stored = sum(data_bytes(self._catalog.load_table(name)) for name in tables)
+        incoming = sum(batch.tables[name].nbytes for name in missing)
+        if missing and stored + incoming > self._max_bytes:
+            raise FloeError(
+                f"batch {batch.batch_id!r} is not loaded: the tables of {self._namespace} have {stored:,} bytes, the "
+                f"batch brings up to {incoming:,}, and the ceiling is {self._max_bytes:,}",
+                "Drop old days and expire snapshots, or raise the ceiling. The tables can still be read.",
+            )
+
 
 class _AlreadyLoaded(ValidationException):
     """The table already has the batch. A ValidationException makes PyIceberg delete the manifests of the attempt."""
@@ -107,33 +188,58 @@ class _AlreadyLoaded(ValidationException):
 class _AppendOnce(Transaction):
     """A transaction that raises `_AlreadyLoaded` if the snapshot that it would be rebased onto has the batch."""
 
-    def __init__(self, table: Table, batch_id: str) -> None:
+    def __init__(self, table: Table, search: BooleanExpression) -> None:
         super().__init__(table)
-        self._batch_id = batch_id
+        self._search = search
 
     def _rebuild_snapshot_updates(self) -> None:
         # PyIceberg calls this between two attempts, after it has refreshed the table and checked that the previous
         # attempt was not committed after all. A retry loop in this module would lack that check.
-        if _has_batch(self._table, self._batch_id):
+        if _has(self._table, self._search):
             raise _AlreadyLoaded
+        # PyIceberg looks up the snapshot of the first attempt, although appends conflict with nothing. That snapshot
+        # may have expired since.
+        for producer in self._snapshot_producers:
+            producer._starting_snapshot_id = self._table.metadata.current_snapshot_id
         super()._rebuild_snapshot_updates()
 
 
-def _append(name: str, table: Table, rows: pa.Table, batch_id: str) -> Appended:
-    skipped = _has_batch(table, batch_id)
-    if not skipped:
-        try:
-            with _AppendOnce(table, batch_id) as transaction:
-                transaction.append(rows, snapshot_properties={BATCH_PROPERTY: batch_id})
-        except _AlreadyLoaded:
-            skipped = True
-    return Appended(name, 0 if skipped else rows.num_rows, _snapshot_of(table, batch_id), skipped)
+def _append(table: Table, rows: pa.Table, batch_id: str, search: BooleanExpression) -> bool:
+    """Append the rows, unless the table has the batch. Return whether they were appended."""
+    if _has(table, search):
+        return False
+    # All rows have the same `_loaded_at`, so they are in one partition, and sorted.
+    day = day_number(rows[LOADED_AT][0].as_py())
+    files = write_rows(table, rows, [day] if table.spec().fields else [])
+    transaction, committing = _AppendOnce(table, search), False
+    try:
+        with transaction.update_snapshot({BATCH_PROPERTY: batch_id}).merge_append() as append:
+            for file in files:
+                append.append_data_file(file)
+        committing = True
+        transaction.commit_transaction()
+    except BaseException as error:
+        # After other failures of the commit, the catalog may have accepted it nevertheless.
+        if not committing or isinstance(error, CommitFailedException | ValidationException):
+            discard(table, files)
+        if isinstance(error, _AlreadyLoaded):
+            return False
+        raise
+    return True
 
 
-def _has_batch(table: Table, batch_id: str) -> bool:
+def _search(batch_id: str, not_before: datetime | None) -> BooleanExpression:
+    """The filter that finds the rows of a batch."""
+    has_id = EqualTo(BATCH_ID, batch_id)  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
+    if not_before is None:
+        return has_id
+    earliest = (not_before.astimezone(UTC) - _CLOCKS_DIFFER).isoformat()
+    return And(has_id, GreaterThanOrEqual(LOADED_AT, earliest))  # type: ignore[misc, call-arg, arg-type] # as above
+
+
+def _has(table: Table, search: BooleanExpression) -> bool:
     """Whether the table's current snapshot has a row of the batch. Reads only files whose bounds include the id."""
-    has_id = EqualTo("_batch_id", batch_id)  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
-    scan = table.scan(row_filter=has_id, selected_fields=("_batch_id",), limit=1)
+    scan = table.scan(row_filter=search, selected_fields=(BATCH_ID,), limit=1)
     return bool(scan.to_arrow().num_rows)
 
 
@@ -145,55 +251,89 @@ def _snapshot_of(table: Table, batch_id: str) -> int | None:
     return None
 
 
-def _loaded(name: str, batch: Batch, loaded_at: datetime) -> pa.Table:
-    """The rows of one table of the batch, with the columns that the loader adds."""
-    rows = batch.tables[name]
-    batch_ids = pa.repeat(pa.scalar(batch.batch_id), rows.num_rows)
+def _loaded(rows: pa.Table, batch_id: str, loaded_at: datetime) -> pa.Table:
+    """The rows with the columns that the loader adds."""
+    batch_ids = pa.repeat(pa.scalar(batch_id), rows.num_rows)
     times = pa.repeat(pa.scalar(loaded_at, type=TIME), rows.num_rows)
-    schema = arrow_schema(name, loaded=True)
-    columns = [rows[column] for column in arrow_schema(name).names]
-    return pa.Table.from_arrays([*columns, batch_ids, times], schema=schema)
+    return pa.Table.from_arrays([*rows.columns, batch_ids, times], schema=loaded_schema(rows.schema))
 
 
-def _check_batch(batch: Batch) -> None:
-    """Raise ValueError, with all problems, if the batch does not fit the raw tables."""
+def _by_day(schema: Schema) -> PartitionSpec:
+    source = schema.find_field(LOADED_AT).field_id
+    return PartitionSpec(PartitionField(source, 1000, DayTransform(), f"{LOADED_AT}_day"))
+
+
+def _by_time(schema: Schema) -> SortOrder:
+    return SortOrder(SortField(schema.find_field(LOADED_AT).field_id, IdentityTransform()))
+
+
+def _altered(table: Table, rows: pa.Schema) -> Table:
+    """Add the columns and the properties that a table lacks: one commit, or none."""
+    known = table.schema().column_names
+    columns = [field.with_nullable(True) for field in rows if field.name not in known]
+    properties = {name: value for name, value in _PROPERTIES.items() if name not in table.properties}
+    if columns or properties:
+        with table.transaction() as transaction:
+            if columns:
+                with transaction.update_schema() as update:
+                    update.union_by_name(pa.schema(columns))
+            if properties:
+                transaction.set_properties(properties)
+    return table
+
+
+def _check_batch(batch: Batch, not_before: datetime | None) -> None:
+    """Raise FloeError, with all problems, if no table could take the batch."""
     problems = [] if batch.batch_id else ["it has no id"]
-    problems += [f"{name} is not a raw table" for name in batch.tables if name not in TABLES]
-    for name in TABLES:
-        if name in batch.tables:
-            problems += [f"{name} {problem}" for problem in _problems_of_rows(name, batch.tables[name])]
-    if problems:
-        raise ValueError(f"batch {batch.batch_id!r} cannot be loaded: {'; '.join(problems)}")
+    if not_before is not None and not_before.utcoffset() is None:
+        problems.append(f"the time {not_before.isoformat()} before which it was not loaded has no time zone")
+    elif not_before is not None and not_before > now() + _CLOCKS_DIFFER:
+        problems.append(f"the time {not_before.isoformat()} before which it was not loaded is in the future")
+    for name, rows in batch.tables.items():
+        problems += [f"{name} {problem}" for problem in _problems_of_rows(rows)]
+    _refuse(f"batch {batch.batch_id!r} cannot be loaded", problems)
 
 
-def _problems_of_rows(name: str, rows: pa.Table) -> list[str]:
-    expected = arrow_schema(name)
+def _problems_of_rows(rows: pa.Table) -> list[str]:
     problems = [] if rows.num_rows else ["has no rows and must be left out"]
-    problems += [f"has an unknown column {column}" for column in rows.schema.names if column not in expected.names]
-    for field in expected:
-        present = rows.schema.get_all_field_indices(field.name)
-        if len(present) != 1:
-            problems.append(f"has {len(present) or 'no'} columns {field.name}")
-            continue
-        column = rows.column(present[0])
-        if column.type != field.type:
-            problems.append(f"has {field.name} as {column.type}, not {field.type}")
-        elif column.null_count and not field.nullable:
+    counts = Counter(name.lower() for name in rows.schema.names)
+    problems += [f"has {count} columns {name}" for name, count in counts.items() if count > 1]
+    problems += [f"has the reserved column {column.name}" for column in LOADED if column.name in counts]
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        if column.null_count and not field.nullable:
             problems.append(f"has {column.null_count} NULL in {field.name}")
+        try:
+            iceberg_schema(pa.schema([field.with_name("column")]))
+        except TypeError:
+            problems.append(f"has {field.name} as {field.type}, which Iceberg does not have")
     return problems
 
 
-def _check_table(name: str, table: Table) -> None:
-    """Raise ValueError, before any table of the batch is written, if the rows do not fit an existing table."""
-    expected = {field.name: field for field in iceberg_schema(name).fields}
+def _check_tables(batch: Batch, found: Mapping[str, Table | None]) -> None:
+    """Raise FloeError if an existing table cannot take the rows of the batch."""
+    for name, table in found.items():
+        if table is not None:
+            what = f"table {'.'.join(table.name())} cannot take the rows of batch {batch.batch_id!r}"
+            _refuse(what, _problems_of_table(table, batch.tables[name]))
+
+
+def _problems_of_table(table: Table, rows: pa.Table) -> list[str]:
+    given = {field.name: field for field in iceberg_schema(rows.schema).fields}
     actual = {field.name: field for field in table.schema().fields}
-    problems = [f"lacks {column}" for column in expected if column not in actual]
-    for column, field in actual.items():
-        if column not in expected:
-            problems += [f"requires {column}"] if field.required else []
-        elif field.field_type != expected[column].field_type:
-            problems.append(f"has {column} as {field.field_type}, not {expected[column].field_type}")
-        elif field.required and not expected[column].required:
-            problems.append(f"requires {column}")
+    problems = [f"it lacks {column.name}" for column in LOADED if column.name not in actual]
+    for name, field in actual.items():
+        if name not in given:
+            problems += [f"it requires {name}, which the batch lacks"] if field.required else []
+        elif field.field_type != given[name].field_type:
+            problems.append(f"{name} is {field.field_type} in the table and {given[name].field_type} in the batch")
+        elif field.required and name in rows.schema.names and rows[name].null_count:
+            problems.append(f"it requires {name}, which is NULL in {rows[name].null_count} rows")
+    if not problems and table.spec().fields and table.spec() != _by_day(table.schema()):
+        problems.append(f"it is partitioned by {', '.join(field.name for field in table.spec().fields)}")
+    return problems
+
+
+def _refuse(what: str, problems: Sequence[str]) -> None:
     if problems:
-        raise ValueError(f"table {'.'.join(table.name())} cannot take the rows of {name}: {'; '.join(problems)}")
+        hint = "Nothing was written. Correct the batch, or move the table away: the loader then creates another."
+        raise FloeError(f"{what}: {'; '.join(problems)}", hint)

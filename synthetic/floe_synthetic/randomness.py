@@ -20,7 +20,8 @@ Floats = npt.NDArray[np.float64]
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_CARDS = 1 << 16
+CARDS = 1 << 16
+"""The size of a deck."""
 
 
 class Source:
@@ -48,11 +49,11 @@ class Source:
 
     def uniform(self, purpose: str, keys: Keys) -> Floats:
         """A number from 0 to 1, without 1, for each key."""
-        return (self.bits(purpose, keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return fraction(self.bits(purpose, keys))
 
-    def draw(self, purpose: str, keys: Keys, deck: Ints) -> Ints:
+    def draw(self, purpose: str, keys: Keys, cards: Ints) -> Ints:
         """A card of a deck for each key."""
-        drawn: Ints = deck[self.bits(purpose, keys) >> np.uint64(48)]
+        drawn: Ints = cards[card(self.bits(purpose, keys), 0)]
         return drawn
 
     def _number(self, purpose: str, *inputs: int) -> int:
@@ -61,10 +62,25 @@ class Source:
         return int.from_bytes(digest)
 
 
+def card(bits: Keys, place: int) -> Ints:
+    """A number below 65536 from 16 of the 64 bits; `place`: which of them, 0 to 3."""
+    return ((bits >> np.uint64(16 * place)) & np.uint64(CARDS - 1)).view(np.int64)
+
+
+def fraction(bits: Keys) -> Floats:
+    """A number from 0 to 1, without 1, from the upper half of the bits (the places 2 and 3)."""
+    return (bits >> np.uint64(32)).astype(np.float64) * np.float64(2.0**-32)
+
+
+def low_fraction(bits: Keys) -> Floats:
+    """A number from 0 to 1, without 1, from the lower half of the bits (the places 0 and 1)."""
+    return (bits & np.uint64(0xFFFFFFFF)).astype(np.float64) * np.float64(2.0**-32)
+
+
 def deck(weights: Mapping[int, float] | Floats) -> Ints:
     """A deck of 65536 cards: each value (or index) as often as its weight says, and at least once if it is not 0."""
     values = np.array(list(weights), dtype=np.int64) if isinstance(weights, Mapping) else np.arange(len(weights))
     shares = np.array(list(weights.values()) if isinstance(weights, Mapping) else weights, dtype=np.float64)
-    counts = np.maximum(np.rint(shares / shares.sum() * _CARDS), shares > 0).astype(np.int64)
-    counts[np.argmax(counts)] += _CARDS - counts.sum()
+    counts = np.maximum(np.rint(shares / shares.sum() * CARDS), shares > 0).astype(np.int64)
+    counts[np.argmax(counts)] += CARDS - counts.sum()
     return np.repeat(values, counts)

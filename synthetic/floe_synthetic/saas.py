@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from floe_synthetic.batch import Batch
-from floe_synthetic.calendar import DAY_US, Calendar, Patterns, Region, cumulated, day_number, times
+from floe_synthetic.calendar import DAY_US, Calendar, Patterns, Region, day_number
 from floe_synthetic.domain import Domain
-from floe_synthetic.entities import Cohorts, Generator, child, inside, key, microseconds, persons, words
+from floe_synthetic.entities import Cohorts, Generator, child, inside, key, microseconds, persons, texts, times, words
 from floe_synthetic.randomness import Floats, Ints, Keys, Source, deck
 from floe_synthetic.schema import Column
-from floe_synthetic.text_keys import texts
+from floe_synthetic.text_keys import joined, letters, strings, table
 
 REGIONS = (
     Region("US", "America/Los_Angeles", "en_US", 38),
@@ -30,7 +30,7 @@ REGIONS = (
 OFFICE = Patterns(
     hours=(
         *(0.05, 0.03, 0.02, 0.02, 0.03, 0.08, 0.25, 0.80, 1.90, 2.80, 3.00, 2.80),
-        *(1.70, 2.10, 2.80, 2.90, 2.60, 1.70, 0.80, 0.45, 0.35, 0.30, 0.20, 0.10),
+        *(1.40, 1.90, 2.80, 2.90, 2.60, 1.70, 0.80, 0.45, 0.35, 0.30, 0.20, 0.10),
     ),
     weekdays=(1.25, 1.35, 1.35, 1.30, 1.10, 0.35, 0.30),
     season=0.06,
@@ -110,8 +110,8 @@ _PLAN_DECK, _ROLE_DECK = deck({0: 55, 1: 33, 2: 12}), deck({1: 10, 2: 65, 3: 25}
 _ACTION_DECK = deck({0: 58, 1: 17, 2: 15, 3: 5, 4: 4, 5: 1})
 _SIZE_DECK = deck({1: 18, 2: 16, 3: 15, 5: 20, 8: 13, 14: 10, 30: 5, 80: 2, 200: 1})  # users in the end
 _TRIAL_DAYS, _CONVERTED = 14, 0.72  # the trial's length, and the part of the organisations that then subscribe
-_LIFE_DAYS = np.array([300.0, 600.0, 1500.0])  # by first plan; the larger, the rarer does a subscription end
-_PLAN_CHANGES = 3  # at most
+_LIFE_DAYS = np.array([200.0, 400.0, 1000.0])  # by first plan; the larger, the rarer does a subscription end
+_PLAN_CHANGES, _ENDINGS = 3, table([f"-{number}" for number in range(1, 6)])  # three, besides start and end
 _NEVER, _HOUR_US = np.int64(1 << 62), 3_600_000_000
 _USER_BITS, _MONTH_BITS = 10, 11
 _CHUNK = 1 << 19  # events that are generated at once
@@ -197,7 +197,7 @@ class SaaSGenerator(Generator):
             days = 20 + 700 * draw(f"change {step}", keys) ** 1.5
             changed[:, step] = self._later(changed[:, step - 1], days, keys)
         # Many leave early, those who stay tend to stay: the hazard falls with age (a Lomax distribution).
-        days = _LIFE_DAYS[plan[:, 0]] * ((1 - draw("life", keys)) ** (-1 / 0.8) - 1)
+        days = _LIFE_DAYS[plan[:, 0]] * ((1 - draw("life", keys)) ** (-1 / 0.6) - 1)
         ended = self._later(changed[:, 0], (1 + days).clip(max=40_000), keys)
         leaves = draw("converted", keys) >= _CONVERTED
         ended[leaves] = created[leaves] + _TRIAL_DAYS * DAY_US
@@ -241,16 +241,20 @@ class SaaSGenerator(Generator):
         rows = inside(all_.changed[:, 0], start, end)
         keys, plan, at = all_.key[rows], all_.plan[rows, 0], all_.changed[rows, 0]
         yield _table("subscriptions", texts("s", keys), texts("g", keys), words(PLANS, plan), PRICES[plan], at)
-        running = all_.changed < _NEVER
-        times_of = np.column_stack([all_.changed, np.where(running[:, 0], all_.ended, _NEVER)])
+        count = (all_.changed < _NEVER).sum(axis=1)
+        times_of = np.column_stack([all_.changed, np.where(count, all_.ended, _NEVER)])
         rows, number = np.nonzero((times_of >= start) & (times_of < end))
         rows, number = (one[np.argsort(times_of[rows, number], kind="stable")] for one in (rows, number))
-        after = np.where(number > _PLAN_CHANGES, running[rows].sum(axis=1) - 1, number)  # which of `plan` holds
+        after = np.where(number > _PLAN_CHANGES, count[rows] - 1, number)  # which of `plan` holds
         step = all_.plan[rows, after] - all_.plan[rows, np.maximum(after - 1, 0)]
         change = np.select([number == 0, number > _PLAN_CHANGES, step > 0], [0, 3, 1], 2)
-        ids, of = texts("s", all_.key[rows], number + 1), texts("s", all_.key[rows])
-        changes, plans, at = words(CHANGES, change), words(PLANS, all_.plan[rows, after]), times_of[rows, number]
-        yield _table("subscription_events", ids, of, changes, plans, at)
+        own, at = letters("s", all_.key[rows]), times_of[rows, number]
+        ids, changes, plans = (
+            joined(own, _ENDINGS, number),
+            words(CHANGES, change),
+            words(PLANS, all_.plan[rows, after]),
+        )
+        yield _table("subscription_events", strings(ids), strings(own), changes, plans, at)
 
     def _billing(self, all_: _Population, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
         """The invoices of a window, and what became in it of those of the two months before."""
@@ -289,7 +293,7 @@ class SaaSGenerator(Generator):
             number = np.arange(first, min(first + _CHUNK, int(ends[-1])))
             index = np.searchsorted(ends, number, side="right")
             keys = key(region[index], np.full(len(number), day), number)
-            at = times(cumulated(demand), region[index], self._random.uniform("occurred at", keys), day)
+            at = times(demand, region[index], self._random.uniform("occurred at", keys), day)
             user = users[index]
             chosen = np.flatnonzero((at >= start) & (at < end) & (at >= since[user]) & (at < till[user]))
             chosen = chosen[np.argsort(at[chosen], kind="stable")]

@@ -1,4 +1,7 @@
-"""The columns of the raw tables, from which both the Arrow schema of a batch and the Iceberg schema are derived.
+"""The columns of the shop's raw tables, and how an Iceberg schema follows from the Arrow schema of any batch.
+
+The Arrow schema of a table in a batch is the table's definition: names, types, nullability, and the metadata `doc` of a
+field as the column's comment. The loader needs nothing else, so a generator with other tables defines only its columns.
 
 Amounts of money are `decimal(12, 2)` in one currency. Times are UTC with microseconds (`timestamptz` in Iceberg). Keys,
 references, times and amounts are required. Columns that only describe a row may be null.
@@ -10,8 +13,8 @@ references, times and amounts are required. Columns that only describe a row may
 | orders | an order as placed |
 | order_items | one line of an order; its amount is `quantity * unit_price - discount`, never negative |
 
-No table is partitioned. A batch is one small file that covers five minutes, so the bounds of `ordered_at` and
-`_loaded_at` prune files as well as partitions by day would. For partitions, PyIceberg needs another native library.
+The loader adds `_batch_id` and `_loaded_at` to every table. A table is partitioned by the day (UTC) of `_loaded_at`,
+and the rows of a file are sorted by it.
 """
 
 from dataclasses import dataclass
@@ -90,37 +93,48 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 """The columns of a batch, by table. Tables are in loading order."""
 
+BATCH_ID = "_batch_id"
+LOADED_AT = "_loaded_at"
 LOADED: tuple[Column, ...] = (
-    Column("_batch_id", "string", "the batch that brought the row"),
-    Column("_loaded_at", "time", "when the row was loaded"),
+    Column(BATCH_ID, "string", "the batch that brought the row"),
+    Column(LOADED_AT, "time", "when the row was loaded"),
 )
 """The columns that the loader adds to every table."""
 
 
-def arrow_schema(table: str, *, loaded: bool = False) -> pa.Schema:
-    """The Arrow schema of a table in a batch or, with `loaded`, as it is written. Required columns are not nullable."""
-    columns = _columns(table, loaded=loaded)
-    return pa.schema([pa.field(column.name, _ARROW[column.kind], nullable=not column.required) for column in columns])
+def arrow_schema(table: str) -> pa.Schema:
+    """The Arrow schema of one of the shop's tables in a batch."""
+    return schema_of(TABLES[table])
 
 
-def iceberg_schema(table: str) -> "Schema":
-    """The Iceberg schema of a table: the columns of a batch, then those of the loader, with field ids from 1."""
-    from pyiceberg import types
-    from pyiceberg.schema import Schema
-
-    kinds: dict[Kind, types.PrimitiveType] = {
-        "string": types.StringType(),
-        "int": types.IntegerType(),
-        "money": types.DecimalType(MONEY.precision, MONEY.scale),
-        "time": types.TimestamptzType(),
-    }
-    return Schema(
-        *(
-            types.NestedField(field_id, column.name, kinds[column.kind], required=column.required, doc=column.doc)
-            for field_id, column in enumerate(_columns(table, loaded=True), start=1)
-        )
+def schema_of(columns: tuple[Column, ...]) -> pa.Schema:
+    """The Arrow schema of these columns. Required columns are not nullable; a field's metadata `doc` is its comment."""
+    return pa.schema(
+        [
+            pa.field(column.name, _ARROW[column.kind], nullable=not column.required, metadata={"doc": column.doc})
+            for column in columns
+        ]
     )
 
 
-def _columns(table: str, *, loaded: bool) -> tuple[Column, ...]:
-    return TABLES[table] + (LOADED if loaded else ())
+def loaded_schema(rows: pa.Schema) -> pa.Schema:
+    """The Arrow schema of rows as they are written: the columns of the batch, then those of the loader."""
+    return pa.schema([*rows, *schema_of(LOADED)])
+
+
+def iceberg_schema(rows: pa.Schema) -> "Schema":
+    """The Iceberg schema of a table for rows of a batch: their columns, then those of the loader; field ids from 1.
+
+    Raises TypeError if Iceberg has no type for a column.
+    """
+    from pyiceberg.exceptions import ValidationError
+    from pyiceberg.io.pyarrow import PYARROW_PARQUET_FIELD_ID_KEY, UnsupportedPyArrowTypeException, pyarrow_to_schema
+
+    fields = [
+        field.with_metadata({**(field.metadata or {}), PYARROW_PARQUET_FIELD_ID_KEY: str(number)})
+        for number, field in enumerate(loaded_schema(rows), start=1)
+    ]
+    try:
+        return pyarrow_to_schema(pa.schema(fields))
+    except (UnsupportedPyArrowTypeException, ValidationError, TypeError, ValueError) as error:
+        raise TypeError(f"Iceberg has no type for a column: {error}") from error

@@ -35,7 +35,6 @@ DOMAINS: dict[str, Callable[[], Generates]] = {
     "saas": lambda: SaaSGenerator(organisations=60, events_per_user=3),
 }
 CASES = [(domain, scenario) for domain in ("ecommerce", "saas") for scenario in SCENARIOS]
-CASES.append(("ecommerce with versions", "broken"))
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def really_wrong(case: Case) -> Counts:
     return +found
 
 
-@pytest.mark.parametrize(("domain", "scenario"), CASES)
+@pytest.mark.parametrize(("domain", "scenario"), [*CASES, ("ecommerce with versions", "broken")])
 def test_the_ledger_says_what_is_really_wrong(domain: str, scenario: str) -> None:
     case = spoilt(domain, scenario)
     said: Counts = Counter((row["kind"], row["table_name"]) for row in case.ledger)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
-from pyiceberg.schema import Schema
-from pyiceberg.types import LongType, NestedField, StringType
+from pyiceberg.manifest import ManifestFile
 
+from floe_runtime.errors import FloeError
 from floe_synthetic import Batch, IcebergLoader
-from floe_synthetic.schema import TABLES, arrow_schema, iceberg_schema
+from floe_synthetic.maintenance import compact, data_bytes, drop_past
+from floe_synthetic.schema import TABLES, arrow_schema, iceberg_schema, loaded_schema
 from iceberg_tables import AT, BATCH, GENERATOR, NAMES, assert_once, open_catalog, rows_of, state_of, table_of
 
 # The rows, schemas and files that a load writes
@@ -40,6 +41,7 @@ def test_all_rows_of_batches_are_loaded(catalog: SqlCatalog) -> None:
             assert snapshot is not None
             assert snapshot.summary is not None
             assert snapshot.summary["floe.batch-id"] == batch.batch_id
+            assert snapshot.summary["added-records"] == str(batch.tables[done.table].num_rows)
     for name in TABLES:
         rows = rows_of(catalog, name)
         assert rows["_batch_id"].to_pylist().count("first") == (BATCH.tables[name].num_rows if name in NAMES else 0)
@@ -53,10 +55,10 @@ def test_tables_have_the_documented_schema(catalog: SqlCatalog) -> None:
 
     for name in TABLES:
         schema = table_of(catalog, name).schema()
-        assert schema.fields == iceberg_schema(name).fields
+        assert schema.fields == iceberg_schema(arrow_schema(name)).fields
         assert [field.field_id for field in schema.fields] == list(range(1, len(schema.fields) + 1))
         assert all(field.doc for field in schema.fields)
-        assert schema_to_pyarrow(schema, include_field_ids=False).names == arrow_schema(name, loaded=True).names
+        assert schema_to_pyarrow(schema, include_field_ids=False).names == loaded_schema(arrow_schema(name)).names
         assert schema.fields[0].required
         assert not schema.find_field("name").required if name in ("customers", "products") else True
 
@@ -69,6 +71,44 @@ def test_each_table_of_a_batch_is_one_commit_of_one_file(catalog: SqlCatalog) ->
         assert len(list(table_of(catalog, name).scan().plan_files())) == 1
 
 
+def test_tables_are_partitioned_by_the_day_of_load_and_sorted_by_its_time(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [datetime(2025, 3, 1, 23, 59, 59, 999999, tzinfo=UTC), datetime(2025, 3, 2, tzinfo=UTC)]
+    for day in days:
+        monkeypatch.setattr("floe_synthetic.loader.now", lambda day=day: day)
+        IcebergLoader(catalog).load(GENERATOR.batch(day.isoformat(), AT))
+
+    table = table_of(catalog, "orders")
+    assert [(field.name, str(field.transform)) for field in table.spec().fields] == [("_loaded_at_day", "day")]
+    assert [table.schema().find_column_name(field.source_id) for field in table.sort_order().fields] == ["_loaded_at"]
+    assert {str(row["partition"]["_loaded_at_day"]) for row in table.inspect.partitions().to_pylist()} == {
+        "2025-03-01",
+        "2025-03-02",
+    }
+    later = table.scan(row_filter=f"_loaded_at >= '{days[1].isoformat()}'").to_arrow()
+    assert set(later["_batch_id"].to_pylist()) == {days[1].isoformat()}
+
+
+def test_an_older_table_without_partitions_is_still_used(catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog.create_namespace("raw")
+    catalog.create_table("raw.orders", iceberg_schema(arrow_schema("orders")))
+    loader, batches = IcebergLoader(catalog), [GENERATOR.batch(batch_id, AT) for batch_id in ("a", "b", "c")]
+    for batch in batches[:2]:
+        loader.load(batch)
+    compact(table_of(catalog, "orders"), min_files=2)
+
+    results = [loader.load(batch)[1].skipped for batch in batches]
+
+    assert results == [True, True, False]
+    assert_once(catalog, *batches)
+    assert table_of(catalog, "orders").spec().is_unpartitioned()
+    assert table_of(catalog, "orders").properties["write.update.isolation-level"] == "snapshot"
+    monkeypatch.setattr("floe_synthetic.maintenance.now", lambda: datetime.now(UTC) + timedelta(days=3))
+    assert drop_past(table_of(catalog, "orders"), days=1).files == 2
+    assert rows_of(catalog, "orders").num_rows == 0
+
+
 def test_the_bounds_of_times_prune_files(catalog: SqlCatalog) -> None:
     for day in range(1, 4):
         IcebergLoader(catalog).load(GENERATOR.batch(f"day {day}", AT + timedelta(days=day)))
@@ -79,16 +119,18 @@ def test_the_bounds_of_times_prune_files(catalog: SqlCatalog) -> None:
     assert len(list(table_of(catalog, "order_items").scan(row_filter=f"_loaded_at >= '{loaded}'").plan_files())) == 1
 
 
-def test_the_order_of_tables_and_columns_in_a_batch_does_not_matter(catalog: SqlCatalog) -> None:
+def test_tables_are_loaded_in_the_order_of_the_batch_and_columns_by_name(catalog: SqlCatalog) -> None:
+    other = GENERATOR.batch("second", AT)
     shuffled = Batch(
-        "first",
-        {name: BATCH.tables[name].select(BATCH.tables[name].schema.names[::-1]) for name in reversed(NAMES)},
+        "second",
+        {name: other.tables[name].select(other.tables[name].schema.names[::-1]) for name in reversed(NAMES)},
     )
+    IcebergLoader(catalog).load(BATCH)
 
     results = IcebergLoader(catalog).load(shuffled)
 
-    assert [done.table for done in results] == ["customers", "orders", "order_items"]
-    assert_once(catalog, BATCH)
+    assert [done.table for done in results] == ["order_items", "orders", "customers"]
+    assert_once(catalog, BATCH, other)
 
 
 def test_an_empty_batch_adds_no_rows(catalog: SqlCatalog) -> None:
@@ -142,8 +184,7 @@ def test_a_repeated_batch_adds_nothing_after_compaction(catalog: SqlCatalog) -> 
     for batch in batches:
         loader.load(batch)
     for name in NAMES:
-        rows = rows_of(catalog, name).cast(arrow_schema(name, loaded=True))
-        table_of(catalog, name).overwrite(rows)
+        assert compact(table_of(catalog, name), min_files=2).written == 1
 
     assert all(done.skipped for batch in batches for done in loader.load(batch))
     # This id is between the bounds of the only remaining file, so the loader must read the rows.
@@ -179,6 +220,28 @@ def test_any_text_can_be_a_batch_id(catalog: SqlCatalog, batch_id: str) -> None:
     assert_once(catalog, BATCH, batch)
 
 
+def test_the_search_since_a_time_reads_no_earlier_partition(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [AT + timedelta(days=day) for day in range(40)]
+    for day in days[::4]:
+        monkeypatch.setattr("floe_synthetic.loader.now", lambda day=day: day)
+        IcebergLoader(catalog).load(GENERATOR.batch(f"batch {day.day}", AT), not_before=day)
+    monkeypatch.setattr("floe_synthetic.loader.now", lambda: days[-1])
+    read, fetch = set[str](), ManifestFile.fetch_manifest_entry
+
+    def noted(manifest: ManifestFile, *arguments: Any, **options: Any) -> Any:
+        read.add(manifest.manifest_path)
+        return fetch(manifest, *arguments, **options)
+
+    monkeypatch.setattr(ManifestFile, "fetch_manifest_entry", noted)
+    # A retry days later still finds the batch, because the search begins when it was first tried.
+    results = IcebergLoader(catalog).load(GENERATOR.batch(f"batch {days[32].day}", AT), not_before=days[32])
+
+    assert all(done.skipped for done in results)
+    assert len(read) == 2 * len(NAMES)  # the manifests of days 32 and 36
+
+
 def test_the_search_for_a_batch_prunes_files_and_keeps_manifests_few(catalog: SqlCatalog) -> None:
     loader = IcebergLoader(catalog)
     ids = [f"ecommerce/2025-03-01T12:{minute:02}:00+00:00" for minute in range(30)]
@@ -194,149 +257,6 @@ def test_the_search_for_a_batch_prunes_files_and_keeps_manifests_few(catalog: Sq
     assert len(snapshot.manifests(table.io)) < 20
 
 
-# Invalid input
-
-
-def changed(batch: Batch, name: str, change: Callable[[pa.Table], pa.Table]) -> Batch:
-    return Batch(batch.batch_id, {**batch.tables, name: change(batch.tables[name])})
-
-
-def with_null(column: str) -> Callable[[pa.Table], pa.Table]:
-    def change(rows: pa.Table) -> pa.Table:
-        position = rows.schema.get_field_index(column)
-        field = rows.schema.field(position).with_nullable(True)
-        values = pa.chunked_array([pa.array([None, *rows[column].to_pylist()[1:]], type=field.type)])
-        return rows.set_column(position, field, values)
-
-    return change
-
-
-def as_type(column: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
-    return lambda rows: rows.set_column(rows.schema.get_field_index(column), column, rows[column].cast(kind))
-
-
-BAD: dict[str, tuple[Batch, str]] = {
-    "missing column": (
-        changed(BATCH, "orders", lambda rows: rows.drop_columns("status")),
-        "orders has no columns status",
-    ),
-    "unknown column": (
-        changed(BATCH, "orders", lambda rows: rows.append_column("note", rows["status"])),
-        "orders has an unknown column note",
-    ),
-    "column twice": (
-        changed(BATCH, "orders", lambda rows: rows.append_column("status", rows["status"])),
-        "orders has 2 columns status",
-    ),
-    "wrong type": (
-        changed(BATCH, "order_items", as_type("quantity", pa.int64())),
-        "order_items has quantity as int64, not int32",
-    ),
-    "money as float": (
-        changed(BATCH, "order_items", as_type("discount", pa.float64())),
-        r"order_items has discount as double, not decimal128\(12, 2\)",
-    ),
-    "time without zone": (
-        changed(BATCH, "orders", as_type("ordered_at", pa.timestamp("us"))),
-        r"orders has ordered_at as timestamp\[us\], not timestamp\[us, tz=UTC\]",
-    ),
-    "null key": (changed(BATCH, "order_items", with_null("order_item_id")), "order_items has 1 NULL in order_item_id"),
-    "null reference": (changed(BATCH, "orders", with_null("customer_id")), "orders has 1 NULL in customer_id"),
-    "no rows": (
-        changed(BATCH, "order_items", lambda rows: rows.slice(0, 0)),
-        "order_items has no rows and must be left out",
-    ),
-    "unknown table": (
-        Batch("first", {**BATCH.tables, "returns": BATCH.tables["orders"]}),
-        "returns is not a raw table",
-    ),
-    "no id": (Batch("", BATCH.tables), "it has no id"),
-}
-
-
-@pytest.mark.parametrize(("batch", "message"), BAD.values(), ids=BAD)
-def test_bad_input_is_refused_before_anything_is_written(catalog: SqlCatalog, batch: Batch, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        IcebergLoader(catalog).load(batch)
-    assert state_of(catalog) == {}
-
-    loader, later = IcebergLoader(catalog), GENERATOR.batch("second", AT)
-    loader.load(later)
-    state = state_of(catalog)
-    with pytest.raises(ValueError, match=message):
-        loader.load(batch)
-    assert state_of(catalog) == state
-
-
-def test_all_problems_of_a_batch_are_reported_together(catalog: SqlCatalog) -> None:
-    batch = changed(changed(BATCH, "orders", with_null("order_id")), "order_items", as_type("quantity", pa.string()))
-
-    with pytest.raises(
-        ValueError, match=r"batch 'first' cannot be loaded: orders has 1 NULL .*; order_items has quantity"
-    ):
-        IcebergLoader(catalog).load(batch)
-
-
-def test_descriptions_may_be_null(catalog: SqlCatalog) -> None:
-    batch = changed(BATCH, "customers", with_null("name"))
-
-    IcebergLoader(catalog).load(batch)
-
-    assert rows_of(catalog, "customers")["name"].null_count == 1
-
-
-FOREIGN: dict[str, tuple[Schema, str]] = {
-    "lacks": (Schema(*iceberg_schema("order_items").fields[1:]), "lacks order_item_id"),
-    "has another type": (
-        Schema(
-            *iceberg_schema("order_items").fields[:3],
-            NestedField(4, "quantity", StringType(), required=True),
-            *iceberg_schema("order_items").fields[4:],
-        ),
-        "has quantity as string, not int",
-    ),
-    "requires": (
-        Schema(*iceberg_schema("order_items").fields, NestedField(9, "region", LongType(), required=True)),
-        "requires region",
-    ),
-}
-
-
-@pytest.mark.parametrize(("schema", "message"), FOREIGN.values(), ids=FOREIGN)
-def test_a_table_with_another_schema_is_refused_before_any_row_is_written(
-    catalog: SqlCatalog, schema: Schema, message: str
-) -> None:
-    catalog.create_namespace("raw")
-    catalog.create_table("raw.order_items", schema)
-
-    with pytest.raises(ValueError, match=f"table raw.order_items cannot take the rows of order_items: {message}"):
-        IcebergLoader(catalog).load(BATCH)
-    assert all(not catalog.load_table(name).snapshots() for name in catalog.list_tables("raw"))
-
-
-def test_a_table_with_more_required_columns_is_refused(catalog: SqlCatalog) -> None:
-    fields = [
-        NestedField(field.field_id, field.name, field.field_type, required=True)
-        for field in iceberg_schema("customers").fields
-    ]
-    catalog.create_namespace("raw")
-    catalog.create_table("raw.customers", Schema(*fields))
-
-    with pytest.raises(ValueError, match="requires name; requires email"):
-        IcebergLoader(catalog).load(BATCH)
-
-
-def test_a_column_added_later_stays_empty(catalog: SqlCatalog) -> None:
-    loader, later = IcebergLoader(catalog), GENERATOR.batch("second", AT)
-    loader.load(BATCH)
-    with table_of(catalog, "orders").update_schema() as update:
-        update.add_column("note", StringType())
-
-    loader.load(later)
-
-    assert rows_of(catalog, "orders")["note"].null_count == rows_of(catalog, "orders").num_rows
-
-
 def test_amounts_are_loaded_exactly(catalog: SqlCatalog) -> None:
     IcebergLoader(catalog).load(BATCH)
 
@@ -344,3 +264,30 @@ def test_amounts_are_loaded_exactly(catalog: SqlCatalog) -> None:
         return sum((row["quantity"] * row["unit_price"] - row["discount"] for row in rows.to_pylist()), Decimal(0))
 
     assert total(rows_of(catalog, "order_items")) == total(BATCH.tables["order_items"])
+
+
+# The ceiling
+
+
+def test_a_load_above_the_ceiling_is_refused_and_nothing_is_written(catalog: SqlCatalog) -> None:
+    IcebergLoader(catalog).load(BATCH)
+    state, other = state_of(catalog), GENERATOR.batch("second", AT)
+    stored = sum(data_bytes(catalog.load_table(name)) for name in catalog.list_tables("raw"))
+    incoming = sum(rows.nbytes for rows in other.tables.values())
+    full = IcebergLoader(catalog, max_bytes=stored + incoming - 1)
+
+    with pytest.raises(FloeError, match=f"the tables of raw have {stored:,} bytes, the batch brings up to") as error:
+        full.load(other)
+
+    assert "expire snapshots, or raise the ceiling" in error.value.hint
+    assert state_of(catalog) == state
+    assert all(done.skipped for done in full.load(BATCH))
+    assert_once(catalog, BATCH)
+    IcebergLoader(catalog, max_bytes=stored + incoming).load(other)
+    assert_once(catalog, BATCH, other)
+
+
+def test_a_batch_above_the_ceiling_creates_no_namespace(catalog: SqlCatalog) -> None:
+    with pytest.raises(FloeError, match="the tables of raw have 0 bytes"):
+        IcebergLoader(catalog, max_bytes=10).load(BATCH)
+    assert not catalog.namespace_exists("raw")

@@ -17,6 +17,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
+from floe_runtime.errors import FloeError
 from floe_synthetic import IcebergLoader
 from iceberg_tables import AT, BATCH, GENERATOR, NAMES, assert_once, open_catalog, table_of
 
@@ -215,5 +216,5 @@ def test_a_namespace_that_cannot_be_created_is_an_error(catalog: SqlCatalog, mon
         raise PermissionError("read-only catalog")
 
     monkeypatch.setattr(catalog, "create_namespace", forbidden)
-    with pytest.raises(PermissionError, match="read-only catalog"):
+    with pytest.raises(FloeError, match=r"raw\.customers could not be read or written: .*PermissionError"):
         IcebergLoader(catalog).load(BATCH)
