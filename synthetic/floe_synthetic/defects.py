@@ -117,8 +117,9 @@ class _Piece:
 class WithDefects:
     """A generator whose data have defects. It has the methods of the one that it wraps, which is not changed.
 
-    `rates`: by kind (see KINDS), or the name of a scenario. `drift`: the day from which on the column of `new_columns`
-    exists; by default 30 days after the opening. Raises ValueError for an unknown kind or scenario, or a wrong rate.
+    Its `domain` has the ledger too, and the column that appears. `rates`: by kind (see KINDS), or a scenario's name.
+    `drift`: the day from which on the column of `new_columns` exists; by default 30 days after the opening. Raises
+    ValueError for an unknown kind or scenario, or a wrong rate.
     """
 
     def __init__(
@@ -133,11 +134,12 @@ class WithDefects:
         self.opened = generator.opened
         drift_day = generator.opened + _DRIFT_AFTER_DAYS if drift is None else day_number(drift)
         self._drift_us = drift_day * DAY_US
-        self.domain = Domain(
-            {**generator.domain.tables, LEDGER: LEDGER_COLUMNS},
-            families=generator.domain.families,
-            new_column=generator.domain.new_column,
-        )
+        self._clean = generator.domain
+        table, column, values = self._clean.new_column
+        tables = {**self._clean.tables, LEDGER: LEDGER_COLUMNS}
+        if self._rate("new_columns"):
+            tables[table] += (Column(column, "string", f"one of {', '.join(values)}", required=False),)
+        self.domain = Domain(tables, self._clean.families, self._clean.new_column)
 
     def reference(self, until: datetime) -> Batch:
         """The generator's reference data with defects. None of them is late, and there is no new column."""
@@ -159,7 +161,7 @@ class WithDefects:
             return
         start, end = window(since, until, self.opened)
         if self._rate("new_columns") and start <= self._drift_us < end:
-            table, column, _ = self.domain.new_column
+            table, column, _ = self._clean.new_column
             yield LEDGER, _ledger(_Found("new_columns", table, self._random.bits(column, _ONE), None, column), end)
         for piece in self._pieces(start, end):
             for name, rows in self._generator.stream(_moment(piece.start), _moment(piece.end)):
@@ -189,7 +191,7 @@ class WithDefects:
 
     def _arriving(self, name: str, rows: pa.Table, piece: _Piece) -> tuple[pa.Table, Ints]:
         """The rows of a piece that arrive in the batch, and the index in DELAYS of each."""
-        family = self.domain.families.get(name)
+        family = self._clean.families.get(name)
         delay = np.zeros(rows.num_rows, dtype=np.int64)
         if family and self._rate("late"):
             keys = hashed(rows[family])
@@ -200,22 +202,22 @@ class WithDefects:
 
     def _widened(self, name: str, rows: pa.Table, end: int) -> pa.Table:
         """The rows with the new column, if the window ends after the day on which it begins to exist."""
-        table, column, values = self.domain.new_column
-        time = self.domain.time(name)
+        table, column, values = self._clean.new_column
+        time = self._clean.time(name)
         if name != table or not time or not self._rate("new_columns") or end <= self._drift_us:
             return rows
-        keys = hashed(rows[self.domain.tables[name][0].name])
+        keys = hashed(rows[self._clean.tables[name][0].name])
         filled = self._random.uniform("new column", keys) < self._rate("new_columns")
         filled &= rows[time].cast(pa.int64()).to_numpy() >= self._drift_us
         drawn = pa.array(self._choice("new value", keys, len(values)), mask=~filled)
-        return rows.append_column(pa.field(column, pa.string()), pa.array(values).take(drawn))
+        return rows.append_column(self.domain.schema(name).field(column), pa.array(values).take(drawn))
 
     def _damaged(
         self, name: str, rows: pa.Table, end: int, delay: Ints, *, is_late: bool = False
     ) -> Iterator[tuple[str, pa.Table]]:
         """The rows with their defects, and the ledger of these. `is_late`: whether they are of an earlier window."""
         rows = rows.combine_chunks()
-        keys, time = rows.column(0), self.domain.time(name)
+        keys, time = rows.column(0), self._clean.time(name)
         numbers = hashed(keys)
         if time:  # the key alone is not enough, since a row may come again as a later version
             numbers = numbers ^ self._random.bits("time", rows[time].cast(pa.int64()).to_numpy().view(np.uint64))
@@ -248,7 +250,7 @@ class WithDefects:
 
     def _targets(self, name: str, drawn: Ints, numbers: Keys) -> Iterator[tuple[str, str | None, Ints]]:
         """(kind, column, rows) of the defects of rows. `drawn`: for each row the index of its kind."""
-        domain, time = self.domain, self.domain.time(name)
+        domain, time = self._clean, self._clean.time(name)
         texts_ = domain.texts(name)
         columns: dict[str, list[str]] = {
             "nulls": texts_,
