@@ -149,22 +149,15 @@ class Cohorts:
         self.first = calendar.opened - DAYS_BEFORE
         self.sizes = lru_cache(maxsize=None)(self._sizes)
 
-    def registered_at(self, day: int, region: int) -> Ints:
-        """The times at which those of a cohort register, sorted."""
-        rows = np.full(int(self.sizes(day)[region]), region)
-        uniform = self._random.uniform("registered at", key(rows, np.full(len(rows), day), np.arange(len(rows))))
-        return np.sort(times(self._calendar.demand(day), rows, uniform, day))
-
-    def between(self, day: int, start: int, end: int) -> tuple[Keys, Ints, Ints]:
-        """(keys, regions, times) of those who register on a day, as far as it is in the window."""
-        parts = []
-        for region in range(len(self._calendar.regions)):
-            at = self.registered_at(day, region)
-            chosen = np.flatnonzero((at >= start) & (at < end))
-            rows = np.full(len(chosen), region)
-            parts.append((key(rows, np.full(len(chosen), day), chosen), rows, at[chosen]))
-        keys, regions, at = (np.concatenate([part[one] for part in parts]) for one in range(3))
-        return keys, regions, at
+    def of_day(self, day: int) -> tuple[Keys, Ints, Ints]:
+        """(keys, regions, times) of those who register on a day; in each region they are in order of time."""
+        sizes = self.sizes(day)
+        region = np.repeat(np.arange(len(sizes)), sizes)
+        keys = key(region, np.full(len(region), day), np.arange(len(region)) - (np.cumsum(sizes) - sizes)[region])
+        if not len(keys):
+            return keys, region, region
+        at = times(self._calendar.demand(day), region, self._random.uniform("registered at", keys), day)
+        return keys, region, at[np.lexsort((at, region))]
 
     def _sizes(self, day: int) -> Ints:
         if day < self._calendar.opened:

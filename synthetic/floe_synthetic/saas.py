@@ -39,12 +39,10 @@ OFFICE = Patterns(
     promotions=(),
 )
 """Office hours. Growth is that of the organisations that sign up in a year."""
-
-PLANS = ("starter", "team", "business")
+PLANS, CHANGES = ("starter", "team", "business"), ("started", "upgraded", "downgraded", "cancelled")
 PRICES = np.array([900, 1900, 3900])
 """Cents for a seat and month, by plan."""
 ROLES, ACTIONS = ("owner", "admin", "member", "viewer"), ("view", "login", "create", "share", "export", "invite")
-CHANGES = ("started", "upgraded", "downgraded", "cancelled")
 
 SAAS = Domain(
     tables={
@@ -113,8 +111,7 @@ _TRIAL_DAYS, _CONVERTED = 14, 0.72  # the trial's length, and the part of the or
 _LIFE_DAYS = np.array([200.0, 400.0, 1000.0])  # by first plan; the larger, the rarer does a subscription end
 _PLAN_CHANGES, _ENDINGS = 3, table([f"-{number}" for number in range(1, 6)])  # three, besides start and end
 _NEVER, _HOUR_US = np.int64(1 << 62), 3_600_000_000
-_USER_BITS, _MONTH_BITS = 10, 11
-_CHUNK = 1 << 19  # events that are generated at once
+_USER_BITS, _MONTH_BITS, _CHUNK = 10, 11, 1 << 19  # of numbers in keys; events that are generated at once
 
 
 @dataclass(frozen=True)
@@ -130,13 +127,11 @@ class _Population:
     changed: Ints
     plan: Ints
     ended: Ints
+    user: Keys
     user_of: Ints
     user_number: Ints
     user_created: Ints
     activity: Floats
-
-    def users(self, rows: Ints) -> Keys:
-        return child(self.key[self.user_of[rows]], self.user_number[rows], _USER_BITS)
 
 
 class SaaSGenerator(Generator):
@@ -166,7 +161,7 @@ class SaaSGenerator(Generator):
         self._events_per_user, self.opened = float(events_per_user), day_number(opened)
         self._cohorts = Cohorts(self._random, Calendar(REGIONS, patterns, opened), organisations, organisations_per_day)
         self._usage = Calendar(REGIONS, replace(patterns, growth=0.0), opened)
-        self._cohort = lru_cache(maxsize=None)(lambda day: self._cohorts.between(day, 0, int(_NEVER)))
+        self._cohort = lru_cache(maxsize=None)(self._cohorts.of_day)
         self._population = lru_cache(maxsize=2)(self._populate)
 
     def reference(self, until: datetime) -> Batch:
@@ -212,7 +207,7 @@ class SaaSGenerator(Generator):
         kept = joined < ended[user_of]
         activity = np.exp(1.1 * self._random.generator("activity").standard_normal(1024) - 0.6)
         return _Population(
-            *(keys, region, created, changed, plan, ended, user_of[kept], number[kept], joined[kept]),
+            *(keys, region, created, changed, plan, ended, users[kept], user_of[kept], number[kept], joined[kept]),
             activity=activity[self._random.bits("activity", users[kept]) >> np.uint64(54)],
         )
 
@@ -232,7 +227,7 @@ class SaaSGenerator(Generator):
         yield _table("organisations", texts("g", keys), name, words([*_LEGAL_FORMS], region), city, all_.created[rows])
 
         rows = inside(all_.user_created, start, end)
-        users, number, of = all_.users(rows), all_.user_number[rows], all_.user_of[rows]
+        users, number, of = all_.user[rows], all_.user_number[rows], all_.user_of[rows]
         known = persons(self._random, self._seed, REGIONS, users, all_.region[of])
         company, serial = texts("g", all_.key[of]), pa.array(number + 1).cast(pa.string())
         mail = pc.binary_join_element_wise(known["mail"], serial, "@", company, ".example", "")
@@ -300,5 +295,5 @@ class SaaSGenerator(Generator):
             user, keys = user[chosen], keys[chosen]
             action, company = self._random.draw("action", keys, _ACTION_DECK), texts("g", all_.key[all_.user_of[user]])
             yield _table(
-                "events", texts("e", keys), texts("u", all_.users(user)), company, words(ACTIONS, action), at[chosen]
+                "events", texts("e", keys), texts("u", all_.user[user]), company, words(ACTIONS, action), at[chosen]
             )
