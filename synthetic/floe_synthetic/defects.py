@@ -71,6 +71,7 @@ _ONE = np.ones(1, dtype=np.uint64)
 _OF_A_ROW = ("nulls", "duplicates", "near_duplicates", "out_of_range", "broken_references", "encoding")
 _HIGHEST = {"late": 0.5, "new_columns": 1.0}
 _DRIFT_AFTER_DAYS = 30
+_ROWS_AT_ONCE = 1 << 18
 
 
 def rates(words: Iterable[str]) -> dict[str, float]:
@@ -144,11 +145,15 @@ class WithDefects:
     def reference(self, until: datetime) -> Batch:
         """The generator's reference data with defects. None of them is late, and there is no new column."""
         whole, end = self._generator.reference(until), microseconds(until)
-        tables = whole.tables.items() if any(self._rates.values()) else ()
+        if not any(self._rates.values()):
+            return whole
         parts = (
-            part for name, rows in tables for part in self._damaged(name, rows, end, np.zeros(rows.num_rows, np.int64))
+            part
+            for name, rows in whole.tables.items()
+            for first in range(0, rows.num_rows, _ROWS_AT_ONCE)
+            for part in self._damaged(name, rows.slice(first, _ROWS_AT_ONCE), end)
         )
-        return Batch(whole.batch_id, self._gathered(parts)) if tables else whole
+        return Batch(whole.batch_id, self._gathered(parts))
 
     def batch(self, since: datetime, until: datetime) -> Batch:
         """The batch of a window with its defects, and the table LEDGER if there are any. Errors as in `stream`."""
@@ -197,7 +202,9 @@ class WithDefects:
             keys = hashed(rows[family])
             late = np.flatnonzero(self._random.uniform("late", keys) < self._rate("late"))
             delay[late] = 1 + self._choice("delay", keys[late], len(DELAYS) - 1)
-        arrives = np.isin(delay, piece.delays)
+        comes = np.zeros(len(DELAYS), dtype=bool)
+        comes[list(piece.delays)] = True
+        arrives = comes[delay]
         return (rows, delay) if arrives.all() else (rows.filter(pa.array(arrives)), delay[arrives])
 
     def _widened(self, name: str, rows: pa.Table, end: int) -> pa.Table:
@@ -213,9 +220,13 @@ class WithDefects:
         return rows.append_column(self.domain.schema(name).field(column), pa.array(values).take(drawn))
 
     def _damaged(
-        self, name: str, rows: pa.Table, end: int, delay: Ints, *, is_late: bool = False
+        self, name: str, rows: pa.Table, end: int, delay: Ints | None = None, *, is_late: bool = False
     ) -> Iterator[tuple[str, pa.Table]]:
-        """The rows with their defects, and the ledger of these. `is_late`: whether they are of an earlier window."""
+        """The rows with their defects, and the ledger of these.
+
+        `delay`: for each row its index in DELAYS, None if all are in time. `is_late`: whether they are of an earlier
+        window.
+        """
         rows = rows.combine_chunks()
         keys, time = rows.column(0), self._clean.time(name)
         numbers = hashed(keys)
@@ -224,7 +235,7 @@ class WithDefects:
         numbers = self._random.bits(f"row of {name}", numbers)
         edges = np.cumsum([self._rate(kind) for kind in _OF_A_ROW])
         drawn = np.searchsorted(edges, self._random.uniform("kind", numbers), side="right")
-        late = np.flatnonzero(delay)
+        late = np.empty(0, dtype=np.int64) if delay is None else np.flatnonzero(delay)
         drawn[late] = len(_OF_A_ROW)
         found, extra = [], []
         if is_late:

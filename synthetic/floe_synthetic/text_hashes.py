@@ -18,9 +18,12 @@ def hashed(texts_: pa.Array | pa.ChunkedArray) -> Keys:
     letters = np.frombuffer(data, dtype=np.uint8) if data else np.empty(0, dtype=np.uint8)
     lengths = np.diff(offsets)
     padded = np.zeros((len(whole), -(-int(lengths.max(initial=1)) // 8) * 8), dtype=np.uint8)
-    for length in np.unique(lengths):
-        rows = slice(None) if (lengths == length).all() else np.flatnonzero(lengths == length)
-        padded[rows, :length] = letters[offsets[:-1][rows][:, np.newaxis] + np.arange(length)]
+    if len(lengths) and (lengths == lengths[0]).all():  # as keys are
+        padded[:, : lengths[0]] = letters[offsets[0] : offsets[-1]].reshape(len(whole), lengths[0])
+    else:
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            padded[rows, :length] = letters[offsets[:-1][rows][:, np.newaxis] + np.arange(length)]
     numbers = np.zeros(len(whole), dtype=np.uint64)
     for word in padded.view("<u8").T[::-1]:  # from the end, where the zeros are, which change nothing
         numbers = (numbers ^ word) * _STEP
