@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import importlib
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import yaml
 from pyiceberg.catalog import Catalog
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table
 
 from floe import console, repo
 from floe.contract.compiling import compile_environment
 from floe_runtime.connect import open_catalog
 from floe_runtime.contract.artifacts import CompiledArtifacts
+from floe_synthetic.datafiles import day_number, exchange, write_rows
+
+TICK, EVERY = datetime(2026, 3, 2, 12, tzinfo=UTC), timedelta(minutes=5)
 
 
 class Location:
@@ -34,9 +41,9 @@ class Location:
             sys.path.pop(0)
         self.instance = dg.DagsterInstance.ephemeral()
 
-    def run(self, batch: str | None = None) -> dg.ExecuteInProcessResult:
-        """Run the job once; `batch` is the id of the batch that the schedule would set as a tag."""
-        tags = {"floe/batch-id": batch, "floe/batch-at": "2026-03-02T12:00:00+00:00"} if batch else {}
+    def run(self, tick: int | None = None) -> dg.ExecuteInProcessResult:
+        """Run the job once; `tick` is the number of the tick after TICK, whose time the schedule would set as a tag."""
+        tags = {"floe/batch-at": (TICK + (tick or 0) * EVERY).isoformat()} if tick is not None else {}
         job = self.module.defs.resolve_job_def("pipeline")
         done: dg.ExecuteInProcessResult = job.execute_in_process(
             instance=self.instance, tags=tags, raise_on_error=False
@@ -49,6 +56,13 @@ class Location:
     def rows(self, *identifier: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.catalog().load_table(identifier).scan().to_arrow().to_pylist()
         return rows
+
+
+def append(table: Table, rows: pa.Table) -> list[DataFile]:
+    """Append rows of one load to a raw table, as somebody else than the loader. Return the new files."""
+    files = write_rows(table, rows, [day_number(rows["_loaded_at"][0].as_py())])
+    exchange(table, [], files, {})
+    return files
 
 
 def edit(file: Path, path: tuple[str, ...], value: Any) -> None:

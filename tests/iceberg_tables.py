@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zlib import crc32
 
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
@@ -13,7 +14,27 @@ from floe_synthetic import Batch, EcommerceGenerator
 from floe_synthetic.schema import TABLES, arrow_schema
 
 AT = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
-GENERATOR = EcommerceGenerator(customers=20, products=8, orders_per_batch=100)
+
+
+class NamedBatches:
+    """Batches under names of their own, which are no windows of a history: three tables that are never empty."""
+
+    def __init__(self) -> None:
+        opened = AT.date() - timedelta(days=1)
+        self._shop = EcommerceGenerator(customers=20, products=8, orders_per_day=4800, opened=opened)
+
+    def reference(self) -> Batch:
+        tables = self._shop.reference(AT).tables
+        return Batch("reference", {name: rows for name, rows in tables.items() if rows.num_rows})
+
+    def batch(self, batch_id: str, at: datetime) -> Batch:
+        """About 100 orders of the hours before a time; other names give other orders."""
+        until = at - timedelta(minutes=crc32(batch_id.encode()) % 1000)
+        tables = self._shop.batch(until - timedelta(minutes=30), until).tables
+        return Batch(batch_id, {name: tables[name] for name in ("customers", "orders", "order_items")})
+
+
+GENERATOR = NamedBatches()
 BATCH = GENERATOR.batch("first", AT)
 NAMES = list(BATCH.tables)
 

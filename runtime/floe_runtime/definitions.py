@@ -6,9 +6,10 @@ from pathlib import Path
 import dagster as dg
 
 from floe_runtime.assets import dbt_project_assets, project
+from floe_runtime.contract.app import BATCH_AT
 from floe_runtime.contract.artifacts import mounted
 from floe_runtime.errors import FloeError
-from floe_runtime.raw import BATCH_AT, BATCH_ID, raw_assets
+from floe_runtime.raw import raw_assets
 
 PIPELINE = "pipeline"
 """Name of the job that materializes all assets of an application."""
@@ -47,8 +48,8 @@ def definitions(file: str) -> dg.Definitions:
         default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
     )
     def ticks(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        """Request a run. The batch id is the time of the tick, so that a repeated tick loads no batch twice."""
+        """Request a run that loads what happened until the tick. A repeated tick adds nothing."""
         at = context.scheduled_execution_time.astimezone(UTC).isoformat()
-        return dg.RunRequest(run_key=at, tags={BATCH_ID: at, BATCH_AT: at})
+        return dg.RunRequest(run_key=at, tags={BATCH_AT: at})
 
     return dg.Definitions(assets=[*raw, models], jobs=[job], schedules=[ticks])

@@ -12,13 +12,19 @@ if TYPE_CHECKING:
 class Batch:
     """Rows that belong together under one id.
 
-    `tables` maps the name of a table to its rows, which have the columns of `floe_synthetic.schema.arrow_schema`. The
-    tables are in loading order, parents before children. A table without rows is left out. The id determines the
-    content: a batch that is generated again with the same id has the same rows. To load a batch again adds no rows.
+    `tables` maps the name of a table to its rows. The tables are in loading order, parents before children. The id
+    determines the content: a batch that is generated again with the same id has the same rows. To load a batch again
+    adds no rows.
+
+    `until`: the time up to which the rows are complete, without that time, if the batch is part of a history; `since`:
+    the time from which, or None if it is the beginning. Such a batch has every table of the history, with or without
+    rows. Other batches leave a table without rows out.
     """
 
     batch_id: str
     tables: "dict[str, pa.Table]"
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def window_id(since: datetime, until: datetime) -> str:

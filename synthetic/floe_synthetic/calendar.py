@@ -92,7 +92,8 @@ class Calendar:
 
     def __init__(self, regions: Sequence[Region], patterns: Patterns, opened: date) -> None:
         """`opened`: the day from which growth counts. Raises ValueError for a time zone that does not exist."""
-        self.regions, self.patterns, self.opened = regions, patterns, day_number(opened)
+        self.patterns, self.opening = patterns, opened
+        self.opened = day_number(opened)
         self._zones = [_zone(region.zone) for region in regions]
         shares = np.array([region.share for region in regions], dtype=np.float64)
         self.shares = shares / shares.sum()

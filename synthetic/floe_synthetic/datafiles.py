@@ -12,7 +12,9 @@ from pyiceberg.exceptions import CommitFailedException, RESTError, ValidationExc
 from pyiceberg.io.pyarrow import bin_pack_arrow_table, pyarrow_to_schema, write_file
 from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
-from pyiceberg.table import Table, TableProperties, WriteTask
+from pyiceberg.table import Table, TableProperties, Transaction, WriteTask
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.update import TableUpdate
 from pyiceberg.typedef import Record
 from pyiceberg.types import TimestamptzType
 
@@ -29,6 +31,23 @@ def now() -> datetime:
 def day_number(moment: datetime) -> int:
     """The day (UTC) of a time, counted from 1970-01-01: what Iceberg's transform `day` gives."""
     return (moment - _DAY_ZERO).days
+
+
+class Changes(Transaction):
+    """A transaction that copies the table's metadata once for each change, instead of whenever PyIceberg reads them.
+
+    PyIceberg reads them sixteen times in an append, and a copy takes time in proportion to the number of snapshots.
+    """
+
+    _copy: tuple[TableMetadata, tuple[TableUpdate, ...], TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """The table's metadata with the changes so far, which nobody may modify."""
+        base, updates = self._table.metadata, self._updates
+        if self._copy is None or self._copy[0] is not base or self._copy[1] is not updates:
+            self._copy = (base, updates, super().table_metadata)
+        return self._copy[2]
 
 
 def write_rows(table: Table, rows: pa.Table, partition: Sequence[object], *, one_file: bool = False) -> list[DataFile]:
@@ -75,7 +94,7 @@ def exchange(table: Table, old: Sequence[DataFile], new: Sequence[DataFile], pro
     and the new files are deleted.
     """
     try:
-        with table.transaction() as transaction, transaction.update_snapshot(dict(properties)).overwrite() as swap:
+        with Changes(table) as transaction, transaction.update_snapshot(dict(properties)).overwrite() as swap:
             for file in old:
                 swap.delete_data_file(file)
             for file in new:

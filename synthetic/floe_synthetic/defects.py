@@ -21,7 +21,7 @@ from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, day_number
 from floe_synthetic.damage import DAMAGE
 from floe_synthetic.domain import Domain
-from floe_synthetic.entities import Generates, microseconds, texts, window
+from floe_synthetic.entities import Generates, Parts, gathered, microseconds, texts, window
 from floe_synthetic.randomness import Ints, Keys, Source
 from floe_synthetic.schema import TIME, Column, schema_of
 from floe_synthetic.text_hashes import hashed
@@ -133,14 +133,14 @@ class WithDefects:
             rates = SCENARIOS[rates]
         self._generator, self._rates, self._random = generator, checked(rates), Source(seed)
         self.opened = generator.opened
-        drift_day = generator.opened + _DRIFT_AFTER_DAYS if drift is None else day_number(drift)
-        self._drift_us = drift_day * DAY_US
+        first_day = microseconds(generator.opened) // DAY_US
+        self._drift_us = (first_day + _DRIFT_AFTER_DAYS if drift is None else day_number(drift)) * DAY_US
         self._clean = generator.domain
         table, column, values = self._clean.new_column
         tables = {**self._clean.tables, LEDGER: LEDGER_COLUMNS}
         if self._rate("new_columns"):
             tables[table] += (Column(column, "string", f"one of {', '.join(values)}", required=False),)
-        self.domain = Domain(tables, self._clean.families, self._clean.new_column)
+        self.domain = Domain(tables, self._clean.families, self._clean.new_column, self._clean.catalogue)
 
     def reference(self, until: datetime) -> Batch:
         """The generator's reference data with defects. None of them is late, and there is no new column."""
@@ -153,23 +153,30 @@ class WithDefects:
             for first in range(0, rows.num_rows, _ROWS_AT_ONCE)
             for part in self._damaged(name, rows.slice(first, _ROWS_AT_ONCE), end)
         )
-        return Batch(whole.batch_id, self._gathered(parts))
+        return Batch(whole.batch_id, gathered(self.domain, parts), whole.since, whole.until)
 
-    def batch(self, since: datetime, until: datetime) -> Batch:
-        """The batch of a window with its defects, and the table LEDGER if there are any. Errors as in `stream`."""
-        return Batch(window_id(since, until), self._gathered(self.stream(since, until)))
+    def batch(self, since: datetime, until: datetime, begin: datetime | None = None) -> Batch:
+        """The batch of a window with its defects, and the table LEDGER if any rate is not 0. Errors as in `stream`."""
+        if not any(self._rates.values()):
+            return self._generator.batch(since, until, begin)
+        return Batch(
+            window_id(since, until),
+            gathered(self.domain, self.stream(since, until, begin), self._clean.catalogue),
+            since,
+            until,
+        )
 
-    def stream(self, since: datetime, until: datetime) -> Iterator[tuple[str, pa.Table]]:
+    def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Parts:
         """The rows of `batch` in parts of a bounded size. Raises ValueError as the `stream` of the generator."""
         if not any(self._rates.values()):
-            yield from self._generator.stream(since, until)
+            yield from self._generator.stream(since, until, begin)
             return
-        start, end = window(since, until, self.opened)
+        start, end, oldest = window(since, until, begin or self.opened)
         if self._rate("new_columns") and start <= self._drift_us < end:
             table, column, _ = self._clean.new_column
             yield LEDGER, _ledger(_Found("new_columns", table, self._random.bits(column, _ONE), None, column), end)
-        for piece in self._pieces(start, end):
-            for name, rows in self._generator.stream(_moment(piece.start), _moment(piece.end)):
+        for piece in self._pieces(start, end, oldest):
+            for name, rows in self._generator.stream(_moment(piece.start), _moment(piece.end), begin):
                 arriving, delay = self._arriving(name, rows, piece)
                 if arriving.num_rows:
                     wide = self._widened(name, arriving, end)
@@ -178,17 +185,11 @@ class WithDefects:
     def _rate(self, kind: str) -> float:
         return self._rates.get(kind, 0.0)
 
-    def _gathered(self, parts: Iterable[tuple[str, pa.Table]]) -> dict[str, pa.Table]:
-        chunks: dict[str, list[pa.Table]] = {}
-        for name, rows in parts:
-            chunks.setdefault(name, []).append(rows)
-        return {name: pa.concat_tables(chunks[name]) for name in self.domain.tables if name in chunks}
-
-    def _pieces(self, start: int, end: int) -> Iterator[_Piece]:
+    def _pieces(self, start: int, end: int, oldest: int) -> Iterator[_Piece]:
         """The parts of time whose rows arrive in a window, none twice."""
         delays = [delay // timedelta(microseconds=1) for delay in (DELAYS if self._rate("late") else DELAYS[:1])]
         windows = [(start - delay, end - delay) for delay in delays]
-        cuts = sorted({max(moment, self.opened * DAY_US) for one in windows for moment in one})
+        cuts = sorted({max(moment, oldest) for one in windows for moment in one})
         for first, last in pairwise(cuts):
             inside = tuple(index for index, one in enumerate(windows) if one[0] <= first and last <= one[1])
             if inside:
@@ -221,7 +222,7 @@ class WithDefects:
 
     def _damaged(
         self, name: str, rows: pa.Table, end: int, delay: Ints | None = None, *, is_late: bool = False
-    ) -> Iterator[tuple[str, pa.Table]]:
+    ) -> Parts:
         """The rows with their defects, and the ledger of these.
 
         `delay`: for each row its index in DELAYS, None if all are in time. `is_late`: whether they are of an earlier

@@ -22,11 +22,13 @@ class Domain:
     `families`: by table, the column whose value is the same in all rows that can only arrive together, such as an order
     and its items. A table that is left out always arrives in time.
     `new_column`: (table, name, values) of the optional column that appears if the schema drifts.
+    `catalogue`: the tables that are in the reference data only.
     """
 
     tables: Mapping[str, tuple[Column, ...]]
     families: Mapping[str, str]
     new_column: tuple[str, str, tuple[str, ...]]
+    catalogue: tuple[str, ...] = ()
 
     @cache  # noqa: B019 - a domain lives as long as the process
     def schema(self, table: str) -> pa.Schema:
@@ -76,5 +78,6 @@ SHOP = Domain(
     TABLES,
     families=dict.fromkeys(("orders", "order_items", "order_events", "returns"), "order_id"),
     new_column=("orders", "sales_channel", ("web", "app", "store", "phone")),
+    catalogue=("products",),
 )
 """The web shop of `floe_synthetic.ecommerce`."""

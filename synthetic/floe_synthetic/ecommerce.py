@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -81,11 +81,12 @@ _DOMAINS = ("example.com", "example.org", "example.net")
 _DOMAIN_DECK, _SEGMENT_DECK = deck({0: 6, 1: 3, 2: 1}), deck(_SEGMENT_SHARES)
 
 _DAYS_BEFORE = 365  # base customers registered during so many days before the opening
-_SIGNUPS_PER_ORDER = 0.05
+_SIGNUPS_PER_ORDER = 0.04
 _NEWCOMER = 3.0  # how much more a customer orders on the day of the registration
 _FORGETS_DAYS, _FORGETS = 14.0, -0.9  # the interest of a cohort falls by a power of its age
 _LOYAL = 0.25  # the most loyal customer of a cohort orders 1 / _LOYAL times as often as the average one
 _MOST_PRODUCTS = 10_000
+_EARLIEST, _LATEST = date(1971, 1, 1), date(2600, 1, 1)  # so that a day fits into the keys
 _MAX_LINES = max(max(lines) for lines in _LINES)
 _LINE_BITS = 4
 _LINE_ENDINGS = table([f"-{line:02}" for line in range(_MAX_LINES + 1)])
@@ -105,7 +106,6 @@ _RETURNED_BELOW = CARDS * (_CANCELLED + (1 - _CANCELLED) * _RETURNED)
 _TO_CANCELLED, _TO_SHIPPED, _TO_DELIVERED, _TO_RETURNED = (0.1, 20.0), (2.0, 46.0), (20.0, 100.0), (24.0, 456.0)
 _BEFORE_DELIVERED = _TO_SHIPPED[0] + _TO_DELIVERED[0], sum(_TO_SHIPPED) + sum(_TO_DELIVERED)
 _BEFORE_RETURNED = _BEFORE_DELIVERED[0] + _TO_RETURNED[0], _BEFORE_DELIVERED[1] + sum(_TO_RETURNED)
-_LOOKBACK_DAYS = int(_BEFORE_RETURNED[1] / 24) + 1  # after so many days the last thing has happened to an order
 
 
 @dataclass(frozen=True)
@@ -200,11 +200,11 @@ class EcommerceGenerator:
     def __init__(
         self,
         seed: int = 42,
-        customers: int = 40_000,
+        customers: int = 20_000,
         products: int = 200,
         orders_per_day: float = 6000,
         *,
-        opened: date = date(2025, 1, 1),
+        opened: date = date(2026, 1, 1),
         patterns: Patterns | None = None,
         versions: bool = False,
     ) -> None:
@@ -216,54 +216,79 @@ class EcommerceGenerator:
             raise ValueError(f"customers must be at least {len(REGIONS)}, one for each region")
         if products > _MOST_PRODUCTS:
             raise ValueError(f"products must be at most {_MOST_PRODUCTS}")
+        if not _EARLIEST <= opened <= _LATEST:
+            raise ValueError(f"opened must be from {_EARLIEST} to {_LATEST}")
         self._random = Source(seed)
         self._seed = seed
         self._customers, self._products, self._orders_per_day = customers, products, float(orders_per_day)
         self._versions = versions
         self._calendar = Calendar(REGIONS, patterns or Patterns(), opened)
-        self.opened = day_number(opened)
-        self._first = self.opened - _DAYS_BEFORE
+        self._opened = day_number(opened)
+        self._first = self._opened - _DAYS_BEFORE
         self._order_ends = lru_cache(maxsize=64)(self._count_orders)
         self._signup_ends = lru_cache(maxsize=64)(self._spread_signups)
         self._signup_block = lru_cache(maxsize=None)(self._count_signups)
         self._cohorts = lru_cache(maxsize=2)(lambda day: _Cohorts(self._signups(day)))
 
     def reference(self, until: datetime) -> Batch:
-        """The catalogue, and the customers who registered before a time: what the first window refers to."""
-        customers = pa.concat_tables(self._customers_between(self._first * DAY_US, _microseconds(until)))
-        return Batch("reference", {"customers": customers, "products": self._product_table()})
+        """The catalogue, and the customers who registered before a time: what the window that begins then refers to.
 
-    def batch(self, since: datetime, until: datetime) -> Batch:
-        """What happens from `since` until `until`, which is excluded. A table without rows is left out.
-
-        Raises ValueError if a time has no time zone, `until` is not after `since`, or `since` is before the opening.
+        It has the other tables too, without rows.
         """
-        chunks: dict[str, list[pa.Table]] = {}
-        for name, rows in self.stream(since, until):
-            chunks.setdefault(name, []).append(rows)
-        return Batch(
-            window_id(since, until), {name: pa.concat_tables(chunks[name]) for name in TABLES if name in chunks}
-        )
+        customers = pa.concat_tables(self._customers_between(self._first * DAY_US, _microseconds(until)))
+        rows = {"customers": customers, "products": self._product_table()}
+        return Batch("reference", {name: rows.get(name, _empty(name)) for name in TABLES}, None, until)
 
-    def stream(self, since: datetime, until: datetime) -> Iterator[tuple[str, pa.Table]]:
+    def batch(self, since: datetime, until: datetime, begin: datetime | None = None) -> Batch:
+        """What happens from `since` until `until`, which is excluded, in all tables but the catalogue.
+
+        `begin`: when a history begins that has this window. Orders that were placed before are not part of it, so what
+        becomes of them is left out.
+
+        Raises ValueError if a time has no time zone, `until` is not after `since`, `begin` is after it, or `since` is
+        before the opening.
+        """
+        chunks = {name: [_empty(name)] for name in TABLES if name != "products"}
+        for name, rows in self.stream(since, until, begin):
+            chunks[name].append(rows)
+        tables = {name: pa.concat_tables(rows) for name, rows in chunks.items()}
+        return Batch(window_id(since, until), tables, since, until)
+
+    @property
+    def orders_per_day(self) -> float:
+        """About how many orders are placed on a day when the shop opens."""
+        return self._orders_per_day
+
+    @property
+    def opened(self) -> datetime:
+        """The time before which no window can begin."""
+        return datetime.combine(self._calendar.opening, datetime.min.time(), UTC)
+
+    def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Iterator[tuple[str, pa.Table]]:
         """The rows of `batch` in parts of a bounded size, as (name of the table, rows), without empty parts."""
         start, end = _microseconds(since), _microseconds(until)
+        oldest = _microseconds(begin) if begin else self._opened * DAY_US
+        if oldest > start and begin:
+            raise ValueError(f"the window starts at {since.isoformat()}, before its history at {begin.isoformat()}")
         if end <= start:
             raise ValueError(
                 f"the window ends at {until.isoformat()}, which is not after its start {since.isoformat()}"
             )
-        if start < self.opened * DAY_US:
+        if end > day_number(_LATEST) * DAY_US:
+            raise ValueError(f"the window ends at {until.isoformat()}, after {_LATEST}")
+        if start < self._opened * DAY_US:
             raise ValueError(f"the window starts at {since.isoformat()}, before the shop opened")
         for customers in self._customers_between(start, end):
             yield "customers", customers
-        for day in range(max(start // DAY_US - _LOOKBACK_DAYS, self.opened), (end - 1) // DAY_US + 1):
-            for name, rows in self._day(day, start, end):
+        oldest = max(oldest, start - int(_BEFORE_RETURNED[1] * _HOUR_US), self._opened * DAY_US)
+        for day in range(oldest // DAY_US, (end - 1) // DAY_US + 1):
+            for name, rows in self._day(day, oldest, start, end):
                 if rows.num_rows:
                     yield name, rows
 
-    def _day(self, day: int, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
-        """What happens in the window to the orders of one day."""
-        for placed in self._placed(day, start - int(_BEFORE_RETURNED[1] * _HOUR_US), end):
+    def _day(self, day: int, oldest: int, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+        """What happens in the window to the orders of one day, if they were placed at `oldest` or later."""
+        for placed in self._placed(day, oldest, end):
             if placed.slot[-1] >= (start - day * DAY_US) // SLOT_US:
                 inside = placed.take(np.flatnonzero((placed.at >= start) & (placed.at < end)))
                 orders = self._orders(day, inside)
@@ -273,7 +298,7 @@ class EcommerceGenerator:
             yield from self._changes(day, placed, start, end)
 
     def _placed(self, day: int, start: int, end: int) -> Iterator[_Placed]:
-        """The orders of a day in all slots that touch the window, in parts."""
+        """The orders of a day from `start` to the end of the slot of `end`, in parts."""
         ends = self._order_ends(day)
         slots = ((start - day * DAY_US) // SLOT_US, -((day * DAY_US - end) // SLOT_US))
         first, last = (int(ends[slot * len(REGIONS) - 1]) if slot else 0 for slot in np.clip(slots, 0, SLOTS))
@@ -287,7 +312,11 @@ class EcommerceGenerator:
             slot, region = np.divmod(cell, len(REGIONS))
             at = slot * SLOT_US + (day * DAY_US)
             at += (fraction(bits) * SLOT_US).astype(np.int64)
-            yield _Placed(key, region, slot, bits, at)
+            placed = _Placed(key, region, slot, bits, at)
+            if at[0] < start + SLOT_US:  # the window may begin within the slot
+                placed = placed.take(np.flatnonzero(at >= start))
+            if len(placed.key):
+                yield placed
 
     def _changes(self, day: int, placed: _Placed, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
         """The status changes in the window of orders of one day, and the returns."""
@@ -553,8 +582,8 @@ class EcommerceGenerator:
         )
         base = base.reshape(_DAYS_BEFORE, len(REGIONS))
         base[0] += 1  # so that every region has somebody who can order
-        expected = self._orders_per_day * _SIGNUPS_PER_ORDER * self._calendar.daily(self.opened, last)
-        key = _key(np.arange(len(REGIONS)), np.arange(self.opened, last + 1)[:, np.newaxis], 0)
+        expected = self._orders_per_day * _SIGNUPS_PER_ORDER * self._calendar.daily(self._opened, last)
+        key = _key(np.arange(len(REGIONS)), np.arange(self._opened, last + 1)[:, np.newaxis], 0)
         # Rounded up or down by chance.
         drawn = (expected[:, np.newaxis] * shares + self._random.uniform("signups", key)).astype(np.int64)
         return np.concatenate([base, drawn])
@@ -620,6 +649,10 @@ def _event_table(key: Keys, status: Ints, at: Ints) -> pa.Table:
         pa.array(at).cast(TIME),
     ]
     return pa.Table.from_arrays(columns, schema=arrow_schema("order_events"))
+
+
+def _empty(name: str) -> pa.Table:
+    return arrow_schema(name).empty_table()
 
 
 def _words(words: Sequence[str], index: Ints) -> pa.Array:

@@ -22,6 +22,9 @@ from floe_synthetic.text_keys import letters, strings
 DAYS_BEFORE = 365
 """Those who are there at the opening registered during so many days before it."""
 
+Parts = Iterator[tuple[str, pa.Table]]
+"""Parts of tables, as (name of the table, rows)."""
+
 
 def key(region: Ints, day: Ints, number: Ints) -> Keys:
     """One number for a region (4 bits), a day (18 bits) and a number below 2**32."""
@@ -79,16 +82,21 @@ def microseconds(moment: datetime) -> int:
 class Generates(Protocol):
     """What every generator has, also one with defects."""
 
-    domain: Domain
-    opened: int
+    @property
+    def domain(self) -> Domain:
+        """The tables."""
+
+    @property
+    def opened(self) -> datetime:
+        """The time before which no window can begin."""
 
     def reference(self, until: datetime) -> Batch:
         """See Generator."""
 
-    def batch(self, since: datetime, until: datetime) -> Batch:
+    def batch(self, since: datetime, until: datetime, begin: datetime | None = None) -> Batch:
         """See Generator."""
 
-    def stream(self, since: datetime, until: datetime) -> Iterator[tuple[str, pa.Table]]:
+    def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Parts:
         """See Generator."""
 
 
@@ -96,48 +104,68 @@ class Generator(ABC):
     """Generates the tables of a domain. What happens in a window is a function of the arguments and the window alone.
 
     Windows that follow each other give together the rows of the whole window, however it is cut. Keys are unique for
-    ever. `opened`: the day of the opening, counted from 1970-01-01; no window starts before it.
+    ever. `opened`: the time before which no window can begin.
     """
 
     domain: Domain
-    opened: int
+    opened: datetime
 
-    @abstractmethod
     def reference(self, until: datetime) -> Batch:
-        """What was before a time: what the first window refers to."""
+        """What was before a time: what the window that begins then refers to. It has all tables, also without rows."""
+        return Batch("reference", gathered(self.domain, self._before(microseconds(until))), None, until)
 
-    def batch(self, since: datetime, until: datetime) -> Batch:
-        """What happens from `since` until `until`, which is excluded. A table without rows is left out.
+    def batch(self, since: datetime, until: datetime, begin: datetime | None = None) -> Batch:
+        """What happens from `since` until `until`, which is excluded, in all tables but the catalogue.
 
-        Raises ValueError if a time has no time zone, `until` is not after `since`, or `since` is before the opening.
+        `begin`: when a history begins that has this window. What continues something from before it is left out.
+
+        Raises ValueError if a time has no time zone, `until` is not after `since`, or `since` is before the opening or
+        `begin`.
         """
-        chunks: dict[str, list[pa.Table]] = {}
-        for name, rows in self.stream(since, until):
-            chunks.setdefault(name, []).append(rows)
-        in_order = {name: pa.concat_tables(chunks[name]) for name in self.domain.tables if name in chunks}
-        return Batch(window_id(since, until), in_order)
+        return Batch(
+            window_id(since, until),
+            gathered(self.domain, self.stream(since, until, begin), self.domain.catalogue),
+            since,
+            until,
+        )
 
-    def stream(self, since: datetime, until: datetime) -> Iterator[tuple[str, pa.Table]]:
+    def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Parts:
         """The rows of `batch` in parts of a bounded size, as (name of the table, rows), without empty parts."""
-        start, end = window(since, until, self.opened)
-        return ((name, rows) for name, rows in self._parts(start, end) if rows.num_rows)
+        start, end, oldest = window(since, until, begin or self.opened)
+        return ((name, rows) for name, rows in self._parts(start, end, oldest) if rows.num_rows)
 
     @abstractmethod
-    def _parts(self, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+    def _before(self, end: int) -> Parts:
+        """The parts of the reference data."""
+
+    @abstractmethod
+    def _parts(self, start: int, end: int, oldest: int) -> Parts:
         """The parts of a window, whose times are microseconds since 1970; parts may be empty."""
 
 
-def window(since: datetime, until: datetime, opened: int) -> tuple[int, int]:
-    """The start and end of a window in microseconds since 1970. `opened`: the day of the opening.
+def gathered(domain: Domain, parts: Parts, without: Sequence[str] = ()) -> dict[str, pa.Table]:
+    """The tables of a domain from parts of them, in loading order. `without`: tables that are left out."""
+    chunks: dict[str, list[pa.Table]] = {}
+    for name, rows in parts:
+        chunks.setdefault(name, []).append(rows)
+    return {
+        name: pa.concat_tables(chunks[name]) if name in chunks else domain.schema(name).empty_table()
+        for name in domain.tables
+        if name not in without
+    }
 
-    Raises ValueError if a time has no time zone, `until` is not after `since`, or `since` is before the opening.
+
+def window(since: datetime, until: datetime, oldest: datetime) -> tuple[int, int, int]:
+    """The start and end of a window, and the earliest time that it may begin, in microseconds since 1970.
+
+    Raises ValueError if a time has no time zone, `until` is not after `since`, or `since` is before `oldest`.
     """
-    start, end = microseconds(since), microseconds(until)
+    start, end, first = microseconds(since), microseconds(until), microseconds(oldest)
     if end <= start:
         raise ValueError(f"the window ends at {until.isoformat()}, which is not after its start {since.isoformat()}")
-    if start < opened * DAY_US:
-        raise ValueError(f"the window starts at {since.isoformat()}, before the opening")
-    return start, end
+    if start < first:
+        raise ValueError(f"the window starts at {since.isoformat()}, before the opening at {oldest.isoformat()}")
+    return start, end, first
 
 
 class Cohorts:

@@ -9,13 +9,17 @@ based on, so the catalog refuses it if another writer was faster. PyIceberg then
 snapshot and tries again (`commit.retry.*`). This alone could append a batch that the other writer has just appended,
 so `_AppendOnce` repeats the check before each rebase.
 
-The check reads the bounds of the table's files, and then only files whose bounds include the id. If the caller knows a
-time before which nobody can have tried to load the batch, the check is limited to the partitions since that day, so its
-cost does not depend on the table's history. `floe_synthetic.maintenance` keeps files, snapshots and metadata few.
+A batch that is a window of time (`Batch.until`) is checked without reading any file: a property of the table, written
+in the same commit as the rows, holds the time up to which its history is complete, and a window has to begin there.
+
+For any other batch, the check reads the bounds of the table's files, and then only files whose bounds include the id.
+If the caller knows a time before which nobody can have tried to load the batch, the check is limited to the partitions
+since that day, so its cost does not depend on the table's history. `floe_synthetic.maintenance` keeps files, snapshots
+and metadata few.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,13 +30,13 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, Valida
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, GreaterThanOrEqual
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
-from pyiceberg.table import Table, Transaction
+from pyiceberg.table import Table
 from pyiceberg.table.sorting import SortField, SortOrder
 from pyiceberg.transforms import DayTransform, IdentityTransform
 
 from floe_runtime.errors import FloeError
 from floe_synthetic.batch import Batch
-from floe_synthetic.datafiles import day_number, discard, in_a_sentence, now, write_rows
+from floe_synthetic.datafiles import Changes, day_number, discard, in_a_sentence, now, write_rows
 from floe_synthetic.maintenance import data_bytes
 from floe_synthetic.schema import BATCH_ID, LOADED, LOADED_AT, TIME, iceberg_schema, loaded_schema
 
@@ -41,6 +45,9 @@ BATCH_PROPERTY = "floe.batch-id"
 
 Iceberg itself adds the number of rows, as `added-records`.
 """
+
+UNTIL_PROPERTY = "floe.loaded-until"
+"""The property of a table that holds the time up to which its history is complete, if its batches are windows."""
 
 _PROPERTIES = {
     # By default, the bounds of strings are truncated to 16 characters. Ids with the same beginning would then have the
@@ -114,12 +121,18 @@ class IcebergLoader:
         loaded_at = now()
         tables = {name: self._ready(name, rows.schema, found[name]) for name, rows in batch.tables.items()}
         appended = []
+        has = _has_window(batch) if batch.until else _has_rows(search)
         for name, rows in batch.tables.items():
             with self._explained(name):
-                added = _append(tables[name], _loaded(rows, batch.batch_id, loaded_at), batch.batch_id, search)
+                added = _append(tables[name], _loaded(rows, batch.batch_id, loaded_at), batch, has)
                 snapshot_id = _snapshot_of(tables[name], batch.batch_id)
             appended.append(Appended(name, rows.num_rows if added else 0, snapshot_id, not added))
         return appended
+
+    def loaded_until(self, names: Iterable[str]) -> dict[str, datetime | None]:
+        """The end of the history of each of these tables; None if the beginning of it was not loaded yet."""
+        found = {name: self._find(name) for name in names}
+        return {name: _end(table) if table else None for name, table in found.items()}
 
     def _explained(self, name: str) -> AbstractContextManager[None]:
         what = f"{self._namespace}.{name} could not be read or written"
@@ -168,7 +181,8 @@ class IcebergLoader:
         """Raise FloeError if the tables that lack the batch would make the namespace larger than allowed."""
         if self._max_bytes is None:
             return
-        missing = [name for name, table in found.items() if table is None or not _has(table, search)]
+        has = _has_window(batch) if batch.until else _has_rows(search)
+        missing = [name for name, table in found.items() if table is None or not has(table)]
         exists = self._catalog.namespace_exists(self._namespace)
         tables = self._catalog.list_tables(self._namespace) if exists else []
         stored = sum(data_bytes(self._catalog.load_table(name)) for name in tables)
@@ -181,21 +195,30 @@ class IcebergLoader:
             )
 
 
+class WrongWindowError(FloeError, ValidationException):
+    """A window overlaps with what a table has, or leaves a gap after it."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            problem, "Another run loaded it at the same time. The next run continues where that one ended."
+        )
+
+
 class _AlreadyLoaded(ValidationException):
     """The table already has the batch. A ValidationException makes PyIceberg delete the manifests of the attempt."""
 
 
-class _AppendOnce(Transaction):
+class _AppendOnce(Changes):
     """A transaction that raises `_AlreadyLoaded` if the snapshot that it would be rebased onto has the batch."""
 
-    def __init__(self, table: Table, search: BooleanExpression) -> None:
+    def __init__(self, table: Table, has: Callable[[Table], bool]) -> None:
         super().__init__(table)
-        self._search = search
+        self._has = has
 
     def _rebuild_snapshot_updates(self) -> None:
         # PyIceberg calls this between two attempts, after it has refreshed the table and checked that the previous
         # attempt was not committed after all. A retry loop in this module would lack that check.
-        if _has(self._table, self._search):
+        if self._has(self._table):
             raise _AlreadyLoaded
         # PyIceberg looks up the snapshot of the first attempt, although appends conflict with nothing. That snapshot
         # may have expired since.
@@ -204,18 +227,23 @@ class _AppendOnce(Transaction):
         super()._rebuild_snapshot_updates()
 
 
-def _append(table: Table, rows: pa.Table, batch_id: str, search: BooleanExpression) -> bool:
+def _append(table: Table, rows: pa.Table, batch: Batch, has: Callable[[Table], bool]) -> bool:
     """Append the rows, unless the table has the batch. Return whether they were appended."""
-    if _has(table, search):
+    if has(table):
         return False
     # All rows have the same `_loaded_at`, so they are in one partition, and sorted.
-    day = day_number(rows[LOADED_AT][0].as_py())
-    files = write_rows(table, rows, [day] if table.spec().fields else [])
-    transaction, committing = _AppendOnce(table, search), False
+    files = []
+    if rows.num_rows:
+        day = day_number(rows[LOADED_AT][0].as_py())
+        files = write_rows(table, rows, [day] if table.spec().fields else [])
+    transaction, committing = _AppendOnce(table, has), False
     try:
-        with transaction.update_snapshot({BATCH_PROPERTY: batch_id}).merge_append() as append:
+        # A window without rows makes a snapshot too, because the catalog refuses only snapshots that came too late.
+        with transaction.update_snapshot({BATCH_PROPERTY: batch.batch_id}).merge_append() as append:
             for file in files:
                 append.append_data_file(file)
+        if batch.until:
+            transaction.set_properties({UNTIL_PROPERTY: batch.until.astimezone(UTC).isoformat()})
         committing = True
         transaction.commit_transaction()
     except BaseException as error:
@@ -237,10 +265,39 @@ def _search(batch_id: str, not_before: datetime | None) -> BooleanExpression:
     return And(has_id, GreaterThanOrEqual(LOADED_AT, earliest))  # type: ignore[misc, call-arg, arg-type] # as above
 
 
-def _has(table: Table, search: BooleanExpression) -> bool:
-    """Whether the table's current snapshot has a row of the batch. Reads only files whose bounds include the id."""
-    scan = table.scan(row_filter=search, selected_fields=(BATCH_ID,), limit=1)
-    return bool(scan.to_arrow().num_rows)
+def _has_rows(search: BooleanExpression) -> Callable[[Table], bool]:
+    """Whether a table's current snapshot has a row of the batch. Reads only files whose bounds include the id."""
+
+    def has(table: Table) -> bool:
+        scan = table.scan(row_filter=search, selected_fields=(BATCH_ID,), limit=1)
+        return bool(scan.to_arrow().num_rows)
+
+    return has
+
+
+def _has_window(batch: Batch) -> Callable[[Table], bool]:
+    """Whether a table's history contains the window of the batch. Raises WrongWindowError unless it follows or does."""
+
+    def has(table: Table) -> bool:
+        end = _end(table)
+        if end and batch.until and end >= batch.until:
+            return True
+        if batch.since is None and end is None:
+            return False
+        if end != batch.since:
+            raise WrongWindowError(
+                f"batch {batch.batch_id!r} does not follow what {'.'.join(table.name())} has: its history "
+                + (f"ends at {end.isoformat()}" if end else "has no beginning")
+            )
+        return False
+
+    return has
+
+
+def _end(table: Table) -> datetime | None:
+    """The time up to which the history of a table is complete."""
+    end = table.properties.get(UNTIL_PROPERTY)
+    return datetime.fromisoformat(end) if end else None
 
 
 def _snapshot_of(table: Table, batch_id: str) -> int | None:
@@ -290,12 +347,12 @@ def _check_batch(batch: Batch, not_before: datetime | None) -> None:
     elif not_before is not None and not_before > now() + _CLOCKS_DIFFER:
         problems.append(f"the time {not_before.isoformat()} before which it was not loaded is in the future")
     for name, rows in batch.tables.items():
-        problems += [f"{name} {problem}" for problem in _problems_of_rows(rows)]
+        problems += [f"{name} {problem}" for problem in _problems_of_rows(rows, may_be_empty=bool(batch.until))]
     _refuse(f"batch {batch.batch_id!r} cannot be loaded", problems)
 
 
-def _problems_of_rows(rows: pa.Table) -> list[str]:
-    problems = [] if rows.num_rows else ["has no rows and must be left out"]
+def _problems_of_rows(rows: pa.Table, *, may_be_empty: bool) -> list[str]:
+    problems = [] if rows.num_rows or may_be_empty else ["has no rows and must be left out"]
     counts = Counter(name.lower() for name in rows.schema.names)
     problems += [f"has {count} columns {name}" for name, count in counts.items() if count > 1]
     problems += [f"has the reserved column {column.name}" for column in LOADED if column.name in counts]

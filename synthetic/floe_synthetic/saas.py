@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from floe_synthetic.batch import Batch
-from floe_synthetic.calendar import DAY_US, Calendar, Patterns, Region, day_number
+from floe_synthetic.calendar import DAY_US, Calendar, Patterns, Region
 from floe_synthetic.domain import Domain
-from floe_synthetic.entities import Cohorts, Generator, child, inside, key, microseconds, persons, texts, times, words
+from floe_synthetic.entities import Cohorts, Generator, Parts, child, inside, key, persons, texts, times, words
 from floe_synthetic.randomness import Floats, Ints, Keys, Source, deck
 from floe_synthetic.schema import Column
 from floe_synthetic.text_keys import joined, letters, strings, table
@@ -150,7 +148,7 @@ class SaaSGenerator(Generator):
         organisations_per_day: float = 3,
         events_per_user: float = 8,
         *,
-        opened: date = date(2025, 1, 1),
+        opened: date = date(2026, 1, 1),
         patterns: Patterns = OFFICE,
     ) -> None:
         if not (0 <= organisations <= 1 << 20 and 0 <= organisations_per_day <= 1 << 20):
@@ -158,22 +156,20 @@ class SaaSGenerator(Generator):
         if not 0 <= events_per_user <= 10_000:
             raise ValueError("events_per_user must be from 0 to 10000")
         self._random, self._seed = Source(seed), seed
-        self._events_per_user, self.opened = float(events_per_user), day_number(opened)
+        self._events_per_user, self.opened = float(events_per_user), datetime.combine(opened, datetime.min.time(), UTC)
         self._cohorts = Cohorts(self._random, Calendar(REGIONS, patterns, opened), organisations, organisations_per_day)
         self._usage = Calendar(REGIONS, replace(patterns, growth=0.0), opened)
         self._cohort = lru_cache(maxsize=None)(self._cohorts.of_day)
         self._population = lru_cache(maxsize=2)(self._populate)
 
-    def reference(self, until: datetime) -> Batch:
-        """What was before a time: organisations, users, subscriptions and how these changed."""
-        end = microseconds(until)
-        return Batch("reference", dict(self._master_data(self._population(end // DAY_US), 0, end)))
+    def _before(self, end: int) -> Parts:
+        return self._master_data(self._population(end // DAY_US), 0, end)
 
-    def _parts(self, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+    def _parts(self, start: int, end: int, oldest: int) -> Parts:
         days = range(start // DAY_US, (end - 1) // DAY_US + 1)
         everything = self._population(days[-1])
         yield from self._master_data(everything, start, end)
-        yield from self._billing(everything, start, end)
+        yield from self._billing(everything, start, end, oldest)
         for day in days:
             yield from self._events(everything, day, start, end)
 
@@ -217,7 +213,7 @@ class SaaSGenerator(Generator):
         whole += np.where((at // DAY_US + whole + 3) % 7 >= 5, 2, 0)  # 1970-01-01 was a Thursday
         return at + whole * DAY_US + (self._random.uniform("minutes", keys) * _HOUR_US).astype(np.int64)
 
-    def _master_data(self, all_: _Population, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+    def _master_data(self, all_: _Population, start: int, end: int) -> Parts:
         """What began to exist in a window, and the changes of subscriptions."""
         rows = inside(all_.created, start, end)
         keys, region = all_.key[rows], all_.region[rows]
@@ -243,20 +239,16 @@ class SaaSGenerator(Generator):
         after = np.where(number > _PLAN_CHANGES, count[rows] - 1, number)  # which of `plan` holds
         step = all_.plan[rows, after] - all_.plan[rows, np.maximum(after - 1, 0)]
         change = np.select([number == 0, number > _PLAN_CHANGES, step > 0], [0, 3, 1], 2)
-        own, at = letters("s", all_.key[rows]), times_of[rows, number]
-        ids, changes, plans = (
-            joined(own, _ENDINGS, number),
-            words(CHANGES, change),
-            words(PLANS, all_.plan[rows, after]),
-        )
-        yield _table("subscription_events", strings(ids), strings(own), changes, plans, at)
+        own, at, plans = letters("s", all_.key[rows]), times_of[rows, number], words(PLANS, all_.plan[rows, after])
+        ids = strings(joined(own, _ENDINGS, number))
+        yield _table("subscription_events", ids, strings(own), words(CHANGES, change), plans, at)
 
-    def _billing(self, all_: _Population, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+    def _billing(self, all_: _Population, start: int, end: int, oldest: int) -> Parts:
         """The invoices of a window, and what became in it of those of the two months before."""
         first, last = (int(np.datetime64(moment, "us").astype("M8[M]").astype(np.int64)) for moment in (start, end))
         for month in range(first - 2, last + 1):
             begins = int(np.datetime64(month, "M").astype("M8[us]").astype(np.int64))
-            if begins < self.opened * DAY_US:
+            if begins < oldest:
                 continue
             rows = np.flatnonzero((all_.changed[:, 0] <= begins) & (all_.ended > begins))
             plan = all_.plan[rows, (all_.changed[rows] <= begins).sum(axis=1) - 1]
@@ -275,7 +267,7 @@ class SaaSGenerator(Generator):
                 ids, invoice = texts(status[0], keys[new]), texts("i", keys[new])
                 yield _table("invoice_events", ids, invoice, words([status], new * 0), at[new])
 
-    def _events(self, all_: _Population, day: int, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+    def _events(self, all_: _Population, day: int, start: int, end: int) -> Parts:
         """What users do on a day, as far as it is in the window."""
         since, till = np.maximum(all_.user_created, all_.changed[all_.user_of, 0]), all_.ended[all_.user_of]
         users = np.flatnonzero((since < (day + 1) * DAY_US) & (till > day * DAY_US))

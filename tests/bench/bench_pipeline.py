@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from floe import console, repo
@@ -17,9 +18,10 @@ from floe.demo import cube
 from floe.demo.ports import claim
 from floe.demo.processes import supervisor
 from floe.demo.services import start_cube, start_dagster
+from floe_runtime.contract.app import BATCH_AT
 from floe_runtime.contract.artifacts import VARIABLE
 
-TICKS = 5
+TICKS, EVERY = 5, timedelta(minutes=5)
 QUERY = {"measures": ["orders.count"]}
 
 
@@ -43,12 +45,14 @@ def _measure() -> dict[str, float]:
     to_run, to_answer, by_command = [], [], []
     with supervisor(repo.current().state / "logs") as processes:
         dagster = start_dagster(repo.current(), processes, artifacts, claim(0, "Dagster", ""))
-        dagster.follow(dagster.launch("ecommerce", "pipeline"), 240)
+        at = datetime.now(UTC) - TICKS * EVERY
+        dagster.follow(dagster.launch("ecommerce", "pipeline", {BATCH_AT: at.isoformat()}), 240)
         api = start_cube(repo.current(), processes, artifacts, claim(0, "Cube", ""))
         for _ in range(TICKS):
             before = int(cube.load(api.url, api.token, QUERY)[0]["orders.count"])
             started = time.monotonic()
-            dagster.follow(dagster.launch("ecommerce", "pipeline"), 240)
+            at += EVERY
+            dagster.follow(dagster.launch("ecommerce", "pipeline", {BATCH_AT: at.isoformat()}), 240)
             to_run.append(time.monotonic() - started)
             while int(cube.load(api.url, api.token, QUERY)[0]["orders.count"]) <= before:
                 time.sleep(0.1)

@@ -1,7 +1,7 @@
 """What the client's pod runs to ask Cube for its batches: with Python's own library, since an image has no tests.
 
 `python ask_cube.py TOKEN QUERY WANTED SECONDS`, the last three as JSON, prints how many orders Cube has of each batch,
-as soon as those wanted are among them or the seconds are over.
+as soon as there are so many in all as wanted or the seconds are over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main() -> None:
     deadline = time.monotonic() + seconds
     while True:
         counts = _counts(token, query, deadline)
-        if wanted.items() <= counts.items() or time.monotonic() > deadline:
+        if sum(counts.values()) >= wanted or time.monotonic() > deadline:
             break
         time.sleep(0.5)
     print(json.dumps(counts))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from floe.demo.processes import tied_to_us
 from floe.errors import FloeError
 from floe.tools import resolve
 from floe.yaml import load_file
+from floe_runtime.contract.app import BATCH_AT
 from floe_runtime.contract.artifacts import CompiledArtifacts
 from floe_synthetic import EcommerceGenerator
 
@@ -35,9 +36,6 @@ _RUN_SECONDS = 180
 _BUSY = 3
 """How much slower pods may be where other suites use the same two cores."""
 LOCATION, JOB = "ecommerce", "pipeline"
-BATCH_ID, BATCH_AT = "floe/batch-id", "floe/batch-at"  # tags of floe_runtime.raw
-AT = "2026-01-05T12:00:00+00:00"
-"""The time for which batches are generated that a test launches."""
 _USER = "floe"
 _ASK_CUBE = Path(__file__).with_name("ask_cube.py")
 
@@ -227,22 +225,27 @@ class Deployed:
             return self.dagster.loaded(LOCATION)
         return False
 
-    def launch(self, batch: str) -> str:
-        """Launch the pipeline for a batch of that name; returns the id of the run."""
-        return self.dagster.launch(LOCATION, JOB, {BATCH_ID: batch, BATCH_AT: AT})
+    def launch(self, at: str) -> str:
+        """Launch the pipeline to load until a time, such as `moment()`; returns the id of the run."""
+        return self.dagster.launch(LOCATION, JOB, {BATCH_AT: at})
 
     def follow(self, run: str) -> str:
         """Wait until a run ends; returns its status. Raises FloeError if it does not end in time."""
         return self.dagster.follow(run, _RUN_SECONDS * _BUSY)
 
-    def orders_in(self, batch: str, at: str = AT) -> int:
-        """The number of orders in a batch, as computed by the generator."""
+    def orders_between(self, since: str, until: str) -> int:
+        """The number of orders in a window, as computed by the generator."""
         synthetic = self.artifacts().apps[LOCATION].app.synthetic
         assert synthetic
         generator = EcommerceGenerator(
-            synthetic.seed, synthetic.customers, synthetic.products, synthetic.orders_per_batch
+            synthetic.seed,
+            synthetic.customers,
+            synthetic.products,
+            synthetic.orders_per_day,
+            opened=synthetic.opened,
         )
-        return int(generator.batch(batch, datetime.fromisoformat(at)).tables["orders"].num_rows)
+        start, end = map(datetime.fromisoformat, (since, until))
+        return int(generator.batch(start, end).tables["orders"].num_rows) if start < end else 0
 
     def worker(self, run: str) -> str:
         """Wait until the run has a pod, and return the name of the pod."""
@@ -250,22 +253,45 @@ class Deployed:
         wait_for(lambda: self.pods(selector), 60, self.why)
         return str(self.pods(selector)[0]["metadata"]["name"])
 
-    def wait_for_orders(self, *batches: str, at: str = AT, seconds: float = 60) -> None:
-        """Wait until Cube's REST API, queried from inside the cluster, returns the expected orders of each batch.
+    def wait_for_orders(self, *until: str, seconds: float = 60) -> None:
+        """Wait until Cube's REST API, queried from inside the cluster, has all orders up to the last of these times.
 
-        Raises AssertionError after the given seconds, with the number of orders of each batch.
+        Every window between must have been loaded exactly once: the orders of each batch are those of its window, which
+        its id names, and together they are those of the whole time since the first. Raises AssertionError after the
+        given seconds, with the number of orders of each batch.
         """
-        query = {"measures": ["orders.count"], "dimensions": ["orders.batch_id"]}
+        first = self._orders(1, seconds)
+        start, end = min(_window(one)[0] for one in first), max(until)
+        shown = self._orders(self.orders_between(start, end), seconds)
+        end = max(end, *(_window(one)[1] for one in shown))
+        wanted = {one: self.orders_between(*_window(one)) for one in shown}
+        assert shown == wanted, f"after {seconds:.0f} s: {shown} in place of {wanted}"
+        assert sum(shown.values()) == self.orders_between(start, end), f"from {start} until {end}: {shown}"
+
+    def _orders(self, least: int, seconds: float) -> dict[str, int]:
+        """The orders of each batch, as soon as there are so many of them or the seconds are over."""
+        query = {"measures": ["orders.count"], "dimensions": ["orders.batch_id"], "limit": 10_000}
         token = cube.token(self.secrets["floe-cube"]["CUBEJS_API_SECRET"])
-        # The name of a tick's batch is its time.
-        wanted = {batch: self.orders_in(batch, at or batch) for batch in batches}
-        shown = self.ask(_ASK_CUBE.read_text(), token, *map(json.dumps, (query, wanted, seconds)), seconds=seconds + 30)
-        assert wanted.items() <= shown.items(), f"after {seconds:.0f} s: {shown} in place of {wanted}"
+        arguments = map(json.dumps, (query, least, seconds))
+        shown: dict[str, int] = self.ask(_ASK_CUBE.read_text(), token, *arguments, seconds=seconds + 30)
+        assert sum(shown.values()) >= least, f"after {seconds:.0f} s: {shown}, which is less than {least}"
+        return shown
 
     def ask(self, program: str, *arguments: str, seconds: float = 60) -> Any:
         """Run a Python program in the pod `client`; returns the JSON that it prints."""
         command = ["exec", "client", "--", "python", "-c", program, *arguments]
         return json.loads(self.kubectl(*command, timeout=seconds))
+
+
+def moment() -> str:
+    """The current time, up to which a test may launch a run."""
+    return datetime.now(UTC).isoformat()
+
+
+def _window(batch: str) -> tuple[str, str]:
+    """The start and end of a batch, from its id."""
+    end, start = batch.split(" from ")
+    return start, end
 
 
 def _mib(quantity: str) -> int:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from cluster.deployed import proxied, wait_for
+from cluster.deployed import moment, proxied, wait_for
 from cluster.helmed import NAMED, RELEASE, Installed
 from cluster.kubectl import Kubectl
 from floe import repo, tools
+from floe_runtime.contract.app import BATCH_AT
 from helm import Helm
 
 Note = Callable[[str, float], None]
@@ -92,10 +93,10 @@ def test_the_asset_graph_shows_the_models(release: Release) -> None:
 
 def test_a_run_on_the_compute_target(release: Release, note: Note) -> None:
     """The run uses DuckDB, as the values say, and Cube returns its rows."""
-    one, started = release.one, time.monotonic()
-    run = one.launch("by-helm")
+    one, started, at = release.one, time.monotonic(), moment()
+    run = one.launch(at)
     assert one.follow(run) == "SUCCESS", one.why()
-    one.wait_for_orders("by-helm", seconds=90)
+    one.wait_for_orders(at, seconds=90)
     note("helm: s from launch to the rows in Cube's answer", time.monotonic() - started)
 
 
@@ -114,7 +115,8 @@ def test_helm_test(release: Release, note: Note) -> None:
 
 def test_an_upgrade_during_a_run_loses_nothing(release: Release, note: Note) -> None:
     one = release.one
-    run = one.launch("upgraded")
+    at = moment()
+    run = one.launch(at)
     wait_for(lambda: one.dagster.status(run) == "STARTED", 90, one.why)
     before, worker = {pod["metadata"]["uid"] for pod in one.pods("!job-name")}, one.worker(run)
     started = time.monotonic()
@@ -127,8 +129,8 @@ def test_an_upgrade_during_a_run_loses_nothing(release: Release, note: Note) -> 
     assert one.worker(run) == worker
     wait_for(lambda: one.loaded(), 60, one.why)
     assert one.follow(run) == "SUCCESS", one.why()
-    assert len(one.dagster.runs({"floe/batch-id": "upgraded"})) == 1
-    one.wait_for_orders("upgraded", "by-helm", seconds=90)
+    assert len(one.dagster.runs({BATCH_AT: at})) == 1
+    one.wait_for_orders(at, seconds=90)
 
 
 def test_rollback(release: Release, note: Note) -> None:

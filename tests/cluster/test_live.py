@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cluster.deployed import LOCATION, Deployed, wait_for
+from cluster.deployed import LOCATION, Deployed, moment, wait_for
 from floe.demo import cube
 
 Note = Callable[[str, float], None]
@@ -113,7 +113,8 @@ def test_cube_refuses_requests_without_a_token(live: Deployed) -> None:
 
 def test_a_run_is_a_job_and_cube_shows_its_rows(live: Deployed, note: Note) -> None:
     started = time.monotonic()
-    run = live.launch("by-hand")
+    at = moment()
+    run = live.launch(at)
     name = live.worker(run)
     wait_for(lambda: live.kubectl.run("logs", name).stdout, 60, live.why)
     note(f"{live.environment}: s from launch to the Job's first log line", time.monotonic() - started)
@@ -121,7 +122,7 @@ def test_a_run_is_a_job_and_cube_shows_its_rows(live: Deployed, note: Note) -> N
     note(f"{live.environment}: s from launch to SUCCESS", time.monotonic() - started)
     (job,) = live.kubectl.get("jobs", f"--selector=dagster/run-id={run}")
     wait_for(lambda: live.kubectl.get("job", job["metadata"]["name"])["status"].get("succeeded") == 1, 30)
-    live.wait_for_orders("by-hand", seconds=90)
+    live.wait_for_orders(at, seconds=90)
     note(f"{live.environment}: s from launch to the rows in Cube's answer", time.monotonic() - started)
 
 

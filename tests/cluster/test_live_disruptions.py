@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cluster.deployed import BATCH_ID, LOCATION, Deployed, wait_for
+from cluster.deployed import LOCATION, Deployed, moment, wait_for
 from floe.errors import FloeError
-from floe_runtime.contract.app import App
+from floe_runtime.contract.app import BATCH_AT, App
 from floe_runtime.contract.artifacts import Specification
 
 pytestmark = pytest.mark.parametrize("live", ["dev"], indirect=True)
@@ -57,7 +57,8 @@ def test_a_rolling_update_loses_no_request(live: Deployed) -> None:
 
 
 def test_a_drain_waits_for_a_run(live: Deployed) -> None:
-    run = live.launch("drained")
+    at = moment()
+    run = live.launch(at)
     name = live.worker(run)
     node = live.pods(f"dagster/run-id={run}")[0]["spec"]["nodeName"]
     wait_for(lambda: live.dagster.status(run) == "STARTED", 60, live.why)
@@ -74,21 +75,22 @@ def test_a_drain_waits_for_a_run(live: Deployed) -> None:
         assert "disruption budget" in output
     finally:
         live.kubectl("uncordon", node)
-    live.wait_for_orders("drained")
+    live.wait_for_orders(at)
 
 
 def test_a_killed_run_is_retried_once_and_no_row_is_lost_or_doubled(live: Deployed) -> None:
-    run = live.launch("killed")
+    at = moment()
+    run = live.launch(at)
     name = live.worker(run)
     # The run is killed when the batch is in the raw tables and not yet in the marts.
-    wait_for(lambda: b"rows of batch killed" in live.kubectl.run("logs", name).stdout, 90, live.why)
+    wait_for(lambda: f"rows until {at}".encode() in live.kubectl.run("logs", name).stdout, 90, live.why)
     live.kubectl("delete", "pod", name, "--grace-period=0", "--force")
     assert live.follow(run) == "FAILURE"
-    wait_for(lambda: len(live.dagster.runs({BATCH_ID: "killed"})) == 2, 60)
-    (retried,) = {one.run_id for one in live.dagster.runs({BATCH_ID: "killed"})} - {run}
+    wait_for(lambda: len(live.dagster.runs({BATCH_AT: at})) == 2, 60)
+    (retried,) = {one.run_id for one in live.dagster.runs({BATCH_AT: at})} - {run}
     assert live.follow(retried) == "SUCCESS"
-    live.wait_for_orders("killed")
-    assert len(live.dagster.runs({BATCH_ID: "killed"})) == 2
+    live.wait_for_orders(at)
+    assert len(live.dagster.runs({BATCH_AT: at})) == 2
 
 
 def test_a_wrong_password_is_reported_and_the_right_one_recovers(live: Deployed) -> None:
@@ -111,8 +113,9 @@ def test_pods_recover_from_an_outage_of_postgresql(live: Deployed) -> None:
     assert len(logs.splitlines()) < 5000  # the daemon waits between attempts, so that its log does not fill the disk
     live.kubectl("scale", "statefulset/postgresql", "--replicas=1")
     live.wait_ready(180)
-    assert live.follow(_launched(live, "after-postgresql")) == "SUCCESS"
-    live.wait_for_orders("after-postgresql")
+    at = moment()
+    assert live.follow(_launched(live, at)) == "SUCCESS"
+    live.wait_for_orders(at)
 
 
 def test_artifacts_of_an_unknown_version_are_reported(live: Deployed) -> None:
@@ -139,16 +142,16 @@ def test_a_tick_is_completed_after_the_daemon_was_deleted(live: Deployed) -> Non
         at = (datetime.now(UTC) + timedelta(minutes=1)).replace(second=0, microsecond=0)
         time.sleep((at - datetime.now(UTC)).total_seconds())
         batch = at.isoformat()
-        wait_for(lambda: live.dagster.runs({BATCH_ID: batch}) or datetime.now(UTC) > at + timedelta(seconds=3), 30)
+        wait_for(lambda: live.dagster.runs({BATCH_AT: batch}) or datetime.now(UTC) > at + timedelta(seconds=3), 30)
         (pod,) = live.pods("component=dagster-daemon")
         live.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
-        wait_for(lambda: live.dagster.runs({BATCH_ID: batch}), 120, live.why)
+        wait_for(lambda: live.dagster.runs({BATCH_AT: batch}), 120, live.why)
         # The schedule stays until then, since an interrupted tick is resumed only if the schedule still has it.
-        for run in live.dagster.runs({BATCH_ID: batch}):
+        for run in live.dagster.runs({BATCH_AT: batch}):
             assert live.follow(run.run_id) == "SUCCESS"
     _replaced(live, "component=user-deployments")
-    assert len(live.dagster.runs({BATCH_ID: batch})) == 1
-    live.wait_for_orders(batch, at="")
+    assert len(live.dagster.runs({BATCH_AT: batch})) == 1
+    live.wait_for_orders(batch)
     live.wait_ready(120)
     wait_for(live.loaded, 60)
 
@@ -159,9 +162,9 @@ def test_every_tick_loaded_its_batch_exactly_once(live: Deployed) -> None:
     A PodDisruptionBudget does not protect a pod that is not running yet. If a drain evicts the pod of a run in that
     moment, Dagster gives the run up after runMonitoring.startTimeoutSeconds and launches it again.
     """
-    ticks = {run.tags[BATCH_ID] for run in live.dagster.runs({"dagster/schedule_name": "ticks"})}
+    ticks = {run.tags[BATCH_AT] for run in live.dagster.runs({"dagster/schedule_name": "ticks"})}
     assert ticks
-    live.wait_for_orders(*ticks, at="", seconds=300 + 120)
+    live.wait_for_orders(*ticks, seconds=300 + 120)
 
 
 def _every_minute(live: Deployed) -> str:
@@ -220,13 +223,13 @@ def _log_of_one_that_ended(live: Deployed, pod: str) -> str:
     return live.kubectl("logs", pod, "--previous")
 
 
-def _launched(live: Deployed, batch: str) -> str:
+def _launched(live: Deployed, at: str) -> str:
     """Launch a run, with further attempts while Dagster refuses because its pods are still starting."""
     run: list[str] = []
 
     def launched() -> bool:
         with suppress(FloeError):
-            run.append(live.launch(batch))
+            run.append(live.launch(at))
         return bool(run)
 
     wait_for(launched, 60, live.why)

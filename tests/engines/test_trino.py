@@ -12,13 +12,14 @@ import pytest
 
 import servers
 import trino_server
-from code_location import Location, edit
+from code_location import Location, append, edit
 from cube_server import serving
 from floe import repo
 from floe.demo import cube
 from floe_runtime.connect import trino_connection
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.scratch import scratch
+from floe_synthetic.datafiles import exchange
 
 MARTS = ("customers", "products", "orders", "order_items")
 
@@ -53,8 +54,8 @@ def query(server: trino_server.Server, sql: str) -> list[Any]:
 
 
 def test_marts_contain_the_rows_of_the_batches(location: Location, trino: trino_server.Server) -> None:
-    assert location.run("first").success
-    assert location.run("second").success
+    assert location.run(0).success
+    assert location.run(1).success
 
     ((orders, batches),) = query(trino, "select count(*), count(distinct batch_id) from iceberg.marts.orders")
     assert orders == len(location.rows("raw", "orders")) > 0
@@ -71,19 +72,17 @@ def test_marts_contain_the_rows_of_the_batches(location: Location, trino: trino_
 
 
 def test_marts_that_fail_their_tests_are_not_published(location: Location, trino: trino_server.Server) -> None:
-    assert location.run("good").success
+    assert location.run(0).success
     before = {mart: location.catalog().load_table(("marts", mart)).current_snapshot() for mart in MARTS}
     table = location.catalog().load_table(("raw", "orders"))
-    kept = table.scan().to_arrow()
-    bad = kept.slice(0, 1)
+    bad = table.scan(limit=1).to_arrow()
     bad = bad.set_column(bad.schema.get_field_index("order_id"), bad.schema.field("order_id"), pa.array(["o-1"]))
     bad = bad.set_column(bad.schema.get_field_index("status"), bad.schema.field("status"), pa.array(["lost"]))
-    table.append(bad)
+    files = append(table, bad)
     try:
-        done = location.run("after the bad row")
+        done = location.run(1)
     finally:
-        table.refresh()
-        table.overwrite(kept)
+        exchange(table.refresh(), files, [], {})
 
     assert not done.success
     materialized = {event.asset_key.path[0] for event in done.get_asset_materialization_events() if event.asset_key}
@@ -119,7 +118,7 @@ def test_only_old_scratch_schemas_are_dropped(location: Location, trino: trino_s
 
 
 def test_cube_reads_the_tables(location: Location, trino: trino_server.Server, tmp_path: Path) -> None:
-    assert location.run("for cube").success
+    assert location.run(0).success
     env = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": servers.HOST, "CUBEJS_DB_PORT": str(trino.port)}
     env |= {"CUBEJS_DB_PRESTO_CATALOG": "iceberg", "CUBEJS_DB_USER": "floe", "FLOE_MART": "iceberg.{namespace}.{mart}"}
     with serving(cube.install(repo.current()), tmp_path / "unused", "readyz", **env) as running:

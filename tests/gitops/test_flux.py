@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from cluster.deployed import READY_SECONDS, Deployed
+from cluster.deployed import READY_SECONDS, Deployed, moment
 from floe.charts import packaged
 from floe.repo import Checkout
 from forks import floe, git
@@ -163,7 +163,7 @@ def test_an_object_that_is_removed_from_git_is_deleted(flux: Following) -> None:
 
 def test_a_run_in_progress_survives_an_upgrade(flux: Following) -> None:
     flux.wait(flux.dev.loaded, 60)
-    run = flux.dev.launch("upgraded")
+    run = flux.dev.launch(moment())
     flux.wait(lambda: flux.dev.dagster.status(run) == "STARTED", 90)
     before = flux.ready_pods(DAGSTER)
     flux.fork.set_tag("dev", "dagster", NEXT)

@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import tarfile
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -95,12 +95,16 @@ def test_code_location_on_a_read_only_root(dagster: Podman, env: dict[str, str],
     assert code in (0, 143)
 
 
-def test_the_image_generates_a_batch(dagster: Podman) -> None:
+def test_the_image_generates_the_names_of_every_country(dagster: Podman) -> None:
     """The generator works although the image lacks some data files and languages of its packages."""
-    batch = "EcommerceGenerator(1, 5, 5, 7).batch('a', datetime(2026, 1, 5, tzinfo=UTC)).tables['orders'].num_rows"
-    program = f"from datetime import UTC, datetime; from floe_synthetic import EcommerceGenerator; print({batch})"
-    here = EcommerceGenerator(1, 5, 5, 7).batch("a", datetime(2026, 1, 5, tzinfo=UTC)).tables["orders"].num_rows
-    assert dagster.run(["python", "-c", program], {}).stdout == f"{here}\n"
+    made = "EcommerceGenerator(1, 50, 5, 70, opened=date(2026, 1, 1)).reference(datetime(2026, 1, 5, tzinfo=UTC))"
+    program = (
+        "from datetime import UTC, date, datetime; from floe_synthetic import EcommerceGenerator;"
+        f"print(ascii({made}.tables['customers']['name'].to_pylist()))"
+    )
+    shop = EcommerceGenerator(1, 50, 5, 70, opened=date(2026, 1, 1))
+    here = shop.reference(datetime(2026, 1, 5, tzinfo=UTC)).tables["customers"]["name"].to_pylist()
+    assert dagster.run(["python", "-c", program], {}).stdout == f"{here!a}\n"
 
 
 def test_webserver_and_daemon_on_a_read_only_root(dagster: Podman, instance: str, postgres: Postgres) -> None:

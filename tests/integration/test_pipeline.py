@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,16 @@ import pytest
 import yaml
 
 import servers
-from code_location import Location, edit
+from code_location import EVERY, TICK, Location, append, edit
 from floe import repo
 from floe_runtime.connect import s3_client
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.contract.platform import S3Storage
+from floe_synthetic import maintenance
 
+SHOP = {"customers": 500, "orders_per_day": 12_000, "opened": date(2026, 2, 1)}
+WINDOWS = [f"{(TICK + n * EVERY).isoformat()} from {(TICK + (n - 1) * EVERY).isoformat()}" for n in range(2)]
+"""The ids of the batches of the first two ticks."""
 MARTS = ("customers", "products", "orders", "order_items")
 RAW = ("raw", "orders")
 
@@ -29,7 +33,9 @@ RAW = ("raw", "orders")
 def location(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
-    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
+    file = checkout / "apps" / "ecommerce" / "floe.yaml"
+    edit(file, ("pipeline", "retries"), {"max": 0})
+    edit(file, ("synthetic",), SHOP)
     return Location(checkout)
 
 
@@ -38,10 +44,18 @@ def exported(mart: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_marts_contain_the_rows_of_the_batches(location: Location) -> None:
-    assert location.run("first").success
+def occurred(event: dict[str, Any]) -> datetime:
+    moment: datetime = event["occurred_at"]
+    return moment
+
+
+def test_marts_contain_the_rows_of_the_batches(location: Location, checkout: Path) -> None:
+    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("synthetic", "history_days"), 6)
+    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("synthetic", "orders_per_day"), 200)
+    location = Location(checkout)
+    assert location.run(0).success
     once = len(location.rows(*RAW))
-    assert location.run("second").success
+    assert location.run(1).success
 
     items = location.rows("raw", "order_items")
     amounts: dict[str, Decimal] = {}
@@ -51,7 +65,12 @@ def test_marts_contain_the_rows_of_the_batches(location: Location) -> None:
     orders = {order["order_id"]: order for order in location.rows("marts", "orders")}
     assert len(orders) == len(location.rows(*RAW)) > once > 0
     assert {name: order["amount"] for name, order in orders.items()} == amounts
-    assert {order["batch_id"] for order in orders.values()} == {"first", "second"}
+    assert {name: order["total"] for name, order in orders.items()} == amounts
+    latest = {one["order_id"]: one["status"] for one in sorted(location.rows("raw", "order_events"), key=occurred)}
+    assert {order["status"] for order in orders.values()} > {"placed", "shipped", "delivered"}
+    assert all(order["status"] == latest.get(name, "placed") for name, order in orders.items())
+    first = f"{TICK.isoformat()} from {(TICK - timedelta(days=6)).isoformat()}"
+    assert {order["batch_id"] for order in orders.values()} == {first, WINDOWS[1]}
     raw_times = {row["order_id"]: row["ordered_at"].replace(tzinfo=None) for row in location.rows(*RAW)}
     assert {name: order["ordered_at"] for name, order in orders.items()} == raw_times
 
@@ -70,7 +89,7 @@ def test_marts_contain_the_rows_of_the_batches(location: Location) -> None:
 
 
 def test_an_app_without_synthetic_data_models_tables_that_others_fill(checkout: Path, location: Location) -> None:
-    assert location.run("filled").success
+    assert location.run(0).success
     before = location.rows(*RAW)
     file = checkout / "apps" / "ecommerce" / "floe.yaml"
     settings = yaml.safe_load(file.read_text())
@@ -84,22 +103,22 @@ def test_an_app_without_synthetic_data_models_tables_that_others_fill(checkout: 
 
 
 def test_a_repeated_run_of_a_batch_adds_no_rows(location: Location) -> None:
-    assert location.run("tick").success
+    assert location.run(0).success
     before = location.rows(*RAW)
-    assert location.run("tick").success
+    assert location.run(0).success
     assert location.rows(*RAW) == before
 
 
 def test_marts_that_fail_their_tests_are_not_published(location: Location) -> None:
-    assert location.run("good").success
+    assert location.run(0).success
     before = {mart: (location.rows("marts", mart), exported(mart)) for mart in MARTS}
     table = location.catalog().load_table(RAW)
     bad = table.scan(limit=1).to_arrow()
     bad = bad.set_column(bad.schema.get_field_index("order_id"), bad.schema.field("order_id"), pa.array(["o-1"]))
     bad = bad.set_column(bad.schema.get_field_index("status"), bad.schema.field("status"), pa.array(["lost"]))
-    table.append(bad)
+    append(table, bad)
 
-    done = location.run("after the bad row")
+    done = location.run(1)
 
     assert not done.success
     materialized = {event.asset_key.path[0] for event in done.get_asset_materialization_events() if event.asset_key}
@@ -111,12 +130,14 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location) -> No
 def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> None:
     done = location.run()
     materialized = {tuple(event.asset_key.path) for event in done.get_asset_materialization_events() if event.asset_key}
-    assert materialized >= {("raw", table) for table in MARTS} | {("marts", mart) for mart in MARTS}
+    assert materialized >= {("raw", table) for table in (*MARTS, "order_events", "returns")} | {
+        ("marts", mart) for mart in MARTS
+    }
     assert {path[:-1] for path in materialized} == {
         ("raw",), ("ecommerce", "staging"), ("ecommerce", "intermediate"), ("marts",)
     }  # fmt: skip
     checks = {check.check_name for check in done.get_asset_check_evaluations()}
-    assert {"orders_and_items_agree", "no_negative_amount"} <= checks
+    assert {"orders_and_items_agree", "order_totals_agree", "no_negative_amount"} <= checks
     (orders,) = (
         event
         for event in done.get_asset_materialization_events()
@@ -125,13 +146,13 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
     assert orders.materialization.metadata["dagster/row_count"].value == len(location.rows("marts", "orders"))
 
 
-def test_schedule_names_the_batch_after_its_tick(location: Location) -> None:
+def test_a_run_of_the_schedule_loads_until_its_tick(location: Location) -> None:
     at = datetime(2026, 3, 2, 12, 5, tzinfo=UTC)
     context = dg.build_schedule_context(instance=location.instance, scheduled_execution_time=at)
     (ticks,) = location.module.defs.schedules
     request = ticks(context)
     assert request.run_key == at.isoformat()
-    assert request.tags == {"floe/batch-id": at.isoformat(), "floe/batch-at": at.isoformat()}
+    assert request.tags == {"floe/batch-at": at.isoformat()}
     assert ticks.cron_schedule == "*/5 * * * *"
     assert ticks.default_status == dg.DefaultScheduleStatus.RUNNING
 
@@ -150,14 +171,23 @@ def test_object_store_and_rest_catalog(
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     location = Location(checkout)
 
-    assert location.run("first").success
-    assert location.run("second").success
+    assert location.run(0).success
+    assert location.run(1).success
 
     storage = location.artifacts.platform.storage
     assert isinstance(storage, S3Storage)
     body = s3_client(storage).get_object(Bucket=object_store.bucket, Key="marts/orders.parquet")["Body"].read()
     published = pq.read_table(pa.BufferReader(body)).to_pylist()
-    assert {row["batch_id"] for row in published} == {"first", "second"}
+    assert {row["batch_id"] for row in published} == set(WINDOWS)
     assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "orders"))
     assert not (repo.current().state / "marts").exists()
     assert "AWS_SECRET_ACCESS_KEY" in os.environ  # the next run in this process needs the variable too
+
+    table, before = location.catalog().load_table(RAW), {row["order_id"] for row in location.rows(*RAW)}
+    monkeypatch.setattr("floe_synthetic.maintenance.now", lambda: datetime.now(UTC) + timedelta(days=2))
+    assert maintenance.compact(table, min_files=2).written == 1
+    assert maintenance.expire_snapshots(table, older_than=timedelta(hours=1)).snapshots == 3
+    assert maintenance.remove_orphans(table).files >= 2
+    assert maintenance.remove_orphans(table).files == 0
+    after = [row["order_id"] for row in location.rows(*RAW)]
+    assert (set(after), len(after)) == (before, len(published))

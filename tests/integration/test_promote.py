@@ -130,7 +130,7 @@ def test_chart_versions_and_images_of_components_are_promoted(fork: Path) -> Non
 def test_the_compiled_specification_of_an_app_is_promoted(fork: Path) -> None:
     identify(fork)
     floe_yaml = fork / "apps" / "ecommerce" / "floe.yaml"
-    edit(floe_yaml, "orders_per_batch: 120", "orders_per_batch: 130")
+    edit(floe_yaml, "orders_per_day: 6000", "orders_per_day: 6500")
     assert floe(fork, "compile", "dev").returncode == 0
     image_builds.pin(repo.current(), "dev", "dagster", TAG)
     commit(fork, "dev has more orders")

@@ -60,9 +60,24 @@ def test_windows_give_the_rows_of_the_whole_window_however_it_is_cut(sizes: Size
     cut = [parts.batch(since, until) for since, until in reversed(list(pairwise(ends)))]
     assert in_order(cut) == in_order([whole])
     for name, table in whole.tables.items():
-        assert table.num_rows
         assert table.schema == arrow_schema(name)
         table.validate(full=True)
+
+
+@a_few
+@given(sizes=sizes, begin=moments, cut=st.integers(1, 5 * 86_400_000_000))
+def test_a_history_has_nothing_of_orders_before_it(sizes: Sizes, begin: datetime, cut: int) -> None:
+    middle, until = begin + timedelta(microseconds=cut), begin + timedelta(days=6)
+    generator = shop(sizes)
+    parts = [generator.batch(begin, middle, begin), generator.batch(middle, until, begin)]
+    known = {row["order_id"] for part in parts for row in rows(part, "orders") if row["status"] == "placed"}
+    assert {row["order_id"] for part in parts for row in rows(part, "orders")} == known
+    for name in ("order_events", "returns"):
+        assert {row["order_id"] for part in parts for row in rows(part, name)} <= known
+    whole = generator.batch(begin, until)
+    for name in TABLES:
+        kept = [row for row in rows(whole, name) if row.get("order_id", "") in {"", *known}]
+        assert sorted(str(row) for part in parts for row in rows(part, name)) == sorted(map(str, kept))
 
 
 @a_few

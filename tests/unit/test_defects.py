@@ -19,7 +19,7 @@ from floe_synthetic.defects import DELAYS, KINDS, LEDGER, SCENARIOS, rates
 from floe_synthetic.entities import Generates
 from floe_synthetic.text_hashes import hashed
 
-OPENED = datetime(2025, 1, 1, tzinfo=UTC)
+OPENED = datetime(2026, 1, 1, tzinfo=UTC)
 SINCE, UNTIL = (
     OPENED + timedelta(days=29, hours=5),
     OPENED + timedelta(days=31, hours=7),
@@ -194,6 +194,13 @@ def test_windows_that_follow_each_other_deliver_late_rows_exactly_once(domain: s
     assert len({row["defect_id"] for row in entries}) == len(entries) > 100
 
 
+def test_nothing_from_before_its_history_arrives_late() -> None:
+    late = WithDefects(clean_window("ecommerce").generator, {"late": 0.5})
+
+    assert late.batch(SINCE, UNTIL).tables[LEDGER].num_rows > 100
+    assert late.batch(SINCE, UNTIL, SINCE).tables[LEDGER].num_rows == 0
+
+
 def test_late_orders_arrive_together_with_their_items() -> None:
     batch = (
         WithDefects(clean_window("ecommerce").generator, {"late": 0.5}).batch(OPENED, OPENED + timedelta(days=2)).tables
@@ -203,17 +210,16 @@ def test_late_orders_arrive_together_with_their_items() -> None:
 
 
 def test_the_new_column_exists_from_its_day_on() -> None:
-    drift = date(2025, 1, 3)
+    drift = date(2026, 1, 3)
     changed = WithDefects(clean_window("ecommerce").generator, {"new_columns": 0.6}, drift=drift)
-    at = datetime(2025, 1, 3, tzinfo=UTC)
+    at = datetime(2026, 1, 3, tzinfo=UTC)
     before, across, after = (
         changed.batch(at + timedelta(days=first), at + timedelta(days=last)).tables
         for first, last in ((-1, 0), (-1, 1), (1, 2))
     )
 
     assert "sales_channel" not in before["orders"].column_names
-    assert LEDGER not in before
-    assert LEDGER not in after
+    assert before[LEDGER].num_rows == after[LEDGER].num_rows == 0
     assert across[LEDGER].num_rows == 1
     orders = across["orders"]
     older = orders.filter(pc.less(orders["ordered_at"], pa.scalar(at)))

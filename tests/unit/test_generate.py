@@ -23,7 +23,7 @@ from floe.generate.run import Report
 from floe_synthetic import Batch, SaaSGenerator, WithDefects
 from floe_synthetic.saas import SAAS
 
-WEEKS = ["--since", "2025-02-24", "--until", "2025-03-10"]
+WEEKS = ["--since", "2026-02-24", "--until", "2026-03-10"]
 SMALL = ["saas", *WEEKS, "--rate", "0.3"]
 
 
@@ -37,7 +37,7 @@ def generate(*arguments: str | Path) -> Report:
 
 def expected(since: str, until: str, defects: str = "clean") -> dict[str, pa.Table]:
     """The same tables without the command: what was before the window, and the window."""
-    wanted = request("saas", since, until, None, 42, 0.3, "2025-01-01", [defects])
+    wanted = request("saas", since, until, None, 42, 0.3, "2026-01-01", [defects])
     assert wanted.until
     parts: list[Batch] = [wanted.generator.reference(wanted.since), wanted.generator.batch(wanted.since, wanted.until)]
     names = wanted.generator.domain.tables
@@ -52,7 +52,7 @@ def expected(since: str, until: str, defects: str = "clean") -> dict[str, pa.Tab
 def test_files_hold_what_was_before_and_what_happens(tmp_path: Path, kind: str) -> None:
     report = generate(*SMALL, "--out", tmp_path / "a" / "data", "--format", kind)
 
-    tables = expected("2025-02-24", "2025-03-10")
+    tables = expected("2026-02-24", "2026-03-10")
     assert {path.stem for path in (tmp_path / "a" / "data").iterdir()} == set(tables) == set(SAAS.tables)
     for name, rows in tables.items():
         path = tmp_path / "a" / "data" / f"{name}.{kind}"
@@ -64,10 +64,10 @@ def test_files_hold_what_was_before_and_what_happens(tmp_path: Path, kind: str) 
 
 
 def test_defects_are_in_the_files_with_their_ledger(tmp_path: Path) -> None:
-    generate("saas", "--since", "2025-01-25", "--until", "2025-02-03", "--rate", "0.3", "--defects", "messy", "--out",
+    generate("saas", "--since", "2026-01-25", "--until", "2026-02-03", "--rate", "0.3", "--defects", "messy", "--out",
              tmp_path / "data")  # fmt: skip
 
-    tables = expected("2025-01-25", "2025-02-03", "messy")
+    tables = expected("2026-01-25", "2026-02-03", "messy")
     for name, rows in tables.items():
         assert pq.read_table(tmp_path / "data" / f"{name}.parquet").select(rows.column_names) == rows
     devices = pq.read_table(tmp_path / "data" / "events.parquet")["device"]  # a column that appears on 31 January
@@ -85,7 +85,7 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_rows_end_with_the_window_that_reaches_them() -> None:
-    wanted = request("saas", None, None, 3000, 42, 1, "2025-01-01", [])
+    wanted = request("saas", None, None, 3000, 42, 1, "2026-01-01", [])
     happened = sum(rows.num_rows for _, rows in wanted.parts())
     happened -= sum(rows.num_rows for rows in SaaSGenerator(42, 130, 1).reference(wanted.since).tables.values())
 
@@ -106,7 +106,7 @@ def test_the_profile_shows_and_draws_the_patterns(tmp_path: Path) -> None:
 
 def test_a_profile_without_a_folder_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    report = generate("ecommerce", "--since", "2025-03-03", "--until", "2025-03-04", "--rate", "200", "--profile")
+    report = generate("ecommerce", "--since", "2026-03-03", "--until", "2026-03-04", "--rate", "200", "--profile")
 
     assert report.tables["orders"].bytes == 0
     assert report.profile["week"] == "nothing"
@@ -133,9 +133,9 @@ def test_the_output_for_people_names_rows_and_pace(tmp_path: Path) -> None:
     [
         (["books", *WEEKS, "--profile"], "there is no domain 'books'"),
         (["saas", *WEEKS], "there is nothing to do"),
-        (["saas", "--since", "2025-03-01", "--until", "2025-02-01", "--profile"], "not after its start"),
-        (["saas", "--since", "2024-03-01", "--until", "2025-02-01", "--profile"], "before the opening"),
-        (["saas", "--since", "yesterday", "--until", "2025-02-01", "--profile"], "--since is no time: 'yesterday'"),
+        (["saas", "--since", "2026-03-01", "--until", "2026-02-01", "--profile"], "not after its start"),
+        (["saas", "--since", "2024-03-01", "--until", "2026-02-01", "--profile"], "before the opening"),
+        (["saas", "--since", "yesterday", "--until", "2026-02-01", "--profile"], "--since is no time: 'yesterday'"),
         (["saas", "--profile"], "give either --until TIME or --rows N"),
         (["saas", *WEEKS, "--rows", "5", "--profile"], "give either --until TIME or --rows N"),
         (["saas", "--rows", "-5", "--profile"], "--rows must be at least 1"),
@@ -196,17 +196,17 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> No
 
 def test_a_rate_that_never_reaches_the_rows_ends() -> None:
     class Nothing(SaaSGenerator):
-        def _parts(self, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
-            del start, end
+        def _parts(self, start: int, end: int, oldest: int) -> Iterator[tuple[str, pa.Table]]:
+            del start, end, oldest
             yield from ()
 
     from dataclasses import replace
 
-    wanted = replace(request("saas", None, None, 10, 42, None, "2025-01-01", []), generator=Nothing())
+    wanted = replace(request("saas", None, None, 10, 42, None, "2026-01-01", []), generator=Nothing())
     with pytest.raises(FloeError, match="20 years have only 0 rows"):
         list(wanted.parts())
 
 
 def test_a_generator_with_defects_is_made_only_if_they_are_asked_for() -> None:
     for words, kind in (([], SaaSGenerator), (["clean"], SaaSGenerator), (["nulls=0.1"], WithDefects)):
-        assert type(request("saas", None, None, 1, 42, None, "2025-01-01", words).generator) is kind
+        assert type(request("saas", None, None, 1, 42, None, "2026-01-01", words).generator) is kind

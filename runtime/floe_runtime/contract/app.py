@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
 from floe_runtime.contract.cron import fires
 from floe_runtime.contract.model import Model
+
+BATCH_AT = "floe/batch-at"
+"""Run tag: the time up to which a run loads synthetic data (ISO 8601), without it. A retry has the same tag."""
 
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC"), AfterValidator(fires)]
@@ -50,12 +54,14 @@ class SemanticLayer(Model):
 
 
 class Synthetic(Model):
-    """Parameters of the synthetic data that the pipeline loads."""
+    """Parameters of the synthetic data that the pipeline loads. Each run loads what happened since the last one."""
 
     seed: int = 42
-    customers: Annotated[int, Field(ge=1)] = 1000
-    products: Annotated[int, Field(ge=1)] = 200
-    orders_per_batch: Annotated[int, Field(ge=1)] = 120
+    customers: Annotated[int, Field(ge=10, lt=1 << 31, description="customers before the shop opened")] = 20_000
+    products: Annotated[int, Field(ge=1, le=10_000)] = 200
+    orders_per_day: Annotated[int, Field(ge=1, le=100_000_000, description="on a day when the shop opens")] = 6000
+    opened: Annotated[date, Field(description="the day from which growth counts; no data are older")] = date(2026, 1, 1)
+    history_days: Annotated[int, Field(ge=0, le=3660, description="days that the first run loads")] = 0
 
 
 class App(Model):

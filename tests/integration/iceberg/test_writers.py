@@ -137,14 +137,14 @@ WORKER = """
 import sys, time
 from datetime import datetime
 from pathlib import Path
-from floe_synthetic import EcommerceGenerator, IcebergLoader
+from floe_synthetic import IcebergLoader
+from iceberg_tables import GENERATOR
 from pyiceberg.catalog.sql import SqlCatalog
 
 folder, name, at, *batch_ids = sys.argv[1:]
 catalog = SqlCatalog("test", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse")
 loader = IcebergLoader(catalog)
-generator = EcommerceGenerator(customers=20, products=8, orders_per_batch=100)
-batches = [generator.batch(batch_id, datetime.fromisoformat(at)) for batch_id in batch_ids]
+batches = [GENERATOR.batch(batch_id, datetime.fromisoformat(at)) for batch_id in batch_ids]
 Path(folder, f"{name}.ready").touch()
 while not Path(folder, "go").exists():
     time.sleep(0.001)

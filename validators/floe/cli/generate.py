@@ -35,7 +35,7 @@ def generate(
             help="orders (6000) or organisations that sign up (3) on an average day of the first year",
         ),
     ] = None,
-    opened: Annotated[str, typer.Option(metavar="DATE", help="the day from which there are data")] = "2025-01-01",
+    opened: Annotated[str, typer.Option(metavar="DATE", help="the day from which there are data")] = "2026-01-01",
     defects: Annotated[
         list[str] | None,
         typer.Option(metavar="SCENARIO|KIND=RATE", help="clean, messy or broken, or one kind; may be repeated"),
@@ -58,10 +58,10 @@ def generate(
 
     \b
     Examples:
-      floe generate ecommerce --since 2025-03-01 --until 2025-03-15 --out shop
+      floe generate ecommerce --since 2026-03-01 --until 2026-03-15 --out shop
       floe generate saas --rows 1000000 --out service --format arrow
-      floe generate ecommerce --until 2025-02-15 --defects messy --defects late=0.05 --out messy
-      floe generate saas --until 2025-04-01 --profile
+      floe generate ecommerce --until 2026-02-15 --defects messy --defects late=0.05 --out messy
+      floe generate saas --until 2026-04-01 --profile
     """
     from floe.generate import request, run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from floe import charts, console, render
@@ -16,6 +17,7 @@ from floe.demo.processes import Supervisor, supervisor
 from floe.demo.services import CubeApi, start_cube, start_dagster
 from floe.errors import FloeError
 from floe.repo import EMBEDDED, Checkout
+from floe_runtime.contract.app import BATCH_AT
 from floe_runtime.contract.artifacts import CompiledArtifacts
 
 OVERLAYS = ("dev", "prod")
@@ -23,6 +25,7 @@ APP = "ecommerce"
 QUERY = {"measures": ["orders.count", "order_items.revenue", "customers.count"]}
 """The demo's query to Cube: measures of three marts."""
 
+_INTERVAL = timedelta(minutes=5)
 _RUN_SECONDS = 240
 _CUBE_SECONDS = 60
 
@@ -115,7 +118,8 @@ def _run_pipeline(
     with story.step("Dagster is up") as notes:
         dagster = start_dagster(checkout, processes, artifacts, dagster_port)
         notes.append(dagster.url)
-    _run_once(story, processes, dagster, "first tick")
+    start = datetime.now(UTC)
+    _run_once(story, processes, dagster, "first tick", start - _INTERVAL)
     with story.step("Cube is up") as notes:
         api = start_cube(checkout, processes, artifacts, cube_port)
         notes.append(api.url)
@@ -124,7 +128,7 @@ def _run_pipeline(
     with story.step("Cube answers") as notes:
         before = _query(api)
         notes.append(_count_words(before))
-    _run_once(story, processes, dagster, "second tick")
+    _run_once(story, processes, dagster, "second tick", start)
     with story.step("Cube has the new rows") as notes:
         after = _ask_until_more(processes, api, before)
         notes.append(_count_words(after))
@@ -133,9 +137,9 @@ def _run_pipeline(
     return dagster, api
 
 
-def _run_once(story: Story, processes: Supervisor, dagster: Dagster, title: str) -> None:
+def _run_once(story: Story, processes: Supervisor, dagster: Dagster, title: str, at: datetime) -> None:
     with story.step(title) as notes:
-        run_id = dagster.launch(APP, "pipeline")
+        run_id = dagster.launch(APP, "pipeline", {BATCH_AT: at.isoformat()})
         status = dagster.follow(run_id, _RUN_SECONDS, processes.check)
         if status != "SUCCESS":
             raise FloeError(

@@ -95,7 +95,7 @@ class Profile:
                 )
         if name == self.shape.owners:
             self._owners = [pa.concat_tables([*self._owners, rows.select([0, rows.column_names.index("country")])])]
-        if name == self.shape.table:
+        if name == self.shape.table and rows.num_rows:
             self._count_times(rows)
 
     def panels(self) -> Iterator[Panel]:

@@ -103,5 +103,5 @@ def moment(option: str, text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise FloeError(f"{option} is no time: {text!r}", "Write it as 2025-03-01 or 2025-03-01T12:00+01:00.") from None
+        raise FloeError(f"{option} is no time: {text!r}", "Write it as 2026-03-01 or 2026-03-01T12:00+01:00.") from None
     return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

@@ -12,6 +12,7 @@ select
   customer.name,
   customer.email,
   customer.country,
+  customer.city,
   customer.segment,
   customer.created_at,
   coalesce(totals.orders, 0) as orders,

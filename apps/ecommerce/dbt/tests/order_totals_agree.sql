@@ -1,0 +1,7 @@
+-- The total of an order is the sum of its items, to the cent.
+select
+  order_id,
+  total,
+  amount
+from {{ ref('orders') }}
+where total <> amount
