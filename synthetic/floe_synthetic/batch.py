@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 class Batch:
     """Rows that belong together under one id.
 
-    `tables` maps the name of a table to its rows. The tables are in loading order, parents before children. The id
-    determines the content: a batch that is generated again with the same id has the same rows. To load a batch again
-    adds no rows.
+    `tables` maps the name of a table to its rows, whose Arrow schema defines the table: a field that is not nullable is
+    required, and its metadata `doc` is the column's comment. The tables are in loading order, parents before children.
+    The id determines the content: a batch that is generated again with the same id has the same rows. To load a batch
+    again adds no rows.
 
     `until`: the time up to which the rows are complete, without that time, if the batch is part of a history; `since`:
     the time from which, or None if it is the beginning. Such a batch has every table of the history, with or without

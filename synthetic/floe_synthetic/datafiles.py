@@ -82,8 +82,10 @@ def write_rows(table: Table, rows: pa.Table, partition: Sequence[object], *, one
 
 
 def discard(table: Table, files: Sequence[DataFile]) -> None:
-    """Delete files that no snapshot refers to."""
-    _delete(table, [file.file_path for file in files])
+    """Delete files of a commit that failed, unless the table has them: some catalogs report a success as a failure."""
+    with suppress(Exception):  # the caller reports the failure of the commit; maintenance removes what remains
+        live = {task.file.file_path for task in table.refresh().scan().plan_files()}
+        _delete(table, [file.file_path for file in files if file.file_path not in live])
 
 
 def exchange(table: Table, old: Sequence[DataFile], new: Sequence[DataFile], properties: Mapping[str, str]) -> None:

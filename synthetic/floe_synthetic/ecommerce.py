@@ -81,10 +81,10 @@ _DOMAINS = ("example.com", "example.org", "example.net")
 _DOMAIN_DECK, _SEGMENT_DECK = deck({0: 6, 1: 3, 2: 1}), deck(_SEGMENT_SHARES)
 
 _DAYS_BEFORE = 365  # base customers registered during so many days before the opening
-_SIGNUPS_PER_ORDER = 0.04
+_SIGNUPS_PER_ORDER = 0.06
 _NEWCOMER = 3.0  # how much more a customer orders on the day of the registration
-_FORGETS_DAYS, _FORGETS = 14.0, -0.9  # the interest of a cohort falls by a power of its age
-_LOYAL = 0.25  # the most loyal customer of a cohort orders 1 / _LOYAL times as often as the average one
+_FORGETS_DAYS, _FORGETS = 14.0, -0.6  # the interest of a cohort falls by a power of its age
+_LOYAL = 0.15  # the most loyal customer of a cohort orders 1 / _LOYAL times as often as the average one
 _MOST_PRODUCTS = 10_000
 _EARLIEST, _LATEST = date(1971, 1, 1), date(2600, 1, 1)  # so that a day fits into the keys
 _MAX_LINES = max(max(lines) for lines in _LINES)
@@ -200,7 +200,7 @@ class EcommerceGenerator:
     def __init__(
         self,
         seed: int = 42,
-        customers: int = 20_000,
+        customers: int = 40_000,
         products: int = 200,
         orders_per_day: float = 6000,
         *,

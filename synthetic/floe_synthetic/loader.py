@@ -195,7 +195,7 @@ class IcebergLoader:
             )
 
 
-class WrongWindowError(FloeError, ValidationException):
+class WrongWindowError(FloeError):
     """A window overlaps with what a table has, or leaves a gap after it."""
 
     def __init__(self, problem: str) -> None:
@@ -204,8 +204,12 @@ class WrongWindowError(FloeError, ValidationException):
         )
 
 
-class _AlreadyLoaded(ValidationException):
-    """The table already has the batch. A ValidationException makes PyIceberg delete the manifests of the attempt."""
+class _AlreadyLoaded(Exception):
+    """The table already has the batch.
+
+    Not a ValidationException, after which PyIceberg deletes the manifests of the attempt: if the catalog reported this
+    very append as failed although it succeeded, the table has them.
+    """
 
 
 class _AppendOnce(Changes):
@@ -248,7 +252,7 @@ def _append(table: Table, rows: pa.Table, batch: Batch, has: Callable[[Table], b
         transaction.commit_transaction()
     except BaseException as error:
         # After other failures of the commit, the catalog may have accepted it nevertheless.
-        if not committing or isinstance(error, CommitFailedException | ValidationException):
+        if not committing or isinstance(error, CommitFailedException | ValidationException | WrongWindowError):
             discard(table, files)
         if isinstance(error, _AlreadyLoaded):
             return False

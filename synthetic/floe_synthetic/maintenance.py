@@ -8,6 +8,7 @@ unused, and a reader of the previous snapshot still needs them. The usual order 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -149,7 +150,8 @@ def remove_orphans(table: Table, *, older_than: timedelta = timedelta(days=1), d
         unused = [file for path, file in listed.items() if path not in used and file.mtime < before]
         if not dry_run:
             for file in unused:
-                system.delete_file(file.path)
+                with suppress(FileNotFoundError):  # another process removes the same files
+                    system.delete_file(file.path)
     return Maintained(files=len(unused), bytes=sum(file.size for file in unused))
 
 

@@ -70,7 +70,7 @@ def more(often: float, seldom: float, times: float = 1) -> float:
 @lru_cache
 def shop(*, flat: bool = False) -> Shop:
     generator = EcommerceGenerator(
-        customers=10_000, orders_per_day=4000, opened=OPENED, patterns=FLAT if flat else None
+        customers=40_000, orders_per_day=4000, opened=OPENED, patterns=FLAT if flat else None
     )
     tables = generator.batch(MONDAY, MONDAY + timedelta(days=DAYS)).tables
     customers = pa.concat_tables([generator.reference(MONDAY).tables["customers"], tables["customers"]])
@@ -268,7 +268,7 @@ def test_a_few_customers_order_much_and_nobody_absurdly_much() -> None:
     orders = np.bincount(shop().customer)
     print(f"orders of a customer in four weeks: mean {orders.mean():.1f}, most {orders.max()}")
     assert orders.max() > 5 * orders.mean()
-    assert orders.max() < 20 * orders.mean()
+    assert orders.max() < 30 * orders.mean()
 
 
 def test_regions_have_their_shares() -> None:

@@ -57,7 +57,7 @@ class Synthetic(Model):
     """Parameters of the synthetic data that the pipeline loads. Each run loads what happened since the last one."""
 
     seed: int = 42
-    customers: Annotated[int, Field(ge=10, lt=1 << 31, description="customers before the shop opened")] = 20_000
+    customers: Annotated[int, Field(ge=10, lt=1 << 31, description="customers before the shop opened")] = 40_000
     products: Annotated[int, Field(ge=1, le=10_000)] = 200
     orders_per_day: Annotated[int, Field(ge=1, le=100_000_000, description="on a day when the shop opens")] = 6000
     opened: Annotated[date, Field(description="the day from which growth counts; no data are older")] = date(2026, 1, 1)

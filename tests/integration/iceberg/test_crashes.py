@@ -21,9 +21,19 @@ from floe_synthetic.maintenance import compact, expire_snapshots, remove_orphans
 from fuzz import inputs
 from iceberg_tables import AT, BATCH, GENERATOR, assert_once, open_catalog, rows_of, state_of, table_of
 
-# A server that has imported everything forks in milliseconds, and no thread of this process is copied.
+# A server that has imported the packages forks in milliseconds, and copies no thread of this process.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["iceberg_tables", "floe_synthetic.loader", "pyiceberg.catalog.sql"])
+PROCESSES.set_forkserver_preload(
+    [
+        "faker",
+        "floe_synthetic.ecommerce",
+        "floe_synthetic.loader",
+        "hypothesis",
+        "pyiceberg.catalog.sql",
+        "pytest",
+        "sqlite3",
+    ]
+)
 
 KILLS = inputs(5)
 """100 of them: FLOE_FUZZ=20 make test ARGS=tests/integration/iceberg/test_crashes.py"""

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
 
 from floe_runtime.errors import FloeError
-from floe_synthetic import IcebergLoader
-from iceberg_tables import AT, BATCH, GENERATOR, NAMES, assert_once, open_catalog, table_of
+from floe_synthetic import Batch, IcebergLoader
+from floe_synthetic.maintenance import expire_snapshots
+from iceberg_tables import AT, BATCH, GENERATOR, NAMES, assert_once, open_catalog, rows_of, table_of
 
 # Crashes
 
@@ -131,6 +133,28 @@ def test_a_commit_that_succeeded_but_was_reported_as_failed_is_kept(
     assert [(done.rows, done.skipped) for done in results] == [(rows.num_rows, False) for rows in BATCH.tables.values()]
     assert lies == dict.fromkeys(NAMES, 1)
     assert_once(catalog, BATCH)
+
+
+def test_a_commit_reported_as_failed_whose_snapshot_has_expired_since_is_kept(
+    catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, orders = catalog.commit_table, Batch("first", {"orders": BATCH.tables["orders"]})
+    later = Batch("later", {"orders": GENERATOR.batch("later", AT).tables["orders"]})
+    IcebergLoader(catalog).load(Batch("earlier", {"orders": GENERATOR.batch("earlier", AT).tables["orders"]}))
+
+    def lie(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        commit(*arguments)
+        IcebergLoader(open_catalog(folder)).load(later)
+        expire_snapshots(table_of(open_catalog(folder), "orders"), older_than=timedelta(0))
+        raise CommitFailedException("a proxy sent the request twice")
+
+    monkeypatch.setattr(catalog, "commit_table", lie)
+    IcebergLoader(catalog).load(orders)
+
+    ids = Counter(rows_of(catalog, "orders")["_batch_id"].to_pylist())
+    assert ids["first"] == orders.tables["orders"].num_rows
+    assert ids["later"] == later.tables["orders"].num_rows
 
 
 WORKER = """
