@@ -144,7 +144,7 @@ class SaaSGenerator(Generator):
     def __init__(
         self,
         seed: int = 42,
-        organisations: int = 400,
+        organisations: int = 900,
         organisations_per_day: float = 3,
         events_per_user: float = 8,
         *,

@@ -24,7 +24,7 @@ from floe_synthetic import Batch, SaaSGenerator, WithDefects
 from floe_synthetic.saas import SAAS
 
 WEEKS = ["--since", "2026-02-24", "--until", "2026-03-10"]
-SMALL = ["saas", *WEEKS, "--rate", "0.3"]
+SMALL = ["saas", *WEEKS, "--rate", "0.2"]
 
 
 def generate(*arguments: str | Path) -> Report:
@@ -37,7 +37,7 @@ def generate(*arguments: str | Path) -> Report:
 
 def expected(since: str, until: str, defects: str = "clean") -> dict[str, pa.Table]:
     """The same tables without the command: what was before the window, and the window."""
-    wanted = request("saas", since, until, None, 42, 0.3, "2026-01-01", [defects])
+    wanted = request("saas", since, until, None, 42, 0.2, "2026-01-01", [defects])
     assert wanted.until
     parts: list[Batch] = [wanted.generator.reference(wanted.since), wanted.generator.batch(wanted.since, wanted.until)]
     names = wanted.generator.domain.tables
@@ -64,7 +64,7 @@ def test_files_hold_what_was_before_and_what_happens(tmp_path: Path, kind: str) 
 
 
 def test_defects_are_in_the_files_with_their_ledger(tmp_path: Path) -> None:
-    generate("saas", "--since", "2026-01-25", "--until", "2026-02-03", "--rate", "0.3", "--defects", "messy", "--out",
+    generate("saas", "--since", "2026-01-25", "--until", "2026-02-03", "--rate", "0.2", "--defects", "messy", "--out",
              tmp_path / "data")  # fmt: skip
 
     tables = expected("2026-01-25", "2026-02-03", "messy")
@@ -87,7 +87,7 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
 def test_rows_end_with_the_window_that_reaches_them() -> None:
     wanted = request("saas", None, None, 3000, 42, 1, "2026-01-01", [])
     happened = sum(rows.num_rows for _, rows in wanted.parts())
-    happened -= sum(rows.num_rows for rows in SaaSGenerator(42, 130, 1).reference(wanted.since).tables.values())
+    happened -= sum(rows.num_rows for rows in SaaSGenerator(42, 300, 1).reference(wanted.since).tables.values())
 
     assert 3000 <= happened < 4500
 

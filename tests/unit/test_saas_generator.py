@@ -242,7 +242,7 @@ MONDAY = datetime(2026, 5, 4, tzinfo=UTC)
 def weeks() -> dict[bool, pa.Table]:
     """Two weeks of events with the default patterns and, as True, with flat ones."""
     return {
-        flat: SaaSGenerator(events_per_user=6, patterns=FLAT if flat else OFFICE)
+        flat: SaaSGenerator(organisations=400, events_per_user=6, patterns=FLAT if flat else OFFICE)
         .batch(MONDAY, MONDAY + timedelta(days=14))
         .tables["events"]
         for flat in (False, True)
@@ -254,7 +254,7 @@ def countries() -> dict[bool, dict[str, str]]:
     """The country of each organisation, by the same keys."""
     found = {}
     for flat in (False, True):
-        generator = SaaSGenerator(events_per_user=6, patterns=FLAT if flat else OFFICE)
+        generator = SaaSGenerator(organisations=400, events_per_user=6, patterns=FLAT if flat else OFFICE)
         rows = generator.reference(MONDAY + timedelta(days=14)).tables["organisations"]
         found[flat] = dict(zip(rows["organisation_id"].to_pylist(), rows["country"].to_pylist(), strict=True))
     return found

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EXAMPLES = "Run `floe generate --help` for examples."
 _SHORTEST, _LONGEST = timedelta(minutes=10), timedelta(days=30)  # windows of a run that is asked for rows
 _LAST_RESORT = timedelta(days=20 * 365)  # a run that is asked for rows ends then
-_BASE_DAYS = 130  # organisations that were there before the opening, in days of sign-ups
+_BASE_DAYS = 300  # organisations that were there before the opening, in days of sign-ups
 
 
 def _shop(seed: int, rate: float | None, opened: date) -> Generates:
