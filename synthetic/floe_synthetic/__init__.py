@@ -1,8 +1,9 @@
 """Generates synthetic data in batches of Arrow tables, and loads each batch into Iceberg exactly once.
 
-`EcommerceGenerator` generates batches (`Batch`). `IcebergLoader` appends them to tables and reports the result for each
-table (`Appended`). A name is imported on first use (PEP 562), so that the import of this package is fast: the generator
-imports NumPy, PyArrow and Faker, the loader PyIceberg.
+`EcommerceGenerator` and `SaaSGenerator` generate batches (`Batch`); `WithDefects` puts defects into what they generate.
+`IcebergLoader` appends batches to tables and reports the result for each table (`Appended`). A name is imported on its
+first use (PEP 562), so that the import of this package is fast: generators import NumPy, PyArrow and Faker, the loader
+PyIceberg.
 """
 
 from importlib import import_module
@@ -10,12 +11,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from floe_synthetic.batch import Batch
+    from floe_synthetic.defects import WithDefects
     from floe_synthetic.ecommerce import EcommerceGenerator
     from floe_synthetic.loader import Appended, IcebergLoader
+    from floe_synthetic.saas import SaaSGenerator
 
-__all__ = ["Appended", "Batch", "EcommerceGenerator", "IcebergLoader"]
+__all__ = ["Appended", "Batch", "EcommerceGenerator", "IcebergLoader", "SaaSGenerator", "WithDefects"]
 
-_HOMES = {"Appended": "loader", "Batch": "batch", "EcommerceGenerator": "ecommerce", "IcebergLoader": "loader"}
+_HOMES = {
+    "Appended": "loader",
+    "Batch": "batch",
+    "EcommerceGenerator": "ecommerce",
+    "IcebergLoader": "loader",
+    "SaaSGenerator": "saas",
+    "WithDefects": "defects",
+}
 
 if not TYPE_CHECKING:  # so that type checkers accept only the names above
 

@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 from floe_synthetic import people
 from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, SLOT_US, SLOTS, Calendar, Patterns, Region, day_number
+from floe_synthetic.domain import SHOP, money
+from floe_synthetic.entities import microseconds, words
 from floe_synthetic.randomness import CARDS, Floats, Ints, Keys, Source, card, deck, fraction, low_fraction
-from floe_synthetic.schema import MONEY, TABLES, TIME, arrow_schema
+from floe_synthetic.schema import TABLES, TIME, arrow_schema
 from floe_synthetic.text_keys import Letters, joined, letters, strings, table
 
 REGIONS = (
@@ -194,6 +196,8 @@ class EcommerceGenerator:
     a row in `order_events`. Raises ValueError for an argument that makes no sense.
     """
 
+    domain = SHOP
+
     def __init__(
         self,
         seed: int = 42,
@@ -232,7 +236,7 @@ class EcommerceGenerator:
 
         It has the other tables too, without rows.
         """
-        customers = pa.concat_tables(self._customers_between(self._first * DAY_US, _microseconds(until)))
+        customers = pa.concat_tables(self._customers_between(self._first * DAY_US, microseconds(until)))
         rows = {"customers": customers, "products": self._product_table()}
         return Batch("reference", {name: rows.get(name, _empty(name)) for name in TABLES}, None, until)
 
@@ -263,8 +267,8 @@ class EcommerceGenerator:
 
     def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Iterator[tuple[str, pa.Table]]:
         """The rows of `batch` in parts of a bounded size, as (name of the table, rows), without empty parts."""
-        start, end = _microseconds(since), _microseconds(until)
-        oldest = _microseconds(begin) if begin else self._opened * DAY_US
+        start, end = microseconds(since), microseconds(until)
+        oldest = microseconds(begin) if begin else self._opened * DAY_US
         if oldest > start and begin:
             raise ValueError(f"the window starts at {since.isoformat()}, before its history at {begin.isoformat()}")
         if end <= start:
@@ -450,9 +454,9 @@ class EcommerceGenerator:
             strings(orders.id),
             strings(letters("c", orders.customer)),
             pa.array(placed.at).cast(TIME),
-            pa.repeat(pa.scalar(PLACED), count) if status is None else _words(STATUSES, status),
-            _words(_PAYMENTS, payment),
-            _money(np.add.reduceat(items.amount, items.first) if count else items.amount),
+            pa.repeat(pa.scalar(PLACED), count) if status is None else words(STATUSES, status),
+            words(_PAYMENTS, payment),
+            money(np.add.reduceat(items.amount, items.first) if count else items.amount),
             pa.array(changed_at).cast(TIME),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("orders"))
@@ -464,8 +468,8 @@ class EcommerceGenerator:
             strings(order_id),
             strings(self._product_ids.take(items.product, axis=0)),
             pa.array(items.quantity.astype(np.int32)),
-            _money(items.price),
-            _money(items.discount),
+            money(items.price),
+            money(items.discount),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("order_items"))
 
@@ -483,8 +487,8 @@ class EcommerceGenerator:
             strings(joined(order_id, _LINE_ENDINGS, items.line[item])),
             strings(order_id),
             pa.array(pieces.astype(np.int32)),
-            _money(items.amount[item] * pieces // quantity),
-            _words(_RETURN_REASONS, (why * np.sqrt(why) * len(_RETURN_REASONS)).astype(np.int64)),
+            money(items.amount[item] * pieces // quantity),
+            words(_RETURN_REASONS, (why * np.sqrt(why) * len(_RETURN_REASONS)).astype(np.int64)),
             pa.array(at[rows]).cast(TIME),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("returns"))
@@ -528,14 +532,14 @@ class EcommerceGenerator:
             places.append(rows)
         back = pa.array(np.argsort(np.concatenate(places), kind="stable"))
         people_of = pa.concat_tables(parts).combine_chunks().take(back)
-        domain = _words(_DOMAINS, self._random.draw("domain", key, _DOMAIN_DECK))
+        domain = words(_DOMAINS, self._random.draw("domain", key, _DOMAIN_DECK))
         columns = [
             ids,
             people_of["name"],
             pc.binary_join_element_wise(people_of["mail"], domain, "@"),
-            _words([one.country for one in REGIONS], region),
+            words([one.country for one in REGIONS], region),
             people_of["city"],
-            _words(SEGMENTS, self._segments(key)),
+            words(SEGMENTS, self._segments(key)),
             pa.array(created).cast(TIME),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("customers"))
@@ -551,8 +555,8 @@ class EcommerceGenerator:
         columns = [
             strings(self._product_ids),
             pc.binary_join_element_wise(pa.array(articles).take(pa.array(article)), model, " "),
-            _words(list(_CATEGORIES), self._category),
-            _money(self._cents),
+            words(list(_CATEGORIES), self._category),
+            money(self._cents),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("products"))
 
@@ -642,7 +646,7 @@ def _event_table(key: Keys, status: Ints, at: Ints) -> pa.Table:
     columns = [
         strings(joined(order_id, _EVENT_ENDINGS, status)),
         strings(order_id),
-        _words(STATUSES, status),
+        words(STATUSES, status),
         pa.array(at).cast(TIME),
     ]
     return pa.Table.from_arrays(columns, schema=arrow_schema("order_events"))
@@ -650,22 +654,3 @@ def _event_table(key: Keys, status: Ints, at: Ints) -> pa.Table:
 
 def _empty(name: str) -> pa.Table:
     return arrow_schema(name).empty_table()
-
-
-def _words(words: Sequence[str], index: Ints) -> pa.Array:
-    return pa.array(list(words)).take(pa.array(index))
-
-
-def _money(cents: Ints) -> pa.Array:
-    """Amounts in whole cents as decimals."""
-    # A decimal128 is 16 bytes, little-endian, of the unscaled value: the cents, with the sign in the upper half.
-    halves = np.empty((len(cents), 2), dtype=np.int64)
-    halves[:, 0] = cents
-    halves[:, 1] = cents >> 63
-    return pa.Array.from_buffers(MONEY, len(cents), [None, pa.py_buffer(halves)])
-
-
-def _microseconds(moment: datetime) -> int:
-    if moment.utcoffset() is None:
-        raise ValueError(f"the time {moment.isoformat()} has no time zone")
-    return int(moment.timestamp()) * 1_000_000 + moment.microsecond

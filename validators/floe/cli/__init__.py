@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from floe import console
-from floe.cli import charts, check, environments, fork, gitops, images, new, tools
+from floe.cli import charts, check, environments, fork, generate, gitops, images, new, tools
 
 app = typer.Typer(
     help="""Render, compile, check and show a floe-runtime deployment.
@@ -33,6 +33,7 @@ app.add_typer(charts.app, name="charts")
 app.add_typer(gitops.app)
 app.add_typer(new.app)
 app.add_typer(fork.app)
+app.add_typer(generate.app)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""`floe generate`: synthetic data as files, and a picture of their patterns."""
