@@ -14,8 +14,8 @@ from floe.demo import cube
 from floe_runtime.contract.artifacts import VARIABLE
 from second_app import copy_app
 
-ORDERS = {"ecommerce": 9, "returns": 5}
-"""The orders per batch of each app, from which a test sees whose rows it reads."""
+ORDERS = {"ecommerce": 6000, "returns": 2000}
+"""The orders per day of each app, from which a test sees whose rows it reads."""
 
 
 def test_two_apps_side_by_side(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ def test_two_apps_side_by_side(checkout: Path, monkeypatch: pytest.MonkeyPatch) 
     copy_app(checkout / "apps", "ecommerce", "returns")
     for name, orders in ORDERS.items():
         edit(checkout / "apps" / name / "floe.yaml", ("pipeline", "retries"), {"max": 0})
-        synthetic = {"customers": 5, "products": 5, "orders_per_batch": orders}
+        synthetic = {"customers": 20, "products": 8, "orders_per_day": orders}
         edit(checkout / "apps" / name / "floe.yaml", ("synthetic",), synthetic)
     first, second = (Location(checkout, name) for name in ORDERS)
 
@@ -34,9 +34,9 @@ def test_two_apps_side_by_side(checkout: Path, monkeypatch: pytest.MonkeyPatch) 
     assert {"raw/orders", "ecommerce/staging/stg_orders", "marts/orders"} <= keys[0]
     assert {"returns_raw/orders", "returns/staging/stg_orders", "returns_marts/orders"} <= keys[1]
 
-    assert first.run("batch").success
+    assert first.run(0).success
     before = first.rows("marts", "orders")
-    assert second.run("batch").success
+    assert second.run(0).success
     assert first.rows("marts", "orders") == before
     assert len(before) == len(first.rows("raw", "orders"))
     published = second.rows("returns_marts", "orders")
