@@ -82,8 +82,7 @@ def make(folder: Path, remote: Path, dev: Deployed, mirror: str | None) -> Fork:
     chart mirror to pull from; without one, the stand-in charts are used.
     """
     copy_repository(folder)
-    for part in ("clusters", str(OVERLAY)):
-        shutil.copytree(ROOT / part, folder / part)
+    shutil.copytree(ROOT / OVERLAY, folder / OVERLAY)
     shutil.copy(ROOT / ".gitignore", folder)
     git(folder, "init", "--quiet", "--initial-branch", BRANCH)
     for name, value in (("user.name", "Somebody"), ("user.email", "somebody@example.com"), ("commit.gpgsign", "false")):
