@@ -51,7 +51,7 @@ SUITES = (
     Suite("servers", "building", 0.1, "make servers"),
     Suite("lint", "computing", 0.5, "make lint", reads_documentation=True),
     Suite("types", "computing", 1.5, "make types"),
-    Suite("fork", "computing", 2, ".venv/bin/python tests/forked.py"),
+    Suite("fork", "computing", 3, ".venv/bin/python tests/forked.py"),
     Suite("charts", "computing", 0.5, ".venv/bin/floe charts sync --check", reads_documentation=True),
     Suite("test", "computing", 13, 'make test ARGS="--durations=10"', as_newcomer=True),
     Suite("test-engines", "computing", 3, 'make test-engines ARGS="--durations=10"'),
