@@ -69,6 +69,11 @@ class Synthetic(Model):
     orders_per_batch: Annotated[int, Field(ge=1)] = 120
 
 
+def package(app: str) -> str:
+    """The name of an app's Python package and dbt project, which cannot contain hyphens."""
+    return app.replace("-", "_")
+
+
 class App(Model):
     """One data application."""
 
