@@ -140,7 +140,9 @@ def main() -> int:
         folder = options.keep or Path(temporary, "data platform")
         ci.copy_tree(folder)
         (folder / ".venv").symlink_to(ci.ROOT / ".venv")
-        with (folder / ".git" / "info" / "exclude").open("a") as excluded:
+        exclude = folder / ".git" / "info" / "exclude"
+        exclude.parent.mkdir(exist_ok=True)  # a git that is installed without its templates makes no such folder
+        with exclude.open("a") as excluded:
             excluded.write("/.venv\n")  # .gitignore has only the folder, not a link
         packages = [str(folder / name) for name in ("runtime", "validators", "synthetic")]
         env = {

@@ -11,7 +11,7 @@ from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
 from floe_runtime import dbt, marts
-from floe_runtime.contract.app import App, Retries
+from floe_runtime.contract.app import App, Retries, package
 from floe_runtime.contract.platform import Platform
 from floe_runtime.scratch import scratch
 
@@ -55,7 +55,7 @@ class Translator(DagsterDbtTranslator):
             return dg.AssetKey([node["schema"], node["identifier"]])
         if _is_mart(node):
             return dg.AssetKey([self.app.pipeline.marts_namespace, node["name"]])
-        return super().get_asset_key(node).with_prefix(self.app.name.replace("-", "_"))
+        return super().get_asset_key(node).with_prefix(package(self.app.name))
 
 
 def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:

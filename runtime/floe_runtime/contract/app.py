@@ -75,6 +75,11 @@ class Synthetic(Model):
     history_days: Annotated[int, Field(ge=0, le=3660, description="days that the first run loads")] = 0
 
 
+def package(app: str) -> str:
+    """The name of an app's Python package and dbt project, which cannot contain hyphens."""
+    return app.replace("-", "_")
+
+
 class App(Model):
     """One data application."""
 

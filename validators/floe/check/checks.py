@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from floe import render
 from floe.charts import audit, packaging
@@ -60,10 +61,10 @@ def run(checkout: Checkout, environments: list[str], say: Callable[[str], None])
     for name in environments:
         for check, function in CHECKS.items():
             say(f"check {name}: {check}")
-            yield _run_one(name, check, lambda function=function, name=name: function(checkout, name))  # type: ignore[misc] # mypy knows no type of a default
+            yield _run_one(name, check, partial(function, checkout, name))
     for check, shared in SHARED.items():
         say(f"check: {check}")
-        yield _run_one("all", check, lambda shared=shared: shared(checkout))  # type: ignore[misc] # as above
+        yield _run_one("all", check, partial(shared, checkout))
 
 
 def _run_one(subject: str, check: str, problems: Callable[[], Iterator[Problem]]) -> Result:

@@ -17,6 +17,7 @@ from pathlib import Path
 from floe import credentials, process
 from floe.errors import FloeError
 from floe.repo import Checkout
+from floe_runtime.contract.app import package
 from floe_runtime.contract.artifacts import VARIABLE, CompiledArtifacts
 
 _SECONDS = 300  # dbt parses a large project in a minute
@@ -47,7 +48,7 @@ def _load(location: _Location) -> str:
         file = Path(folder, "CompiledArtifacts.json")
         file.write_text(location.artifacts)
         env = {"FLOE_ROOT": str(location.root), VARIABLE: str(file), "FLOE_DBT_TARGET": folder, "DO_NOT_TRACK": "1"}
-        arguments = [str(location.root / "apps" / location.app), f"{location.app.replace('-', '_')}.definitions"]
+        arguments = [str(location.root / "apps" / location.app), f"{package(location.app)}.definitions"]
         command = [sys.executable, "-m", "floe.check.code_location", *arguments]
         done = process.run(command, seconds=_SECONDS, env=env, own_session=True, check=False)
     if not done.returncode:

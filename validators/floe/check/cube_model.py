@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import tempfile
 from collections.abc import Mapping
 from functools import cache
@@ -31,11 +30,10 @@ def _compile(checkout: Checkout, models: tuple[tuple[str, str], ...]) -> str:
     install, secret, port = cube.install(checkout), secrets.token_hex(32), claim(0, "Cube", "")
     with tempfile.TemporaryDirectory(prefix="floe-check-") as temporary:
         folder = Path(temporary)
-        for name, model in models:
-            shutil.copytree(checkout.app(name) / model, folder / "model" / name)
+        model = cube.gather_models({name: checkout.app(name) / part for name, part in models}, folder / "model")
         running = Supervisor(folder / "logs")
         try:
-            env = cube.environment(folder / "model", cube.parquet_marts(folder), port, secret)
+            env = cube.environment(model, cube.parquet_marts(folder), port, secret)
             running.start("cube", cube.command(checkout, install), env, checkout.root)
             running.wait(lambda: answers(f"http://{HOST}:{port}/livez"), "Cube", _UP_SECONDS)
             cube.meta(f"http://{HOST}:{port}", cube.token(secret))

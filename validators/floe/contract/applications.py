@@ -11,7 +11,7 @@ from floe.contract.files import load
 from floe.errors import FloeError
 from floe.repo import Checkout
 from floe.yaml import load_file
-from floe_runtime.contract.app import App
+from floe_runtime.contract.app import App, package
 
 _MART = re.compile(r"env_var\('FLOE_MART'\)(?P<filters>.*?)(?=\}\}|%\}|\n|$)")
 _NAMESPACE = re.compile(r"replace\('\{namespace\}', '(?P<name>[^']*)'\)")
@@ -28,9 +28,9 @@ def application(checkout: Checkout, name: str) -> App:
             f"{where} has the name {app.name!r}, but its folder is apps/{name}",
             f"Set `name: {name}` there, or rename the folder.",
         )
-    package = name.replace("-", "_")
+    module = package(name)
     needed = {
-        f"{package}/definitions.py": f"Write the Python package {package} there, which Dagster loads.",
+        f"{module}/definitions.py": f"Write the Python package {module} there, which Dagster loads.",
         f"{app.pipeline.dbt}/dbt_project.yml": f"Set pipeline.dbt in {where} to the folder of the dbt project.",
         app.semantic_layer.model: f"Set semantic_layer.model in {where} to the folder of the Cube model.",
     }
@@ -57,11 +57,11 @@ def refuse_shared_names(checkout: Checkout, apps: Mapping[str, App]) -> None:
             named += [("cube or view", found, file) for found in _names(file)]
         for kind, found, file in named:
             if other := seen.get((kind, found)):
-                package, suffix = name.replace("-", "_"), "" if file == project else f"_{found}"
+                module, suffix = package(name), "" if file == project else f"_{found}"
                 raise FloeError(
                     f"{checkout.relative(other)} and {checkout.relative(file)} both have a {kind} "
                     f"with the name {found!r}",
-                    f"Rename the one in {checkout.relative(file)}, for example to {package}{suffix}.",
+                    f"Rename the one in {checkout.relative(file)}, for example to {module}{suffix}.",
                 )
             seen[kind, found] = file
 

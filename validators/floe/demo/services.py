@@ -18,6 +18,7 @@ from floe.demo.processes import Supervisor, answers
 from floe.errors import FloeError
 from floe.repo import EMBEDDED, Checkout
 from floe_runtime.connect import local
+from floe_runtime.contract.app import package
 from floe_runtime.contract.artifacts import VARIABLE, CompiledArtifacts
 from floe_runtime.contract.platform import Sqlite
 
@@ -65,7 +66,7 @@ def start_dagster(checkout: Checkout, supervisor: Supervisor, artifacts: Compile
     for app, grpc in locations.items():
         module = [
             "--module-name",
-            f"{app.replace('-', '_')}.definitions",
+            f"{package(app)}.definitions",
             "--working-directory",
             str(checkout.app(app)),
         ]

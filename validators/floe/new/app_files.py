@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from floe.kubernetes.objects import mapping, mappings
-from floe.new import names, renaming
+from floe.new import renaming
 from floe.yaml import documents, edit
-from floe_runtime.contract.app import Pipeline, SemanticLayer
+from floe_runtime.contract.app import Pipeline, SemanticLayer, package
 
 _NAMESPACES = ("raw_namespace", "marts_namespace")
 
@@ -31,12 +31,12 @@ def renamed(contents: dict[str, bytes], old: str, new: str) -> dict[str, bytes]:
     for key in _NAMESPACES:
         if theirs[key] != ours[key]:
             continue
-        ours[key] = f"{names.package(new)}_{ours[key]}"
+        ours[key] = f"{package(new)}_{ours[key]}"
         texts["floe.yaml"] = _with_setting(texts["floe.yaml"], key, ours[key])
         if project in texts and key in mapping(_mapping(texts[project], project).get("vars")):
             texts[project] = edit.replace(texts[project], {f"vars.{key}": ours[key]}, project)
     model = theirs["model"]
-    same = {cube: f"{names.package(new)}_{cube}" for cube in _cubes(before, model) & _cubes(texts, model)}
+    same = {cube: f"{package(new)}_{cube}" for cube in _cubes(before, model) & _cubes(texts, model)}
     marts = re.compile(rf"(?<={{namespace}}', '){re.escape(theirs['marts_namespace'])}(?=')")
     texts["floe.yaml"] = _with_cubes("floe.yaml", texts["floe.yaml"], same)
     for path in [path for path in texts if _is_model(path, model)]:
@@ -62,15 +62,15 @@ def _with_setting(text: str, key: str, value: str) -> str:
 
 
 def _path(path: str, old: str, new: str) -> str:
-    return renaming.renamed(path, names.package(old), names.package(new), kept=())
+    return renaming.renamed(path, package(old), package(new), kept=())
 
 
 def _with_name(path: str, text: str, old: str, new: str) -> str:
     """A file's text with the new name: as a Python name in dbt, Cube and Python, otherwise as that of the folder."""
-    module = names.package(new)
+    module = package(new)
     if path.startswith(("dbt/", "cube/")) or path.endswith(".py"):
-        return renaming.renamed(renaming.renamed(text, old, module, kept=()), names.package(old), module, kept=())
-    text = re.sub(rf"(?<![\w.-]){names.package(old)}(?=\.\w)", module, text)
+        return renaming.renamed(renaming.renamed(text, old, module, kept=()), package(old), module, kept=())
+    text = re.sub(rf"(?<![\w.-]){package(old)}(?=\.\w)", module, text)
     return renaming.renamed(text, old, new, kept=())
 
 

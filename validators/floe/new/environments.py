@@ -22,6 +22,7 @@ from floe.new import names, order, production, renaming, staging
 from floe.new.staging import Report
 from floe.repo import Checkout
 from floe.yaml import documents, edit
+from floe_runtime.contract.app import package
 from floe_runtime.contract.artifacts import CompiledArtifacts, specifications
 from floe_runtime.contract.platform import Platform, RestCatalog, S3Storage
 
@@ -217,7 +218,7 @@ def _own_places(checkout: Checkout, copy: Checkout, wanted: Request, files: list
     if isinstance(theirs.catalog, RestCatalog) and isinstance(ours.catalog, RestCatalog):
         warehouse = ours.catalog.warehouse
         if warehouse == theirs.catalog.warehouse and _is_shared(theirs.catalog.uri, ours.catalog.uri):
-            places[r"(?<![\w-])warehouse: *[\"']?"] = {warehouse: f"{warehouse}_{names.package(name)}"}
+            places[r"(?<![\w-])warehouse: *[\"']?"] = {warehouse: f"{warehouse}_{package(name)}"}
     for file in files:
         text = read(file)
         for before, values in places.items():

@@ -9,6 +9,7 @@ import re
 from floe.charts import packaged
 from floe.errors import FloeError
 from floe.repo import EMBEDDED, Checkout
+from floe_runtime.contract.app import package
 
 LONGEST = 40
 """The most characters of a name: objects are named after it, such as floe-notifications-NAME, and Helm allows 53."""
@@ -19,11 +20,6 @@ _RESERVED = (EMBEDDED, "all", "base")
 
 _NOT_TEXT = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
 """Labels that YAML 1.1 reads as something else than text where they are not quoted. Numbers are no labels."""
-
-
-def package(app: str) -> str:
-    """The name of an app's Python package and dbt project, which cannot contain hyphens."""
-    return app.replace("-", "_")
 
 
 def check_environment(checkout: Checkout, name: str) -> None:
@@ -43,9 +39,9 @@ def check_app(checkout: Checkout, name: str) -> None:
     module = package(name)
     if keyword.iskeyword(module) or keyword.issoftkeyword(module):
         raise FloeError(f"{module!r} is a keyword of Python, and the app has a package of that name", _ANOTHER)
+    _check_is_free(checkout, "app", name, ("apps",))
     if importlib.util.find_spec(module):
         raise FloeError(f"there is a Python package {module!r} already, which the app's package would hide", _ANOTHER)
-    _check_is_free(checkout, "app", name, ("apps",))
     if others := [other for other in checkout.apps() if package(other) == module]:
         raise FloeError(f"the app {others[0]!r} has a package of the name {module!r} already", _ANOTHER)
 

@@ -20,8 +20,8 @@ from floe.validate.stream import Stream
     title="CompiledArtifacts.json does not match its sources or lacks its variables",
     why="A code location reads only this file. It would run with settings that nobody wrote in platform.yaml or "
     "floe.yaml, or fail because a variable is not set.",
-    remedy="Run `floe compile <env>` and render again. If a variable is not set, add its Secret to envSecrets in "
-    "the values of Dagster's chart.",
+    remedy="Run `floe compile <env>` and render again; if it refuses, correct what it names first. If a variable is "
+    "not set, add its Secret to envSecrets in the values of Dagster's chart.",
     fails="""
         apiVersion: v1
         kind: Pod
