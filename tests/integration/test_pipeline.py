@@ -22,6 +22,7 @@ from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.contract.platform import S3Storage
 from floe_synthetic import maintenance
 
+APP = Path("apps/ecommerce/floe.yaml")
 SHOP = {"customers": 500, "orders_per_day": 12_000, "opened": date(2026, 2, 1)}
 WINDOWS = [f"{(TICK + n * EVERY).isoformat()} from {(TICK + (n - 1) * EVERY).isoformat()}" for n in range(2)]
 """The ids of the batches of the first two ticks."""
@@ -33,9 +34,8 @@ RAW = ("raw", "orders")
 def location(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Location:
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
-    file = checkout / "apps" / "ecommerce" / "floe.yaml"
-    edit(file, ("pipeline", "retries"), {"max": 0})
-    edit(file, ("synthetic",), SHOP)
+    edit(checkout / APP, ("pipeline", "retries"), {"max": 0})
+    edit(checkout / APP, ("synthetic",), SHOP)
     return Location(checkout)
 
 
@@ -50,8 +50,8 @@ def occurred(event: dict[str, Any]) -> datetime:
 
 
 def test_marts_contain_the_rows_of_the_batches(location: Location, checkout: Path) -> None:
-    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("synthetic", "history_days"), 6)
-    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("synthetic", "orders_per_day"), 200)
+    edit(checkout / APP, ("synthetic", "history_days"), 6)
+    edit(checkout / APP, ("synthetic", "orders_per_day"), 200)
     location = Location(checkout)
     assert location.run(0).success
     once = len(location.rows(*RAW))
@@ -91,7 +91,7 @@ def test_marts_contain_the_rows_of_the_batches(location: Location, checkout: Pat
 def test_an_app_without_synthetic_data_models_tables_that_others_fill(checkout: Path, location: Location) -> None:
     assert location.run(0).success
     before = location.rows(*RAW)
-    file = checkout / "apps" / "ecommerce" / "floe.yaml"
+    file = checkout / APP
     settings = yaml.safe_load(file.read_text())
     del settings["synthetic"]
     file.write_text(yaml.safe_dump(settings))
@@ -167,6 +167,7 @@ def test_object_store_and_rest_catalog(
     edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
     edit(file, ("marts", "path"), f"s3://{object_store.bucket}")
+    edit(checkout / APP, ("synthetic",), SHOP)
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     location = Location(checkout)
