@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def location(
     edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
     edit(file, ("marts",), {"kind": "tables", "path": "iceberg"})
-    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
+    app = checkout / "apps" / "ecommerce" / "floe.yaml"
+    edit(app, ("pipeline", "retries"), {"max": 0})
+    edit(app, ("synthetic",), {"customers": 500, "orders_per_day": 12_000, "opened": date(2026, 2, 1)})
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     return Location(checkout)
