@@ -7,9 +7,8 @@ own one ends before.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -20,18 +19,18 @@ import pyarrow.compute as pc
 from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, day_number
 from floe_synthetic.damage import DAMAGE
-from floe_synthetic.domain import Domain
+from floe_synthetic.defect_rates import OF_A_ROW, SCENARIOS, checked
 from floe_synthetic.entities import Generates, Parts, gathered, microseconds, texts, window
 from floe_synthetic.randomness import Ints, Keys, Source
 from floe_synthetic.schema import TIME, Column, schema_of
 from floe_synthetic.text_hashes import hashed
 
 LEDGER = "defects"
-"""The table that travels with a batch: one row for each defect in it."""
+"""The table that travels with a batch: one row for each defect in it. It is loaded first."""
 
 LEDGER_COLUMNS = (
     Column("defect_id", "string", "key"),
-    Column("kind", "string", "one of the kinds of floe_synthetic.defects.KINDS"),
+    Column("kind", "string", "one of the kinds of floe_synthetic.defect_rates.KINDS"),
     Column("table_name", "string", "the table with the defect"),
     Column("row_key", "string", "key of the row; empty for new_columns", required=False),
     Column("column_name", "string", "the column with the defect; empty if the whole row is meant", required=False),
@@ -39,71 +38,12 @@ LEDGER_COLUMNS = (
     Column("window_end", "time", "end of the window of the batch that brings the defect"),
 )
 
-KINDS: dict[str, str] = {
-    "nulls": "a describing column is empty",
-    "duplicates": "the row is there twice in the batch",
-    "near_duplicates": "the row is there twice, once with another spelling or a time some seconds later",
-    "out_of_range": "a number is negative or far too large",
-    "broken_references": "a column refers to a row that does not exist",
-    "encoding": "a text was written as UTF-8 and read as Latin-1",
-    "late": "the row, with those that belong to it, comes in a later window, hours or days after it happened",
-    "new_columns": "from a day on a table has an optional column more; the rate is the part of rows that fill it",
-}
-"""Each kind of defect, and what it means. A rate is the part of the rows of each table to which the kind applies."""
-
-SCENARIOS: dict[str, dict[str, float]] = {
-    "clean": {},
-    "messy": {
-        **{"nulls": 0.01, "duplicates": 0.005, "near_duplicates": 0.003, "out_of_range": 0.002},
-        **{"broken_references": 0.002, "encoding": 0.005, "late": 0.01, "new_columns": 0.8},
-    },
-    "broken": {
-        **{"nulls": 0.08, "duplicates": 0.05, "near_duplicates": 0.03, "out_of_range": 0.04},
-        **{"broken_references": 0.05, "encoding": 0.06, "late": 0.08, "new_columns": 0.8},
-    },
-}
-"""The rates of each named scenario."""
-
 DELAYS = (timedelta(0), timedelta(hours=7), timedelta(days=2, hours=3))
 """How long rows are held back: those that are not late, and those that are."""
 
 _ONE = np.ones(1, dtype=np.uint64)
-_OF_A_ROW = ("nulls", "duplicates", "near_duplicates", "out_of_range", "broken_references", "encoding")
-_HIGHEST = {"late": 0.5, "new_columns": 1.0}
 _DRIFT_AFTER_DAYS = 30
 _ROWS_AT_ONCE = 1 << 18
-
-
-def rates(words: Iterable[str]) -> dict[str, float]:
-    """The rates that words such as `messy` or `late=0.05` ask for; a later word changes those before it.
-
-    Raises ValueError for a scenario or kind that does not exist, and for a rate that makes no sense.
-    """
-    wanted: dict[str, float] = {}
-    for word in words:
-        name, sign, value = word.partition("=")
-        if not sign and name not in SCENARIOS:
-            raise ValueError(
-                f"there is no scenario {name!r}, only {', '.join(SCENARIOS)}; a rate is given as kind=rate"
-            )
-        try:
-            wanted |= {name: float(value)} if sign else SCENARIOS[name]
-        except ValueError:
-            raise ValueError(f"the rate {value!r} of {name} is not a number") from None
-    return checked(wanted)
-
-
-def checked(wanted: Mapping[str, float]) -> dict[str, float]:
-    """The same rates. Raises ValueError for an unknown kind or a rate that makes no sense."""
-    for kind, rate in wanted.items():
-        if kind not in KINDS:
-            raise ValueError(f"there is no defect {kind!r}, only {', '.join(KINDS)}")
-        highest = _HIGHEST.get(kind, 0.5)
-        if not (math.isfinite(rate) and 0 <= rate <= highest):
-            raise ValueError(f"the rate of {kind} must be from 0 to {highest:g}, and is {rate:g}")
-    if (total := sum(wanted.get(kind, 0.0) for kind in _OF_A_ROW)) > 1:
-        raise ValueError(f"the rates of {', '.join(_OF_A_ROW)} are {total:g} together, and must be at most 1")
-    return dict(wanted)
 
 
 @dataclass(frozen=True)
@@ -118,9 +58,9 @@ class _Piece:
 class WithDefects:
     """A generator whose data have defects. It has the methods of the one that it wraps, which is not changed.
 
-    Its `domain` has the ledger too, and the column that appears. `rates`: by kind (see KINDS), or a scenario's name.
-    `drift`: the day from which on the column of `new_columns` exists; by default 30 days after the opening. Raises
-    ValueError for an unknown kind or scenario, or a wrong rate.
+    Its `domain` has the ledger too, unless all rates are 0, and the column that appears. `rates`: by kind of
+    floe_synthetic.defect_rates, or a scenario's name. `drift`: the day from which on the column of `new_columns`
+    exists; by default 30 days after the opening. Raises ValueError for an unknown kind or scenario, or a wrong rate.
     """
 
     def __init__(
@@ -137,10 +77,11 @@ class WithDefects:
         self._drift_us = (first_day + _DRIFT_AFTER_DAYS if drift is None else day_number(drift)) * DAY_US
         self._clean = generator.domain
         table, column, values = self._clean.new_column
-        tables = {**self._clean.tables, LEDGER: LEDGER_COLUMNS}
+        ledger = {LEDGER: LEDGER_COLUMNS} if any(self._rates.values()) else {}
+        tables = {**ledger, **self._clean.tables}
         if self._rate("new_columns"):
             tables[table] += (Column(column, "string", f"one of {', '.join(values)}", required=False),)
-        self.domain = Domain(tables, self._clean.families, self._clean.new_column, self._clean.catalogue)
+        self.domain = replace(self._clean, tables=tables)
 
     def reference(self, until: datetime) -> Batch:
         """The generator's reference data with defects. None of them is late, and there is no new column."""
@@ -234,10 +175,10 @@ class WithDefects:
         if time:  # the key alone is not enough, since a row may come again as a later version
             numbers = numbers ^ self._random.bits("time", rows[time].cast(pa.int64()).to_numpy().view(np.uint64))
         numbers = self._random.bits(f"row of {name}", numbers)
-        edges = np.cumsum([self._rate(kind) for kind in _OF_A_ROW])
+        edges = np.cumsum([self._rate(kind) for kind in OF_A_ROW])
         drawn = np.searchsorted(edges, self._random.uniform("kind", numbers), side="right")
         late = np.empty(0, dtype=np.int64) if delay is None else np.flatnonzero(delay)
-        drawn[late] = len(_OF_A_ROW)
+        drawn[late] = len(OF_A_ROW)
         found, extra = [], []
         if is_late:
             found.append(_Found("late", name, numbers[late], keys.take(pa.array(late)), time))
@@ -271,7 +212,7 @@ class WithDefects:
             "out_of_range": domain.amounts(name),
             "broken_references": domain.references(name),
         }
-        for index, kind in enumerate(_OF_A_ROW):
+        for index, kind in enumerate(OF_A_ROW):
             rows = np.flatnonzero(drawn == index)
             if kind == "duplicates" and len(rows):
                 yield kind, None, rows

@@ -256,11 +256,6 @@ class EcommerceGenerator:
         return Batch(window_id(since, until), tables, since, until)
 
     @property
-    def orders_per_day(self) -> float:
-        """About how many orders are placed on a day when the shop opens."""
-        return self._orders_per_day
-
-    @property
     def opened(self) -> datetime:
         """The time before which no window can begin."""
         return datetime.combine(self._calendar.opening, datetime.min.time(), UTC)

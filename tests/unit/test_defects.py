@@ -15,7 +15,8 @@ import pytest
 
 from floe_synthetic import EcommerceGenerator, SaaSGenerator, WithDefects
 from floe_synthetic.damage import DAMAGE
-from floe_synthetic.defects import DELAYS, KINDS, LEDGER, SCENARIOS, rates
+from floe_synthetic.defect_rates import KINDS, SCENARIOS, rates
+from floe_synthetic.defects import DELAYS, LEDGER
 from floe_synthetic.entities import Generates
 from floe_synthetic.text_hashes import hashed
 

@@ -75,7 +75,8 @@ def request(
     defects: list[str],
 ) -> Request:
     """Check what was asked for. Raises FloeError for what does not exist or makes no sense."""
-    from floe_synthetic.defects import WithDefects, rates
+    from floe_synthetic.defect_rates import rates
+    from floe_synthetic.defects import WithDefects
     from floe_synthetic.entities import window
 
     if domain not in DOMAINS:
