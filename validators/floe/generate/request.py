@@ -52,7 +52,7 @@ class Request:
         start, count = self.since, 0
         end = self.until or start + _SHORTEST
         while True:
-            for name, rows in self.generator.stream(start, end):
+            for name, rows in self.generator.stream(start, end, self.since):
                 count += rows.num_rows
                 yield name, rows
             if self.rows is None or count >= self.rows:
