@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -58,15 +58,22 @@ def run(
         panels = [*shape.panels()] if profile else []
         if writer and profile:
             console.write(writer.path / "profile.svg", drawn(f"floe generate {domain}", panels))
-    seconds = time.monotonic() - begun
+    sizes = {name: (out / f"{name}.{kind}").stat().st_size for name in counts} if out else {}
+    return report(counts, time.monotonic() - begun, sizes, {panel.title: panel.line() for panel in panels})
+
+
+def report(
+    counts: Mapping[str, int],
+    seconds: float,
+    sizes: Mapping[str, int] | None = None,
+    profile: Mapping[str, str] | None = None,
+) -> Report:
+    """The report of a run from the rows and, if files were written, bytes of each table."""
     total = sum(counts.values())
     return Report(
-        tables={
-            name: Table(rows=count, bytes=(out / f"{name}.{kind}").stat().st_size if out else 0)
-            for name, count in counts.items()
-        },
+        tables={name: Table(rows=count, bytes=(sizes or {}).get(name, 0)) for name, count in counts.items()},
         rows=total,
         seconds=round(seconds, 3),
         rows_per_second=round(total / max(seconds, 1e-3)),
-        profile={panel.title: panel.line() for panel in panels},
+        profile=dict(profile or {}),
     )
