@@ -10,7 +10,7 @@ from floe_runtime.connect import open_catalog
 from floe_runtime.contract.app import BATCH_AT, App, Service, Shop
 from floe_runtime.contract.platform import Platform
 from floe_synthetic import EcommerceGenerator, IcebergLoader, SaaSGenerator, WithDefects
-from floe_synthetic.entities import Generates
+from floe_synthetic.entities import Generates, GeneratesFamilies
 from floe_synthetic.history import continued
 
 _INTERVAL = timedelta(minutes=5)
@@ -28,7 +28,7 @@ def batch_at(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime:
 
 def generator(synthetic: Shop | Service) -> Generates:
     """What generates the data of an app, with defects if it wants some."""
-    made: Generates
+    made: GeneratesFamilies
     match synthetic:
         case Shop():
             sizes = synthetic.customers, synthetic.products, synthetic.orders_per_day

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +22,7 @@ from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, day_number
 from floe_synthetic.damage import DAMAGE
 from floe_synthetic.defect_rates import OF_A_ROW, SCENARIOS, checked
-from floe_synthetic.entities import Generates, Parts, gathered, microseconds, texts, window
+from floe_synthetic.entities import Families, GeneratesFamilies, Parts, gathered, microseconds, texts, window
 from floe_synthetic.randomness import Ints, Keys, Source
 from floe_synthetic.schema import TIME, Column, schema_of
 from floe_synthetic.text_hashes import hashed
@@ -41,18 +43,10 @@ LEDGER_COLUMNS = (
 DELAYS = (timedelta(0), timedelta(hours=7), timedelta(days=2, hours=3))
 """How long rows are held back: those that are not late, and those that are."""
 
+_MICROSECOND = timedelta(microseconds=1)
 _ONE = np.ones(1, dtype=np.uint64)
 _DRIFT_AFTER_DAYS = 30
 _ROWS_AT_ONCE = 1 << 18
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A part of a window, in microseconds, and the indices of the DELAYS with which its rows arrive in the batch."""
-
-    start: int
-    end: int
-    delays: tuple[int, ...]
 
 
 class WithDefects:
@@ -64,7 +58,7 @@ class WithDefects:
     """
 
     def __init__(
-        self, generator: Generates, rates: Mapping[str, float] | str, seed: int = 42, drift: date | None = None
+        self, generator: GeneratesFamilies, rates: Mapping[str, float] | str, seed: int = 42, drift: date | None = None
     ) -> None:
         """Store the arguments."""
         if isinstance(rates, str):
@@ -116,38 +110,31 @@ class WithDefects:
         if self._rate("new_columns") and start <= self._drift_us < end:
             table, column, _ = self._clean.new_column
             yield LEDGER, _ledger(_Found("new_columns", table, self._random.bits(column, _ONE), None, column), end)
-        for piece in self._pieces(start, end, oldest):
-            for name, rows in self._generator.stream(_moment(piece.start), _moment(piece.end), begin):
-                arriving, delay = self._arriving(name, rows, piece)
-                if arriving.num_rows:
-                    wide = self._widened(name, arriving, end)
-                    yield from self._damaged(name, wide, end, delay, is_late=piece.end <= start)
+        for index, delay in enumerate(DELAYS if self._rate("late") else DELAYS[:1]):
+            first, last = (max(moment - delay // _MICROSECOND, oldest) for moment in (start, end))
+            families = Families(partial(self._arrive, index), others=index == 0)
+            # What was held back since before this window is late, the rest only comes behind the others.
+            for low, high in pairwise(sorted({first, min(max(first, start), last), last})):
+                for name, rows in self._generator.stream(_moment(low), _moment(high), begin, families):
+                    wide = self._widened(name, rows, end)
+                    if not index:
+                        yield from self._damaged(name, wide, end)
+                        continue
+                    yield name, wide
+                    if high <= start:
+                        yield LEDGER, self._lateness(name, wide, end)
 
     def _rate(self, kind: str) -> float:
         return self._rates.get(kind, 0.0)
 
-    def _pieces(self, start: int, end: int, oldest: int) -> Iterator[_Piece]:
-        """The parts of time whose rows arrive in a window, none twice."""
-        delays = [delay // timedelta(microseconds=1) for delay in (DELAYS if self._rate("late") else DELAYS[:1])]
-        windows = [(start - delay, end - delay) for delay in delays]
-        cuts = sorted({max(moment, oldest) for one in windows for moment in one})
-        for first, last in pairwise(cuts):
-            inside = tuple(index for index, one in enumerate(windows) if one[0] <= first and last <= one[1])
-            if inside:
-                yield _Piece(first, last, inside)
-
-    def _arriving(self, name: str, rows: pa.Table, piece: _Piece) -> tuple[pa.Table, Ints]:
-        """The rows of a piece that arrive in the batch, and the index in DELAYS of each."""
-        family = self._clean.families.get(name)
-        delay = np.zeros(rows.num_rows, dtype=np.int64)
-        if family and self._rate("late"):
-            keys = hashed(rows[family])
-            late = np.flatnonzero(self._random.uniform("late", keys) < self._rate("late"))
-            delay[late] = 1 + self._choice("delay", keys[late], len(DELAYS) - 1)
-        comes = np.zeros(len(DELAYS), dtype=bool)
-        comes[list(piece.delays)] = True
-        arrives = comes[delay]
-        return (rows, delay) if arrives.all() else (rows.filter(pa.array(arrives)), delay[arrives])
+    def _arrive(self, delay: int, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Whether the families with these keys are held back for that one of the DELAYS."""
+        bits = self._random.bits("late", keys)
+        is_late: npt.NDArray[np.bool_] = bits < np.uint64(self._rate("late") * 2.0**64)
+        if delay:
+            is_late &= bits % np.uint64(len(DELAYS) - 1) == np.uint64(delay - 1)
+            return is_late
+        return ~is_late
 
     def _widened(self, name: str, rows: pa.Table, end: int) -> pa.Table:
         """The rows with the new column, if the window ends after the day on which it begins to exist."""
@@ -161,27 +148,26 @@ class WithDefects:
         drawn = pa.array(self._choice("new value", keys, len(values)), mask=~filled)
         return rows.append_column(self.domain.schema(name).field(column), pa.array(values).take(drawn))
 
-    def _damaged(
-        self, name: str, rows: pa.Table, end: int, delay: Ints | None = None, *, is_late: bool = False
-    ) -> Parts:
-        """The rows with their defects, and the ledger of these.
-
-        `delay`: for each row its index in DELAYS, None if all are in time. `is_late`: whether they are of an earlier
-        window.
-        """
+    def _lateness(self, name: str, rows: pa.Table, end: int) -> pa.Table:
+        """The ledger of rows that arrive late, which have no other defect."""
         rows = rows.combine_chunks()
-        keys, time = rows.column(0), self._clean.time(name)
-        numbers = hashed(keys)
+        late = _Found("late", name, self._numbers(name, rows), rows.column(0), self._clean.time(name))
+        return _ledger(late, end)
+
+    def _numbers(self, name: str, rows: pa.Table) -> Keys:
+        """A random number for each row."""
+        numbers, time = hashed(rows.column(0)), self._clean.time(name)
         if time:  # the key alone is not enough, since a row may come again as a later version
             numbers = numbers ^ self._random.bits("time", rows[time].cast(pa.int64()).to_numpy().view(np.uint64))
-        numbers = self._random.bits(f"row of {name}", numbers)
+        return self._random.bits(f"row of {name}", numbers)
+
+    def _damaged(self, name: str, rows: pa.Table, end: int) -> Parts:
+        """The rows with their defects, and the ledger of these."""
+        rows = rows.combine_chunks()
+        keys, numbers = rows.column(0), self._numbers(name, rows)
         edges = np.cumsum([self._rate(kind) for kind in OF_A_ROW])
         drawn = np.searchsorted(edges, self._random.uniform("kind", numbers), side="right")
-        late = np.empty(0, dtype=np.int64) if delay is None else np.flatnonzero(delay)
-        drawn[late] = len(OF_A_ROW)
         found, extra = [], []
-        if is_late:
-            found.append(_Found("late", name, numbers[late], keys.take(pa.array(late)), time))
         for kind, column, chosen in self._targets(name, drawn, numbers):
             clean = rows[column].combine_chunks().take(pa.array(chosen)) if column else None
             found.append(_Found(kind, name, numbers[chosen], keys.take(pa.array(chosen)), column, clean))

@@ -16,7 +16,7 @@ from floe_synthetic import people
 from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, SLOT_US, SLOTS, Calendar, Patterns, Region, day_number
 from floe_synthetic.domain import SHOP, money
-from floe_synthetic.entities import microseconds, words
+from floe_synthetic.entities import EVERYTHING, Families, microseconds, words
 from floe_synthetic.randomness import CARDS, Floats, Ints, Keys, Source, card, deck, fraction, low_fraction
 from floe_synthetic.schema import TABLES, TIME, arrow_schema
 from floe_synthetic.text_keys import Letters, joined, letters, strings, table
@@ -260,7 +260,13 @@ class EcommerceGenerator:
         """The time before which no window can begin."""
         return datetime.combine(self._calendar.opening, datetime.min.time(), UTC)
 
-    def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Iterator[tuple[str, pa.Table]]:
+    def stream(
+        self,
+        since: datetime,
+        until: datetime,
+        begin: datetime | None = None,
+        families: Families = EVERYTHING,
+    ) -> Iterator[tuple[str, pa.Table]]:
         """The rows of `batch` in parts of a bounded size, as (name of the table, rows), without empty parts."""
         start, end = microseconds(since), microseconds(until)
         oldest = microseconds(begin) if begin else self._opened * DAY_US
@@ -274,17 +280,17 @@ class EcommerceGenerator:
             raise ValueError(f"the window ends at {until.isoformat()}, after {_LATEST}")
         if start < self._opened * DAY_US:
             raise ValueError(f"the window starts at {since.isoformat()}, before the shop opened")
-        for customers in self._customers_between(start, end):
+        for customers in self._customers_between(start, end) if families.others else ():
             yield "customers", customers
         oldest = max(oldest, start - int(_BEFORE_RETURNED[1] * _HOUR_US), self._opened * DAY_US)
         for day in range(oldest // DAY_US, (end - 1) // DAY_US + 1):
-            for name, rows in self._day(day, oldest, start, end):
+            for name, rows in self._day(day, oldest, start, end, families):
                 if rows.num_rows:
                     yield name, rows
 
-    def _day(self, day: int, oldest: int, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+    def _day(self, day: int, oldest: int, start: int, end: int, families: Families) -> Iterator[tuple[str, pa.Table]]:
         """What happens in the window to the orders of one day, if they were placed at `oldest` or later."""
-        for placed in self._placed(day, oldest, end):
+        for placed in self._placed(day, oldest, end, families):
             if placed.slot[-1] >= (start - day * DAY_US) // SLOT_US:
                 inside = placed.take(np.flatnonzero((placed.at >= start) & (placed.at < end)))
                 orders = self._orders(day, inside)
@@ -293,7 +299,7 @@ class EcommerceGenerator:
                 yield "order_items", self._item_table(orders, items)
             yield from self._changes(day, placed, start, end)
 
-    def _placed(self, day: int, start: int, end: int) -> Iterator[_Placed]:
+    def _placed(self, day: int, start: int, end: int, families: Families) -> Iterator[_Placed]:
         """The orders of a day from `start` to the end of the slot of `end`, in parts."""
         ends = self._order_ends(day)
         slots = ((start - day * DAY_US) // SLOT_US, -((day * DAY_US - end) // SLOT_US))
@@ -304,6 +310,11 @@ class EcommerceGenerator:
             sizes = bounds - np.concatenate([[low], bounds[:-1]])
             cell = np.repeat(np.arange(len(ends)), sizes)
             key = _key(0, day, np.arange(low, high))
+            if families is not EVERYTHING:
+                chosen = families.chosen(key)
+                key, cell = key[chosen], cell[chosen]
+            if not len(key):
+                continue
             bits = self._random.bits("order", key)
             slot, region = np.divmod(cell, len(REGIONS))
             at = slot * SLOT_US + (day * DAY_US)

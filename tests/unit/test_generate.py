@@ -26,6 +26,7 @@ from floe_runtime.connect import open_catalog
 from floe_runtime.contract.platform import Platform
 from floe_synthetic import Batch, SaaSGenerator, WithDefects
 from floe_synthetic.domain import SHOP
+from floe_synthetic.entities import Families
 from floe_synthetic.saas import SAAS
 
 ROOT = Path(__file__).parents[2]
@@ -223,8 +224,8 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> No
 
 def test_a_rate_that_never_reaches_the_rows_ends() -> None:
     class Nothing(SaaSGenerator):
-        def _parts(self, start: int, end: int, oldest: int) -> Iterator[tuple[str, pa.Table]]:
-            del start, end, oldest
+        def _parts(self, start: int, end: int, oldest: int, families: Families) -> Iterator[tuple[str, pa.Table]]:
+            del start, end, oldest, families
             yield from ()
 
     from dataclasses import replace
