@@ -44,6 +44,7 @@ DELAYS = (timedelta(0), timedelta(hours=7), timedelta(days=2, hours=3))
 """How long rows are held back: those that are not late, and those that are."""
 
 _MICROSECOND = timedelta(microseconds=1)
+_ODD = np.uint64(0xD6E8FEB86659FD93)
 _ONE = np.ones(1, dtype=np.uint64)
 _DRIFT_AFTER_DAYS = 30
 _ROWS_AT_ONCE = 1 << 18
@@ -151,30 +152,34 @@ class WithDefects:
     def _lateness(self, name: str, rows: pa.Table, end: int) -> pa.Table:
         """The ledger of rows that arrive late, which have no other defect."""
         rows = rows.combine_chunks()
-        late = _Found("late", name, self._numbers(name, rows), rows.column(0), self._clean.time(name))
-        return _ledger(late, end)
+        numbers = self._random.bits(f"row of {name}", self._identities(name, rows))
+        return _ledger(_Found("late", name, numbers, rows.column(0), self._clean.time(name)), end)
 
-    def _numbers(self, name: str, rows: pa.Table) -> Keys:
-        """A random number for each row."""
+    def _identities(self, name: str, rows: pa.Table) -> Keys:
+        """A number for each row: not of its key alone, since a row may come again as a later version."""
         numbers, time = hashed(rows.column(0)), self._clean.time(name)
-        if time:  # the key alone is not enough, since a row may come again as a later version
-            numbers = numbers ^ self._random.bits("time", rows[time].cast(pa.int64()).to_numpy().view(np.uint64))
-        return self._random.bits(f"row of {name}", numbers)
+        if time:
+            numbers ^= rows[time].cast(pa.int64()).to_numpy().view(np.uint64) * _ODD
+        return numbers
 
     def _damaged(self, name: str, rows: pa.Table, end: int) -> Parts:
         """The rows with their defects, and the ledger of these."""
         rows = rows.combine_chunks()
-        keys, numbers = rows.column(0), self._numbers(name, rows)
+        keys, identities = rows.column(0), self._identities(name, rows)
         edges = np.cumsum([self._rate(kind) for kind in OF_A_ROW])
-        drawn = np.searchsorted(edges, self._random.uniform("kind", numbers), side="right")
+        uniform = self._random.uniform(f"kind of {name}", identities)
+        wrong_rows = np.flatnonzero(uniform < edges[-1])
+        drawn = np.searchsorted(edges, uniform[wrong_rows], side="right")
+        numbers = self._random.bits(f"row of {name}", identities[wrong_rows])
         found, extra = [], []
-        for kind, column, chosen in self._targets(name, drawn, numbers):
+        for kind, column, few in self._targets(name, drawn, numbers):
+            chosen = wrong_rows[few]
             clean = rows[column].combine_chunks().take(pa.array(chosen)) if column else None
-            found.append(_Found(kind, name, numbers[chosen], keys.take(pa.array(chosen)), column, clean))
+            found.append(_Found(kind, name, numbers[few], keys.take(pa.array(chosen)), column, clean))
             if clean is None:
                 extra.append(rows.take(pa.array(chosen)))
                 continue
-            wrong = DAMAGE[kind](clean, self._random.bits("damage", numbers[chosen]))
+            wrong = DAMAGE[kind](clean, self._random.bits("damage", numbers[few]))
             place = rows.column_names.index(column)
             if kind == "near_duplicates":
                 extra.append(rows.take(pa.array(chosen)).set_column(place, rows.schema.field(place), wrong))
@@ -188,7 +193,7 @@ class WithDefects:
             yield LEDGER, _ledger(one, end)
 
     def _targets(self, name: str, drawn: Ints, numbers: Keys) -> Iterator[tuple[str, str | None, Ints]]:
-        """(kind, column, rows) of the defects of rows. `drawn`: for each row the index of its kind."""
+        """(kind, column, places in `drawn`) of the defects of rows. `drawn`: for each of them the index of its kind."""
         domain, time = self._clean, self._clean.time(name)
         texts_ = domain.texts(name)
         columns: dict[str, list[str]] = {

@@ -304,6 +304,7 @@ class EcommerceGenerator:
         ends = self._order_ends(day)
         slots = ((start - day * DAY_US) // SLOT_US, -((day * DAY_US - end) // SLOT_US))
         first, last = (int(ends[slot * len(REGIONS) - 1]) if slot else 0 for slot in np.clip(slots, 0, SLOTS))
+        waiting: list[tuple[Keys, Ints]] = []
         for low in range(first, last, _CHUNK):
             high = min(low + _CHUNK, last)
             bounds = np.clip(ends, low, high)
@@ -311,8 +312,13 @@ class EcommerceGenerator:
             cell = np.repeat(np.arange(len(ends)), sizes)
             key = _key(0, day, np.arange(low, high))
             if families is not EVERYTHING:
-                chosen = families.chosen(key)
-                key, cell = key[chosen], cell[chosen]
+                chosen = np.flatnonzero(families.chosen(key))
+                waiting.append((key[chosen], cell[chosen]))
+                # Of a few families, those of several parts are taken together.
+                if high < last and sum(len(one) for one, _ in waiting) < _CHUNK // 2:
+                    continue
+                key, cell = (np.concatenate([one[column] for one in waiting]) for column in range(2))
+                waiting = []
             if not len(key):
                 continue
             bits = self._random.bits("order", key)
