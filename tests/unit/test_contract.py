@@ -155,6 +155,18 @@ def test_a_broken_app_names_file_and_field(tree: Path, path: str, new: object, w
     assert f"\n  {words}" in message
 
 
+def test_another_environment_that_does_not_fit_is_named_and_does_not_prevent_a_compilation(tree: Path) -> None:
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
+    staging = tree / "overlays" / "staging" / "compiled" / "CompiledArtifacts.json"
+    staging.write_text(staging.read_text().replace('"seed"', '"seeds"'))
+
+    done = CliRunner().invoke(cli.app, ["compile", "dev"])
+
+    assert done.exit_code == 0
+    assert "dev/compiled/CompiledArtifacts.json: written" in done.stderr
+    assert re.findall(r"Run `floe compile (\w+)`", done.stderr) == ["staging"]
+
+
 CRONS = (
     "*/5 * * * *",
     "0 0 29 2 *",
