@@ -109,6 +109,7 @@ def test_the_profile_shows_and_draws_the_patterns(tmp_path: Path) -> None:
     assert report.profile["weekday"].startswith("▇") or report.profile["weekday"].startswith("█")
     assert "Sun has 0." in report.profile["weekday"] or "Sun 0." in report.profile["weekday"]
     assert report.profile["action"].startswith("view 5")
+    assert (tmp_path / "data" / "profile.png").read_bytes().startswith(b"\x89PNG")
     image = ET.parse(tmp_path / "data" / "profile.svg").getroot()  # noqa: S314 - the test has just made the file
     texts = [one.text for one in image.iter("{http://www.w3.org/2000/svg}text")]
     assert {"floe generate saas", "weekday", "Mon", "view"} <= set(texts)

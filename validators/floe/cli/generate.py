@@ -47,7 +47,8 @@ def generate(
     ] = None,
     format_: Annotated[str, typer.Option("--format", metavar="FORMAT", help="parquet or arrow")] = "parquet",
     profile: Annotated[
-        bool, typer.Option("--profile", help="print the patterns; with --out, also draw them in profile.svg")
+        bool,
+        typer.Option("--profile", help="print the patterns; with --out, also draw them as profile.svg and profile.png"),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
-from floe import console
 from floe.errors import FloeError
 from floe.generate import files
 from floe.generate.request import Request
@@ -39,7 +38,6 @@ def run(
     Raises FloeError if the format does not exist or the folder cannot be written.
     """
     from floe.generate.profile import SHAPES, Profile
-    from floe.generate.svg import drawn
 
     if kind not in files.FORMATS:
         raise FloeError(f"there is no format {kind!r}", f"Use one of these formats: {', '.join(files.FORMATS)}.")
@@ -57,7 +55,9 @@ def run(
             say(f"{total:,} rows, {total / max(seconds, 1e-3):,.0f} a second")
         panels = [*shape.panels()] if profile else []
         if writer and profile:
-            console.write(writer.path / "profile.svg", drawn(f"floe generate {domain}", panels))
+            from floe.generate.plots import draw
+
+            draw(f"floe generate {domain}", panels, writer.path)
     sizes = {name: (out / f"{name}.{kind}").stat().st_size for name in counts} if out else {}
     return report(counts, time.monotonic() - begun, sizes, {panel.title: panel.line() for panel in panels})
 
