@@ -22,6 +22,8 @@ from floe_runtime.errors import FloeError, in_words
 
 OUTPUT = "target"
 """Name of the folder in a project for dbt's output."""
+_VARIABLES = "floe-variables.json"
+"""Name of the file beside a manifest with the variables for which dbt made it."""
 
 
 class DbtFailed(FloeError):
@@ -52,10 +54,14 @@ class Project:
 
 def _arguments(command: str, folder: Path, output: Path, profiles: Path, pipeline: Pipeline) -> list[str]:
     """The arguments of dbt. `output`: the target folder; `profiles`: the folder of profiles.yml."""
-    names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
     folders = ["--project-dir", str(folder), "--profiles-dir", str(profiles), "--profile", profile.NAME]
     results = ["--target-path", str(output), "--log-path", str(output / "logs")]
-    return [command, *folders, *results, "--vars", json.dumps(names), "--quiet", "--no-use-colors"]
+    return [command, *folders, *results, "--vars", _namespaces(pipeline), "--quiet", "--no-use-colors"]
+
+
+def _namespaces(pipeline: Pipeline) -> str:
+    """The variables of the project, which decide what its sources are."""
+    return json.dumps({"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace})
 
 
 def _parse(folder: Path, output: Path, target: str, pipeline: Pipeline) -> None:
@@ -63,20 +69,22 @@ def _parse(folder: Path, output: Path, target: str, pipeline: Pipeline) -> None:
     profile.for_parsing(target, output)
     for _ in _invoke(_arguments("parse", folder, output, output, pipeline), {}):
         pass
+    (output / _VARIABLES).write_text(_namespaces(pipeline))
 
 
 def manifest(project: Project) -> Path:
     """The path of the project's manifest.
 
-    Uses a manifest that exists already, such as the one in the image. If there is none, or a file of the project is
-    newer, dbt parses the project. Raises DbtFailed if that fails.
+    Uses a manifest that exists already, such as the one in the image. If there is none for the app's namespaces, or a
+    file of the project is newer, dbt parses the project. Raises DbtFailed if that fails.
     """
     output = project.folder / OUTPUT
     sources = (file for file in project.folder.rglob("*") if file.is_file() and output not in file.parents)
     newest = max(file.stat().st_mtime for file in sources)
     for folder in (project.target, output / project.platform.compute.target):
-        path = folder / "manifest.json"
-        if path.is_file() and path.stat().st_mtime >= newest:
+        path, variables = folder / "manifest.json", folder / _VARIABLES
+        is_ours = variables.is_file() and variables.read_text() == _namespaces(project.app.pipeline)
+        if is_ours and path.is_file() and path.stat().st_mtime >= newest:
             return path
     _parse(project.folder, project.target, project.platform.compute.target, project.app.pipeline)
     return project.target / "manifest.json"

@@ -7,10 +7,11 @@ import dagster as dg
 
 from floe_runtime.assets import retry_policy
 from floe_runtime.connect import open_catalog
-from floe_runtime.contract.app import BATCH_AT, App, Synthetic
+from floe_runtime.contract.app import BATCH_AT, App, Service, Shop
 from floe_runtime.contract.platform import Platform
-
-TABLES = ("customers", "products", "orders", "order_items", "order_events", "returns")
+from floe_synthetic import EcommerceGenerator, IcebergLoader, SaaSGenerator, WithDefects
+from floe_synthetic.entities import Generates, GeneratesFamilies
+from floe_synthetic.history import continued
 
 _INTERVAL = timedelta(minutes=5)
 """What the first run loads without a history."""
@@ -25,38 +26,42 @@ def batch_at(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime:
     return created.astimezone(UTC)
 
 
-def raw_assets(app: App, synthetic: Synthetic, platform: Platform) -> dg.AssetsDefinition:
+def generator(synthetic: Shop | Service) -> Generates:
+    """What generates the data of an app, with defects if it wants some."""
+    made: GeneratesFamilies
+    match synthetic:
+        case Shop():
+            sizes = synthetic.customers, synthetic.products, synthetic.orders_per_day
+            made = EcommerceGenerator(synthetic.seed, *sizes, opened=synthetic.opened)
+        case Service():
+            rates = synthetic.organisations_per_day, synthetic.events_per_user
+            made = SaaSGenerator(synthetic.seed, synthetic.organisations, *rates, opened=synthetic.opened)
+    return WithDefects(made, synthetic.defects, synthetic.seed) if synthetic.defects else made
+
+
+def raw_assets(app: App, synthetic: Shop | Service, platform: Platform) -> dg.AssetsDefinition:
     """The assets of the raw tables. One step appends to all of them, because a window has rows for each."""
-    namespace = app.pipeline.raw_namespace
+    namespace, source = app.pipeline.raw_namespace, generator(synthetic)
+    tables = tuple(source.domain.tables)
 
     @dg.multi_asset(
         specs=[
             dg.AssetSpec(
                 [namespace, table], group_name="raw", kinds={"iceberg"}, description=f"Raw {table}, as loaded."
             )
-            for table in TABLES
+            for table in tables
         ],
         name="load_batch",
         retry_policy=retry_policy(app.pipeline.retries),
     )
     def load_batch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        from floe_synthetic import EcommerceGenerator, IcebergLoader
-        from floe_synthetic.history import continued
-
-        generator = EcommerceGenerator(
-            synthetic.seed,
-            synthetic.customers,
-            synthetic.products,
-            synthetic.orders_per_day,
-            opened=synthetic.opened,
-        )
         loader = IcebergLoader(open_catalog(platform), namespace)
         at = batch_at(context.instance, context.run)
         first = timedelta(days=synthetic.history_days) or _INTERVAL
-        rows = dict.fromkeys(TABLES, 0)
-        for appended in continued(loader, generator, at, first):
+        rows = dict.fromkeys(tables, 0)
+        for appended in continued(loader, source, at, first):
             rows[appended.table] += appended.rows
-        for table in TABLES:
+        for table in tables:
             context.log.info(f"{namespace}.{table}: {rows[table]} rows until {at.isoformat()}")
             metadata: dict[str, str | int] = {"rows_appended": rows[table], "loaded_until": at.isoformat()}
             yield dg.MaterializeResult(asset_key=[namespace, table], metadata=metadata)

@@ -7,31 +7,32 @@ own one ends before.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, day_number
 from floe_synthetic.damage import DAMAGE
-from floe_synthetic.domain import Domain
-from floe_synthetic.entities import Generates, Parts, gathered, microseconds, texts, window
+from floe_synthetic.defect_rates import OF_A_ROW, SCENARIOS, checked
+from floe_synthetic.entities import Families, GeneratesFamilies, Parts, gathered, microseconds, texts, window
 from floe_synthetic.randomness import Ints, Keys, Source
 from floe_synthetic.schema import TIME, Column, schema_of
 from floe_synthetic.text_hashes import hashed
 
 LEDGER = "defects"
-"""The table that travels with a batch: one row for each defect in it."""
+"""The table that travels with a batch: one row for each defect in it. It is loaded first."""
 
 LEDGER_COLUMNS = (
     Column("defect_id", "string", "key"),
-    Column("kind", "string", "one of the kinds of floe_synthetic.defects.KINDS"),
+    Column("kind", "string", "one of the kinds of floe_synthetic.defect_rates.KINDS"),
     Column("table_name", "string", "the table with the defect"),
     Column("row_key", "string", "key of the row; empty for new_columns", required=False),
     Column("column_name", "string", "the column with the defect; empty if the whole row is meant", required=False),
@@ -39,92 +40,26 @@ LEDGER_COLUMNS = (
     Column("window_end", "time", "end of the window of the batch that brings the defect"),
 )
 
-KINDS: dict[str, str] = {
-    "nulls": "a describing column is empty",
-    "duplicates": "the row is there twice in the batch",
-    "near_duplicates": "the row is there twice, once with another spelling or a time some seconds later",
-    "out_of_range": "a number is negative or far too large",
-    "broken_references": "a column refers to a row that does not exist",
-    "encoding": "a text was written as UTF-8 and read as Latin-1",
-    "late": "the row, with those that belong to it, comes in a later window, hours or days after it happened",
-    "new_columns": "from a day on a table has an optional column more; the rate is the part of rows that fill it",
-}
-"""Each kind of defect, and what it means. A rate is the part of the rows of each table to which the kind applies."""
-
-SCENARIOS: dict[str, dict[str, float]] = {
-    "clean": {},
-    "messy": {
-        **{"nulls": 0.01, "duplicates": 0.005, "near_duplicates": 0.003, "out_of_range": 0.002},
-        **{"broken_references": 0.002, "encoding": 0.005, "late": 0.01, "new_columns": 0.8},
-    },
-    "broken": {
-        **{"nulls": 0.08, "duplicates": 0.05, "near_duplicates": 0.03, "out_of_range": 0.04},
-        **{"broken_references": 0.05, "encoding": 0.06, "late": 0.08, "new_columns": 0.8},
-    },
-}
-"""The rates of each named scenario."""
-
 DELAYS = (timedelta(0), timedelta(hours=7), timedelta(days=2, hours=3))
 """How long rows are held back: those that are not late, and those that are."""
 
+_MICROSECOND = timedelta(microseconds=1)
+_ODD = np.uint64(0xD6E8FEB86659FD93)
 _ONE = np.ones(1, dtype=np.uint64)
-_OF_A_ROW = ("nulls", "duplicates", "near_duplicates", "out_of_range", "broken_references", "encoding")
-_HIGHEST = {"late": 0.5, "new_columns": 1.0}
 _DRIFT_AFTER_DAYS = 30
 _ROWS_AT_ONCE = 1 << 18
-
-
-def rates(words: Iterable[str]) -> dict[str, float]:
-    """The rates that words such as `messy` or `late=0.05` ask for; a later word changes those before it.
-
-    Raises ValueError for a scenario or kind that does not exist, and for a rate that makes no sense.
-    """
-    wanted: dict[str, float] = {}
-    for word in words:
-        name, sign, value = word.partition("=")
-        if not sign and name not in SCENARIOS:
-            raise ValueError(
-                f"there is no scenario {name!r}, only {', '.join(SCENARIOS)}; a rate is given as kind=rate"
-            )
-        try:
-            wanted |= {name: float(value)} if sign else SCENARIOS[name]
-        except ValueError:
-            raise ValueError(f"the rate {value!r} of {name} is not a number") from None
-    return checked(wanted)
-
-
-def checked(wanted: Mapping[str, float]) -> dict[str, float]:
-    """The same rates. Raises ValueError for an unknown kind or a rate that makes no sense."""
-    for kind, rate in wanted.items():
-        if kind not in KINDS:
-            raise ValueError(f"there is no defect {kind!r}, only {', '.join(KINDS)}")
-        highest = _HIGHEST.get(kind, 0.5)
-        if not (math.isfinite(rate) and 0 <= rate <= highest):
-            raise ValueError(f"the rate of {kind} must be from 0 to {highest:g}, and is {rate:g}")
-    if (total := sum(wanted.get(kind, 0.0) for kind in _OF_A_ROW)) > 1:
-        raise ValueError(f"the rates of {', '.join(_OF_A_ROW)} are {total:g} together, and must be at most 1")
-    return dict(wanted)
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A part of a window, in microseconds, and the indices of the DELAYS with which its rows arrive in the batch."""
-
-    start: int
-    end: int
-    delays: tuple[int, ...]
 
 
 class WithDefects:
     """A generator whose data have defects. It has the methods of the one that it wraps, which is not changed.
 
-    Its `domain` has the ledger too, and the column that appears. `rates`: by kind (see KINDS), or a scenario's name.
-    `drift`: the day from which on the column of `new_columns` exists; by default 30 days after the opening. Raises
-    ValueError for an unknown kind or scenario, or a wrong rate.
+    Its `domain` has the ledger too, unless all rates are 0, and the column that appears. `rates`: by kind of
+    floe_synthetic.defect_rates, or a scenario's name. `drift`: the day from which on the column of `new_columns`
+    exists; by default 30 days after the opening. Raises ValueError for an unknown kind or scenario, or a wrong rate.
     """
 
     def __init__(
-        self, generator: Generates, rates: Mapping[str, float] | str, seed: int = 42, drift: date | None = None
+        self, generator: GeneratesFamilies, rates: Mapping[str, float] | str, seed: int = 42, drift: date | None = None
     ) -> None:
         """Store the arguments."""
         if isinstance(rates, str):
@@ -137,10 +72,11 @@ class WithDefects:
         self._drift_us = (first_day + _DRIFT_AFTER_DAYS if drift is None else day_number(drift)) * DAY_US
         self._clean = generator.domain
         table, column, values = self._clean.new_column
-        tables = {**self._clean.tables, LEDGER: LEDGER_COLUMNS}
+        ledger = {LEDGER: LEDGER_COLUMNS} if any(self._rates.values()) else {}
+        tables = {**ledger, **self._clean.tables}
         if self._rate("new_columns"):
             tables[table] += (Column(column, "string", f"one of {', '.join(values)}", required=False),)
-        self.domain = Domain(tables, self._clean.families, self._clean.new_column, self._clean.catalogue)
+        self.domain = replace(self._clean, tables=tables)
 
     def reference(self, until: datetime) -> Batch:
         """The generator's reference data with defects. None of them is late, and there is no new column."""
@@ -175,38 +111,31 @@ class WithDefects:
         if self._rate("new_columns") and start <= self._drift_us < end:
             table, column, _ = self._clean.new_column
             yield LEDGER, _ledger(_Found("new_columns", table, self._random.bits(column, _ONE), None, column), end)
-        for piece in self._pieces(start, end, oldest):
-            for name, rows in self._generator.stream(_moment(piece.start), _moment(piece.end), begin):
-                arriving, delay = self._arriving(name, rows, piece)
-                if arriving.num_rows:
-                    wide = self._widened(name, arriving, end)
-                    yield from self._damaged(name, wide, end, delay, is_late=piece.end <= start)
+        for index, delay in enumerate(DELAYS if self._rate("late") else DELAYS[:1]):
+            first, last = (max(moment - delay // _MICROSECOND, oldest) for moment in (start, end))
+            families = Families(partial(self._arrive, index), others=index == 0)
+            # What was held back since before this window is late, the rest only comes behind the others.
+            for low, high in pairwise(sorted({first, min(max(first, start), last), last})):
+                for name, rows in self._generator.stream(_moment(low), _moment(high), begin, families):
+                    wide = self._widened(name, rows, end)
+                    if not index:
+                        yield from self._damaged(name, wide, end)
+                        continue
+                    yield name, wide
+                    if high <= start:
+                        yield LEDGER, self._lateness(name, wide, end)
 
     def _rate(self, kind: str) -> float:
         return self._rates.get(kind, 0.0)
 
-    def _pieces(self, start: int, end: int, oldest: int) -> Iterator[_Piece]:
-        """The parts of time whose rows arrive in a window, none twice."""
-        delays = [delay // timedelta(microseconds=1) for delay in (DELAYS if self._rate("late") else DELAYS[:1])]
-        windows = [(start - delay, end - delay) for delay in delays]
-        cuts = sorted({max(moment, oldest) for one in windows for moment in one})
-        for first, last in pairwise(cuts):
-            inside = tuple(index for index, one in enumerate(windows) if one[0] <= first and last <= one[1])
-            if inside:
-                yield _Piece(first, last, inside)
-
-    def _arriving(self, name: str, rows: pa.Table, piece: _Piece) -> tuple[pa.Table, Ints]:
-        """The rows of a piece that arrive in the batch, and the index in DELAYS of each."""
-        family = self._clean.families.get(name)
-        delay = np.zeros(rows.num_rows, dtype=np.int64)
-        if family and self._rate("late"):
-            keys = hashed(rows[family])
-            late = np.flatnonzero(self._random.uniform("late", keys) < self._rate("late"))
-            delay[late] = 1 + self._choice("delay", keys[late], len(DELAYS) - 1)
-        comes = np.zeros(len(DELAYS), dtype=bool)
-        comes[list(piece.delays)] = True
-        arrives = comes[delay]
-        return (rows, delay) if arrives.all() else (rows.filter(pa.array(arrives)), delay[arrives])
+    def _arrive(self, delay: int, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Whether the families with these keys are held back for that one of the DELAYS."""
+        bits = self._random.bits("late", keys)
+        is_late: npt.NDArray[np.bool_] = bits < np.uint64(self._rate("late") * 2.0**64)
+        if delay:
+            is_late &= bits % np.uint64(len(DELAYS) - 1) == np.uint64(delay - 1)
+            return is_late
+        return ~is_late
 
     def _widened(self, name: str, rows: pa.Table, end: int) -> pa.Table:
         """The rows with the new column, if the window ends after the day on which it begins to exist."""
@@ -220,34 +149,37 @@ class WithDefects:
         drawn = pa.array(self._choice("new value", keys, len(values)), mask=~filled)
         return rows.append_column(self.domain.schema(name).field(column), pa.array(values).take(drawn))
 
-    def _damaged(
-        self, name: str, rows: pa.Table, end: int, delay: Ints | None = None, *, is_late: bool = False
-    ) -> Parts:
-        """The rows with their defects, and the ledger of these.
-
-        `delay`: for each row its index in DELAYS, None if all are in time. `is_late`: whether they are of an earlier
-        window.
-        """
+    def _lateness(self, name: str, rows: pa.Table, end: int) -> pa.Table:
+        """The ledger of rows that arrive late, which have no other defect."""
         rows = rows.combine_chunks()
-        keys, time = rows.column(0), self._clean.time(name)
-        numbers = hashed(keys)
-        if time:  # the key alone is not enough, since a row may come again as a later version
-            numbers = numbers ^ self._random.bits("time", rows[time].cast(pa.int64()).to_numpy().view(np.uint64))
-        numbers = self._random.bits(f"row of {name}", numbers)
-        edges = np.cumsum([self._rate(kind) for kind in _OF_A_ROW])
-        drawn = np.searchsorted(edges, self._random.uniform("kind", numbers), side="right")
-        late = np.empty(0, dtype=np.int64) if delay is None else np.flatnonzero(delay)
-        drawn[late] = len(_OF_A_ROW)
+        numbers = self._random.bits(f"row of {name}", self._identities(name, rows))
+        return _ledger(_Found("late", name, numbers, rows.column(0), self._clean.time(name)), end)
+
+    def _identities(self, name: str, rows: pa.Table) -> Keys:
+        """A number for each row: not of its key alone, since a row may come again as a later version."""
+        numbers, time = hashed(rows.column(0)), self._clean.time(name)
+        if time:
+            numbers ^= rows[time].cast(pa.int64()).to_numpy().view(np.uint64) * _ODD
+        return numbers
+
+    def _damaged(self, name: str, rows: pa.Table, end: int) -> Parts:
+        """The rows with their defects, and the ledger of these."""
+        rows = rows.combine_chunks()
+        keys, identities = rows.column(0), self._identities(name, rows)
+        edges = np.cumsum([self._rate(kind) for kind in OF_A_ROW])
+        uniform = self._random.uniform(f"kind of {name}", identities)
+        wrong_rows = np.flatnonzero(uniform < edges[-1])
+        drawn = np.searchsorted(edges, uniform[wrong_rows], side="right")
+        numbers = self._random.bits(f"row of {name}", identities[wrong_rows])
         found, extra = [], []
-        if is_late:
-            found.append(_Found("late", name, numbers[late], keys.take(pa.array(late)), time))
-        for kind, column, chosen in self._targets(name, drawn, numbers):
+        for kind, column, few in self._targets(name, drawn, numbers):
+            chosen = wrong_rows[few]
             clean = rows[column].combine_chunks().take(pa.array(chosen)) if column else None
-            found.append(_Found(kind, name, numbers[chosen], keys.take(pa.array(chosen)), column, clean))
+            found.append(_Found(kind, name, numbers[few], keys.take(pa.array(chosen)), column, clean))
             if clean is None:
                 extra.append(rows.take(pa.array(chosen)))
                 continue
-            wrong = DAMAGE[kind](clean, self._random.bits("damage", numbers[chosen]))
+            wrong = DAMAGE[kind](clean, self._random.bits("damage", numbers[few]))
             place = rows.column_names.index(column)
             if kind == "near_duplicates":
                 extra.append(rows.take(pa.array(chosen)).set_column(place, rows.schema.field(place), wrong))
@@ -261,7 +193,7 @@ class WithDefects:
             yield LEDGER, _ledger(one, end)
 
     def _targets(self, name: str, drawn: Ints, numbers: Keys) -> Iterator[tuple[str, str | None, Ints]]:
-        """(kind, column, rows) of the defects of rows. `drawn`: for each row the index of its kind."""
+        """(kind, column, places in `drawn`) of the defects of rows. `drawn`: for each of them the index of its kind."""
         domain, time = self._clean, self._clean.time(name)
         texts_ = domain.texts(name)
         columns: dict[str, list[str]] = {
@@ -271,7 +203,7 @@ class WithDefects:
             "out_of_range": domain.amounts(name),
             "broken_references": domain.references(name),
         }
-        for index, kind in enumerate(_OF_A_ROW):
+        for index, kind in enumerate(OF_A_ROW):
             rows = np.flatnonzero(drawn == index)
             if kind == "duplicates" and len(rows):
                 yield kind, None, rows

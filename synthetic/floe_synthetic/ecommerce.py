@@ -13,12 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from floe_synthetic import people
-from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, SLOT_US, SLOTS, Calendar, Patterns, Region, day_number
 from floe_synthetic.domain import SHOP, money
-from floe_synthetic.entities import microseconds, words
+from floe_synthetic.entities import EVERYTHING, Families, Generator, Parts, words
 from floe_synthetic.randomness import CARDS, Floats, Ints, Keys, Source, card, deck, fraction, low_fraction
-from floe_synthetic.schema import TABLES, TIME, arrow_schema
+from floe_synthetic.schema import TIME, arrow_schema
 from floe_synthetic.text_keys import Letters, joined, letters, strings, table
 
 REGIONS = (
@@ -185,7 +184,7 @@ class _Cohorts:
         return cohort
 
 
-class EcommerceGenerator:
+class EcommerceGenerator(Generator):
     """Generates a shop's data. What happens in a window of time is a function of the arguments and the window alone.
 
     Windows that follow each other give together the rows of the whole window, however it is cut. Keys are unique for
@@ -225,71 +224,31 @@ class EcommerceGenerator:
         self._versions = versions
         self._calendar = Calendar(REGIONS, patterns or Patterns(), opened)
         self._opened = day_number(opened)
+        self.opened = datetime.combine(opened, datetime.min.time(), UTC)
         self._first = self._opened - _DAYS_BEFORE
         self._order_ends = lru_cache(maxsize=64)(self._count_orders)
         self._signup_ends = lru_cache(maxsize=64)(self._spread_signups)
         self._signup_block = lru_cache(maxsize=None)(self._count_signups)
         self._cohorts = lru_cache(maxsize=2)(lambda day: _Cohorts(self._signups(day)))
 
-    def reference(self, until: datetime) -> Batch:
-        """The catalogue, and the customers who registered before a time: what the window that begins then refers to.
+    def _before(self, end: int) -> Parts:
+        """The catalogue, and the customers who registered before a time."""
+        for customers in self._customers_between(self._first * DAY_US, end):
+            yield "customers", customers
+        yield "products", self._product_table()
 
-        It has the other tables too, without rows.
-        """
-        customers = pa.concat_tables(self._customers_between(self._first * DAY_US, microseconds(until)))
-        rows = {"customers": customers, "products": self._product_table()}
-        return Batch("reference", {name: rows.get(name, _empty(name)) for name in TABLES}, None, until)
-
-    def batch(self, since: datetime, until: datetime, begin: datetime | None = None) -> Batch:
-        """What happens from `since` until `until`, which is excluded, in all tables but the catalogue.
-
-        `begin`: when a history begins that has this window. Orders that were placed before are not part of it, so what
-        becomes of them is left out.
-
-        Raises ValueError if a time has no time zone, `until` is not after `since`, `begin` is after it, or `since` is
-        before the opening.
-        """
-        chunks = {name: [_empty(name)] for name in TABLES if name != "products"}
-        for name, rows in self.stream(since, until, begin):
-            chunks[name].append(rows)
-        tables = {name: pa.concat_tables(rows) for name, rows in chunks.items()}
-        return Batch(window_id(since, until), tables, since, until)
-
-    @property
-    def orders_per_day(self) -> float:
-        """About how many orders are placed on a day when the shop opens."""
-        return self._orders_per_day
-
-    @property
-    def opened(self) -> datetime:
-        """The time before which no window can begin."""
-        return datetime.combine(self._calendar.opening, datetime.min.time(), UTC)
-
-    def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Iterator[tuple[str, pa.Table]]:
-        """The rows of `batch` in parts of a bounded size, as (name of the table, rows), without empty parts."""
-        start, end = microseconds(since), microseconds(until)
-        oldest = microseconds(begin) if begin else self._opened * DAY_US
-        if oldest > start and begin:
-            raise ValueError(f"the window starts at {since.isoformat()}, before its history at {begin.isoformat()}")
-        if end <= start:
-            raise ValueError(
-                f"the window ends at {until.isoformat()}, which is not after its start {since.isoformat()}"
-            )
+    def _parts(self, start: int, end: int, oldest: int, families: Families) -> Parts:
         if end > day_number(_LATEST) * DAY_US:
-            raise ValueError(f"the window ends at {until.isoformat()}, after {_LATEST}")
-        if start < self._opened * DAY_US:
-            raise ValueError(f"the window starts at {since.isoformat()}, before the shop opened")
-        for customers in self._customers_between(start, end):
+            raise ValueError(f"the window ends after {_LATEST}")
+        for customers in self._customers_between(start, end) if families.others else ():
             yield "customers", customers
         oldest = max(oldest, start - int(_BEFORE_RETURNED[1] * _HOUR_US), self._opened * DAY_US)
         for day in range(oldest // DAY_US, (end - 1) // DAY_US + 1):
-            for name, rows in self._day(day, oldest, start, end):
-                if rows.num_rows:
-                    yield name, rows
+            yield from self._day(day, oldest, start, end, families)
 
-    def _day(self, day: int, oldest: int, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+    def _day(self, day: int, oldest: int, start: int, end: int, families: Families) -> Parts:
         """What happens in the window to the orders of one day, if they were placed at `oldest` or later."""
-        for placed in self._placed(day, oldest, end):
+        for placed in self._placed(day, oldest, end, families):
             if placed.slot[-1] >= (start - day * DAY_US) // SLOT_US:
                 inside = placed.take(np.flatnonzero((placed.at >= start) & (placed.at < end)))
                 orders = self._orders(day, inside)
@@ -298,17 +257,28 @@ class EcommerceGenerator:
                 yield "order_items", self._item_table(orders, items)
             yield from self._changes(day, placed, start, end)
 
-    def _placed(self, day: int, start: int, end: int) -> Iterator[_Placed]:
+    def _placed(self, day: int, start: int, end: int, families: Families) -> Iterator[_Placed]:
         """The orders of a day from `start` to the end of the slot of `end`, in parts."""
         ends = self._order_ends(day)
         slots = ((start - day * DAY_US) // SLOT_US, -((day * DAY_US - end) // SLOT_US))
         first, last = (int(ends[slot * len(REGIONS) - 1]) if slot else 0 for slot in np.clip(slots, 0, SLOTS))
+        waiting: list[tuple[Keys, Ints]] = []
         for low in range(first, last, _CHUNK):
             high = min(low + _CHUNK, last)
             bounds = np.clip(ends, low, high)
             sizes = bounds - np.concatenate([[low], bounds[:-1]])
             cell = np.repeat(np.arange(len(ends)), sizes)
             key = _key(0, day, np.arange(low, high))
+            if families is not EVERYTHING:
+                chosen = np.flatnonzero(families.chosen(key))
+                waiting.append((key[chosen], cell[chosen]))
+                # Of a few families, those of several parts are taken together.
+                if high < last and sum(len(one) for one, _ in waiting) < _CHUNK // 2:
+                    continue
+                key, cell = (np.concatenate([one[column] for one in waiting]) for column in range(2))
+                waiting = []
+            if not len(key):
+                continue
             bits = self._random.bits("order", key)
             slot, region = np.divmod(cell, len(REGIONS))
             at = slot * SLOT_US + (day * DAY_US)
@@ -319,7 +289,7 @@ class EcommerceGenerator:
             if len(placed.key):
                 yield placed
 
-    def _changes(self, day: int, placed: _Placed, start: int, end: int) -> Iterator[tuple[str, pa.Table]]:
+    def _changes(self, day: int, placed: _Placed, start: int, end: int) -> Parts:
         """The status changes in the window of orders of one day, and the returns."""
         happened = [one for one in self._life(placed, start, end) if len(one[1])]
         if not happened:
@@ -650,7 +620,3 @@ def _event_table(key: Keys, status: Ints, at: Ints) -> pa.Table:
         pa.array(at).cast(TIME),
     ]
     return pa.Table.from_arrays(columns, schema=arrow_schema("order_events"))
-
-
-def _empty(name: str) -> pa.Table:
-    return arrow_schema(name).empty_table()

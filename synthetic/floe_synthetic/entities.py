@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -79,6 +81,20 @@ def microseconds(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
+@dataclass(frozen=True)
+class Families:
+    """Which rows to generate: those of the families whose keys `chosen` selects.
+
+    `others`: whether also the rows of tables that have no families (see Domain).
+    """
+
+    chosen: Callable[[Keys], npt.NDArray[np.bool_]]
+    others: bool
+
+
+EVERYTHING = Families(lambda keys: np.ones(len(keys), dtype=bool), others=True)
+
+
 class Generates(Protocol):
     """What every generator has, also one with defects."""
 
@@ -97,6 +113,19 @@ class Generates(Protocol):
         """See Generator."""
 
     def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Parts:
+        """See Generator."""
+
+
+class GeneratesFamilies(Generates, Protocol):
+    """A generator without defects, which can generate some families alone."""
+
+    def stream(
+        self,
+        since: datetime,
+        until: datetime,
+        begin: datetime | None = None,
+        families: Families = EVERYTHING,
+    ) -> Parts:
         """See Generator."""
 
 
@@ -129,17 +158,23 @@ class Generator(ABC):
             until,
         )
 
-    def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Parts:
+    def stream(
+        self,
+        since: datetime,
+        until: datetime,
+        begin: datetime | None = None,
+        families: Families = EVERYTHING,
+    ) -> Parts:
         """The rows of `batch` in parts of a bounded size, as (name of the table, rows), without empty parts."""
         start, end, oldest = window(since, until, begin or self.opened)
-        return ((name, rows) for name, rows in self._parts(start, end, oldest) if rows.num_rows)
+        return ((name, rows) for name, rows in self._parts(start, end, oldest, families) if rows.num_rows)
 
     @abstractmethod
     def _before(self, end: int) -> Parts:
         """The parts of the reference data."""
 
     @abstractmethod
-    def _parts(self, start: int, end: int, oldest: int) -> Parts:
+    def _parts(self, start: int, end: int, oldest: int, families: Families) -> Parts:
         """The parts of a window, whose times are microseconds since 1970; parts may be empty."""
 
 

@@ -49,6 +49,9 @@ Iceberg itself adds the number of rows, as `added-records`.
 UNTIL_PROPERTY = "floe.loaded-until"
 """The property of a table that holds the time up to which its history is complete, if its batches are windows."""
 
+BEGUN_PROPERTY = "floe.begun"
+"""The property of a table that holds the time at which its history begins."""
+
 _PROPERTIES = {
     # By default, the bounds of strings are truncated to 16 characters. Ids with the same beginning would then have the
     # same bounds, and the search for a batch would read every file.
@@ -97,7 +100,7 @@ class IcebergLoader:
     def __init__(self, catalog: Catalog, namespace: str = "raw", max_bytes: int | None = None) -> None:
         """Store the arguments. The first load sends the first request to the catalog."""
         self._catalog = catalog
-        self._namespace = namespace
+        self.namespace = namespace
         self._max_bytes = max_bytes
 
     def load(self, batch: Batch, not_before: datetime | None = None) -> list[Appended]:
@@ -134,12 +137,17 @@ class IcebergLoader:
         found = {name: self._find(name) for name in names}
         return {name: _end(table) if table else None for name, table in found.items()}
 
+    def begun(self, name: str) -> datetime | None:
+        """The time at which the history of a table begins; None if it has none."""
+        table = self._find(name)
+        return _time(table, BEGUN_PROPERTY) if table else None
+
     def _explained(self, name: str) -> AbstractContextManager[None]:
-        what = f"{self._namespace}.{name} could not be read or written"
+        what = f"{self.namespace}.{name} could not be read or written"
         return in_a_sentence(what, "Remedy that and repeat the load: it appends what is missing, and nothing twice.")
 
     def _identifier(self, name: str) -> tuple[str, ...]:
-        return (*self._catalog.identifier_to_tuple(self._namespace), name)
+        return (*self._catalog.identifier_to_tuple(self.namespace), name)
 
     def _find(self, name: str) -> Table | None:
         with self._explained(name):
@@ -167,14 +175,14 @@ class IcebergLoader:
         raise AssertionError("unreachable")
 
     def _ensure_namespace(self) -> None:
-        if self._catalog.namespace_exists(self._namespace):
+        if self._catalog.namespace_exists(self.namespace):
             return
         try:
-            self._catalog.create_namespace(self._namespace)
+            self._catalog.create_namespace(self.namespace)
         except Exception:
             # Another process may have created it in the meantime. The SQL catalog reports that as a database error,
             # other catalogs as NamespaceAlreadyExistsError, so check whether the namespace exists now.
-            if not self._catalog.namespace_exists(self._namespace):
+            if not self._catalog.namespace_exists(self.namespace):
                 raise
 
     def _check_room(self, batch: Batch, found: Mapping[str, Table | None], search: BooleanExpression) -> None:
@@ -183,13 +191,13 @@ class IcebergLoader:
             return
         has = _has_window(batch) if batch.until else _has_rows(search)
         missing = [name for name, table in found.items() if table is None or not has(table)]
-        exists = self._catalog.namespace_exists(self._namespace)
-        tables = self._catalog.list_tables(self._namespace) if exists else []
+        exists = self._catalog.namespace_exists(self.namespace)
+        tables = self._catalog.list_tables(self.namespace) if exists else []
         stored = sum(data_bytes(self._catalog.load_table(name)) for name in tables)
         incoming = sum(batch.tables[name].nbytes for name in missing)
         if missing and stored + incoming > self._max_bytes:
             raise FloeError(
-                f"batch {batch.batch_id!r} is not loaded: the tables of {self._namespace} have {stored:,} bytes, the "
+                f"batch {batch.batch_id!r} is not loaded: the tables of {self.namespace} have {stored:,} bytes, the "
                 f"batch brings up to {incoming:,}, and the ceiling is {self._max_bytes:,}",
                 "Drop old days and expire snapshots, or raise the ceiling. The tables can still be read.",
             )
@@ -247,7 +255,8 @@ def _append(table: Table, rows: pa.Table, batch: Batch, has: Callable[[Table], b
             for file in files:
                 append.append_data_file(file)
         if batch.until:
-            transaction.set_properties({UNTIL_PROPERTY: batch.until.astimezone(UTC).isoformat()})
+            end = batch.until.astimezone(UTC).isoformat()
+            transaction.set_properties({UNTIL_PROPERTY: end, **({} if batch.since else {BEGUN_PROPERTY: end})})
         committing = True
         transaction.commit_transaction()
     except BaseException as error:
@@ -300,8 +309,12 @@ def _has_window(batch: Batch) -> Callable[[Table], bool]:
 
 def _end(table: Table) -> datetime | None:
     """The time up to which the history of a table is complete."""
-    end = table.properties.get(UNTIL_PROPERTY)
-    return datetime.fromisoformat(end) if end else None
+    return _time(table, UNTIL_PROPERTY)
+
+
+def _time(table: Table, name: str) -> datetime | None:
+    text = table.properties.get(name)
+    return datetime.fromisoformat(text) if text else None
 
 
 def _snapshot_of(table: Table, batch_id: str) -> int | None:

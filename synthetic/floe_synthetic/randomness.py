@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +58,13 @@ class Source:
         return drawn
 
     def _number(self, purpose: str, *inputs: int) -> int:
-        # SHA-256, because hash() differs between processes.
-        digest = hashlib.sha256(json.dumps([self._seed, purpose, *inputs]).encode()).digest()
-        return int.from_bytes(digest)
+        return _number(self._seed, purpose, *inputs)
+
+
+@lru_cache(maxsize=1024)
+def _number(seed: int, purpose: str, *inputs: int) -> int:
+    # SHA-256, because hash() differs between processes.
+    return int.from_bytes(hashlib.sha256(json.dumps([seed, purpose, *inputs]).encode()).digest())
 
 
 def card(bits: Keys, place: int) -> Ints:

@@ -12,7 +12,19 @@ import pyarrow.compute as pc
 
 from floe_synthetic.calendar import DAY_US, Calendar, Patterns, Region
 from floe_synthetic.domain import Domain
-from floe_synthetic.entities import Cohorts, Generator, Parts, child, inside, key, persons, texts, times, words
+from floe_synthetic.entities import (
+    Cohorts,
+    Families,
+    Generator,
+    Parts,
+    child,
+    inside,
+    key,
+    persons,
+    texts,
+    times,
+    words,
+)
 from floe_synthetic.randomness import Floats, Ints, Keys, Source, deck
 from floe_synthetic.schema import Column
 from floe_synthetic.text_keys import joined, letters, strings, table
@@ -165,13 +177,14 @@ class SaaSGenerator(Generator):
     def _before(self, end: int) -> Parts:
         return self._master_data(self._population(end // DAY_US), 0, end)
 
-    def _parts(self, start: int, end: int, oldest: int) -> Parts:
+    def _parts(self, start: int, end: int, oldest: int, families: Families) -> Parts:
         days = range(start // DAY_US, (end - 1) // DAY_US + 1)
         everything = self._population(days[-1])
-        yield from self._master_data(everything, start, end)
-        yield from self._billing(everything, start, end, oldest)
+        if families.others:
+            yield from self._master_data(everything, start, end)
+        yield from self._billing(everything, start, end, oldest, families)
         for day in days:
-            yield from self._events(everything, day, start, end)
+            yield from self._events(everything, day, start, end, families)
 
     def _populate(self, last: int) -> _Population:
         """Everybody who signs up until a day, and what becomes of them."""
@@ -243,7 +256,7 @@ class SaaSGenerator(Generator):
         ids = strings(joined(own, _ENDINGS, number))
         yield _table("subscription_events", ids, strings(own), words(CHANGES, change), plans, at)
 
-    def _billing(self, all_: _Population, start: int, end: int, oldest: int) -> Parts:
+    def _billing(self, all_: _Population, start: int, end: int, oldest: int, families: Families) -> Parts:
         """The invoices of a window, and what became in it of those of the two months before."""
         first, last = (int(np.datetime64(moment, "us").astype("M8[M]").astype(np.int64)) for moment in (start, end))
         for month in range(first - 2, last + 1):
@@ -251,9 +264,11 @@ class SaaSGenerator(Generator):
             if begins < oldest:
                 continue
             rows = np.flatnonzero((all_.changed[:, 0] <= begins) & (all_.ended > begins))
+            keys = child(all_.key[rows], np.full(len(rows), month), _MONTH_BITS)
+            chosen = families.chosen(keys)
+            rows, keys = rows[chosen], keys[chosen]
             plan = all_.plan[rows, (all_.changed[rows] <= begins).sum(axis=1) - 1]
             seats = np.bincount(all_.user_of[all_.user_created < begins], minlength=len(all_.key))[rows]
-            keys = child(all_.key[rows], np.full(len(rows), month), _MONTH_BITS)
             issued = begins + (self._random.uniform("issued", keys) * 4 * _HOUR_US).astype(np.int64)
             due = issued + np.where(plan == PLANS.index("business"), 30, 14) * DAY_US
             new = inside(issued, start, end)
@@ -267,7 +282,7 @@ class SaaSGenerator(Generator):
                 ids, invoice = texts(status[0], keys[new]), texts("i", keys[new])
                 yield _table("invoice_events", ids, invoice, words([status], new * 0), at[new])
 
-    def _events(self, all_: _Population, day: int, start: int, end: int) -> Parts:
+    def _events(self, all_: _Population, day: int, start: int, end: int, families: Families) -> Parts:
         """What users do on a day, as far as it is in the window."""
         since, till = np.maximum(all_.user_created, all_.changed[all_.user_of, 0]), all_.ended[all_.user_of]
         users = np.flatnonzero((since < (day + 1) * DAY_US) & (till > day * DAY_US))
@@ -280,6 +295,8 @@ class SaaSGenerator(Generator):
             number = np.arange(first, min(first + _CHUNK, int(ends[-1])))
             index = np.searchsorted(ends, number, side="right")
             keys = key(region[index], np.full(len(number), day), number)
+            chosen = np.flatnonzero(families.chosen(keys))
+            index, keys = index[chosen], keys[chosen]
             at = times(demand, region[index], self._random.uniform("occurred at", keys), day)
             user = users[index]
             chosen = np.flatnonzero((at >= start) & (at < end) & (at >= since[user]) & (at < till[user]))

@@ -27,7 +27,7 @@ from floe.tools import resolve
 from floe.yaml import load_file
 from floe_runtime.contract.app import BATCH_AT
 from floe_runtime.contract.artifacts import CompiledArtifacts
-from floe_synthetic import EcommerceGenerator
+from floe_runtime.raw import generator
 
 OVERLAY = Path("tests/cluster/overlay")
 SERVICES = Path("base/services")
@@ -237,15 +237,8 @@ class Deployed:
         """The number of orders in a window, as computed by the generator."""
         synthetic = self.artifacts().apps[LOCATION].app.synthetic
         assert synthetic
-        generator = EcommerceGenerator(
-            synthetic.seed,
-            synthetic.customers,
-            synthetic.products,
-            synthetic.orders_per_day,
-            opened=synthetic.opened,
-        )
         start, end = map(datetime.fromisoformat, (since, until))
-        return int(generator.batch(start, end).tables["orders"].num_rows) if start < end else 0
+        return int(generator(synthetic).batch(start, end).tables["orders"].num_rows) if start < end else 0
 
     def worker(self, run: str) -> str:
         """Wait until the run has a pod, and return the name of the pod."""

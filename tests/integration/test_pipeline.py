@@ -192,3 +192,23 @@ def test_object_store_and_rest_catalog(
     assert maintenance.remove_orphans(table).files == 0
     after = [row["order_id"] for row in location.rows(*RAW)]
     assert (set(after), len(after)) == (before, len(published))
+
+
+def test_broken_data_are_loaded_with_their_ledger_and_not_published(location: Location, checkout: Path) -> None:
+    file = checkout / "apps" / "ecommerce" / "floe.yaml"
+    edit(file, ("synthetic", "defects"), "broken")
+    edit(file, ("pipeline", "raw_namespace"), "raw_broken")
+    done = Location(checkout).run(0)
+
+    assert not done.success
+    materialized = {tuple(event.asset_key.path) for event in done.get_asset_materialization_events() if event.asset_key}
+    assert ("raw_broken", "defects") in materialized
+    assert not any(namespace == "marts" for namespace, *_ in materialized)
+    kinds = {row["kind"] for row in location.rows("raw_broken", "defects")}
+    assert {"duplicates", "nulls", "broken_references"} <= kinds
+
+    edit(file, ("synthetic", "defects"), "clean")  # what docs/13-synthetic-data.md says about the way back
+    edit(file, ("pipeline", "raw_namespace"), "raw")
+    again = Location(checkout)
+    assert again.run(0).success
+    assert len(exported("orders")) == len(again.rows(*RAW)) > 0

@@ -17,7 +17,7 @@ from floe.contract.compiling import compile_environment
 from floe.contract.files import load
 from floe.errors import FloeError
 from floe_runtime.contract import artifacts
-from floe_runtime.contract.app import App
+from floe_runtime.contract.app import App, Shop
 from floe_runtime.contract.platform import Platform
 from floe_runtime.contract.refs import Missing, Ref, number, secret, value
 
@@ -134,6 +134,15 @@ APP_ERRORS = [
     ("pipeline.raw_namespace", "Raw-1", "pipeline.raw_namespace: "),
     ("name", "Shop", "name: "),
     ("synthetic.customers", 0, "synthetic.customers: "),
+    ("synthetic.generator", "bank", "synthetic: generator must be one of 'ecommerce', 'saas'"),
+    ("synthetic.generator", ["saas"], "synthetic: "),
+    ("synthetic", 5, "synthetic: must be a mapping"),
+    ("synthetic.generator", "saas", "synthetic.customers: there is no such field"),
+    ("synthetic.defects", "dirty", "synthetic.defects: must be clean, messy, broken, or a mapping"),
+    ("synthetic.defects", 7, "synthetic.defects: must be a mapping"),
+    ("synthetic.defects", {"typos": 0.1}, "synthetic.defects: there is no defect 'typos', only nulls, "),
+    ("synthetic.defects", {"late": 0.6}, "synthetic.defects: the rate of late must be from 0 to 0.5, and is 0.6"),
+    ("synthetic.defects", {"late": "often"}, "synthetic.defects.late: must be a valid number"),
     ("version", 2, "version: "),
 ]  # fmt: skip
 
@@ -144,6 +153,18 @@ def test_a_broken_app_names_file_and_field(tree: Path, path: str, new: object, w
     message = refusal("dev")
     assert "floe.yaml is not valid" in message
     assert f"\n  {words}" in message
+
+
+def test_another_environment_that_does_not_fit_is_named_and_does_not_prevent_a_compilation(tree: Path) -> None:
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
+    staging = tree / "overlays" / "staging" / "compiled" / "CompiledArtifacts.json"
+    staging.write_text(staging.read_text().replace('"seed"', '"seeds"'))
+
+    done = CliRunner().invoke(cli.app, ["compile", "dev"])
+
+    assert done.exit_code == 0
+    assert "dev/compiled/CompiledArtifacts.json: written" in done.stderr
+    assert re.findall(r"Run `floe compile (\w+)`", done.stderr) == ["staging"]
 
 
 CRONS = (
@@ -239,7 +260,7 @@ def test_the_committed_artifacts_equal_the_compiled_sources(tree: Path, environm
 
 def customers(environment: str) -> int | None:
     app = compile_environment(repo.current(), environment).apps["ecommerce"].app
-    return app.synthetic.customers if app.synthetic else None
+    return app.synthetic.customers if isinstance(app.synthetic, Shop) else None
 
 
 def test_only_a_promotion_changes_a_promoted_specification(tree: Path) -> None:

@@ -15,8 +15,9 @@ import pytest
 
 from floe_synthetic import EcommerceGenerator, SaaSGenerator, WithDefects
 from floe_synthetic.damage import DAMAGE
-from floe_synthetic.defects import DELAYS, KINDS, LEDGER, SCENARIOS, rates
-from floe_synthetic.entities import Generates
+from floe_synthetic.defect_rates import KINDS, SCENARIOS, rates
+from floe_synthetic.defects import DELAYS, LEDGER
+from floe_synthetic.entities import GeneratesFamilies
 from floe_synthetic.text_hashes import hashed
 
 OPENED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,7 +30,7 @@ Row = tuple[tuple[str, object], ...]
 Rows = list[dict[str, Any]]
 Counts = Counter[tuple[str, str]]
 
-DOMAINS: dict[str, Callable[[], Generates]] = {
+DOMAINS: dict[str, Callable[[], GeneratesFamilies]] = {
     "ecommerce": lambda: EcommerceGenerator(customers=100, orders_per_day=150),
     "ecommerce with versions": lambda: EcommerceGenerator(customers=100, orders_per_day=150, versions=True),
     "saas": lambda: SaaSGenerator(organisations=60, events_per_user=3),
@@ -41,7 +42,7 @@ CASES = [(domain, scenario) for domain in ("ecommerce", "saas") for scenario in 
 class Clean:
     """The window of a domain without defects, and by column the keys that exist until its end."""
 
-    generator: Generates
+    generator: GeneratesFamilies
     tables: dict[str, pa.Table]
     known: dict[str, set[str]]
 

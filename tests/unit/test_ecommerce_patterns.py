@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from math import erfc, log, sqrt
+from math import log, sqrt
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -22,6 +22,7 @@ import pytest
 from floe_synthetic import EcommerceGenerator
 from floe_synthetic.calendar import FLAT, Patterns
 from floe_synthetic.ecommerce import REGIONS, SEGMENTS
+from p_values import more, upper
 
 NEVER, LIKELY = 1e-6, 1e-3
 """A p-value below the first rules an assumption out; one above the second does not."""
@@ -47,11 +48,6 @@ class Shop:
     units: Ints
 
 
-def upper(z: float) -> float:
-    """The probability that a standard normal variable is greater."""
-    return erfc(z / sqrt(2)) / 2
-
-
 def chi_square(counts: Ints, expected: npt.ArrayLike) -> float:
     """The p-value of counts if they were drawn with probabilities in proportion to `expected`."""
     shares = np.asarray(expected, dtype=np.float64)
@@ -60,11 +56,6 @@ def chi_square(counts: Ints, expected: npt.ArrayLike) -> float:
     statistic = float(((counts - wanted) ** 2 / wanted).sum())
     # Wilson and Hilferty: the cube root of a chi-square variable is nearly normal.
     return upper(((statistic / freedom) ** (1 / 3) - 1 + 2 / (9 * freedom)) / sqrt(2 / (9 * freedom)))
-
-
-def more(often: float, seldom: float, times: float = 1) -> float:
-    """The p-value of two counts if the first were not more than `times` as frequent as the second."""
-    return upper((often - times * seldom) / sqrt(often + times * times * seldom))
 
 
 @lru_cache

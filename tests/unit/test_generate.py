@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -16,14 +17,20 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from floe import cli
+from floe import cli, repo
+from floe.contract.files import load
 from floe.errors import FloeError
 from floe.generate.profile import Panel
 from floe.generate.request import request
 from floe.generate.run import Report
+from floe_runtime.connect import open_catalog
+from floe_runtime.contract.platform import Platform
 from floe_synthetic import Batch, SaaSGenerator, WithDefects
+from floe_synthetic.domain import SHOP
+from floe_synthetic.entities import Families
 from floe_synthetic.saas import SAAS
 
+ROOT = Path(__file__).parents[2]
 WEEKS = ["--since", "2026-02-24", "--until", "2026-03-10"]
 SMALL = ["saas", *WEEKS, "--rate", "0.2"]
 
@@ -40,7 +47,10 @@ def expected(since: str, until: str, defects: str = "clean") -> dict[str, pa.Tab
     """The same tables without the command: what was before the window, and the window."""
     wanted = request("saas", since, until, None, 42, 0.2, "2026-01-01", [defects])
     assert wanted.until
-    parts: list[Batch] = [wanted.generator.reference(wanted.since), wanted.generator.batch(wanted.since, wanted.until)]
+    parts: list[Batch] = [
+        wanted.generator.reference(wanted.since),
+        wanted.generator.batch(wanted.since, wanted.until, wanted.since),
+    ]
     names = wanted.generator.domain.tables
     return {
         name: pa.concat_tables([part.tables[name] for part in parts if name in part.tables], promote_options="default")
@@ -100,6 +110,7 @@ def test_the_profile_shows_and_draws_the_patterns(tmp_path: Path) -> None:
     assert report.profile["weekday"].startswith("▇") or report.profile["weekday"].startswith("█")
     assert "Sun has 0." in report.profile["weekday"] or "Sun 0." in report.profile["weekday"]
     assert report.profile["action"].startswith("view 5")
+    assert (tmp_path / "data" / "profile.png").read_bytes().startswith(b"\x89PNG")
     image = ET.parse(tmp_path / "data" / "profile.svg").getroot()  # noqa: S314 - the test has just made the file
     texts = [one.text for one in image.iter("{http://www.w3.org/2000/svg}text")]
     assert {"floe generate saas", "weekday", "Mon", "view"} <= set(texts)
@@ -147,6 +158,12 @@ def test_the_output_for_people_names_rows_and_pace(tmp_path: Path) -> None:
         (["saas", *WEEKS, "--defects", "dirty", "--profile"], "there is no scenario 'dirty'"),
         (["saas", *WEEKS, "--defects", "nulls=2", "--profile"], "the rate of nulls must be from 0 to 0.5"),
         (["saas", *WEEKS, "--format", "csv", "--profile"], "there is no format 'csv'"),
+        (["saas", *WEEKS, "--to", "dev", "--profile"], "--to goes with neither --out nor --profile"),
+        (["saas", *WEEKS, "--profile", "--namespace", "raw"], "--namespace must be a name like raw, and goes with"),
+        (["saas", *WEEKS, "--to", "dev", "--namespace", "a b"], "--namespace must be a name like raw"),
+        (["saas", "--rows", "10", "--to", "dev"], "--to needs an end, not a number of rows"),
+        (["saas", *WEEKS, "--to", "nowhere"], "there is no overlay 'nowhere'"),
+        (["saas", *WEEKS, "--to", "dev"], "the environment variable AWS_ACCESS_KEY_ID is not set"),
     ],
 )
 def test_bad_input_gives_a_sentence(arguments: list[str], message: str) -> None:
@@ -164,6 +181,18 @@ def test_a_folder_with_files_and_a_file_are_refused(tmp_path: Path) -> None:
             generate(*SMALL, "--out", target)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert (tmp_path / "mine").read_text() == "keep"
+
+
+def test_every_reference_in_the_files_has_its_row(tmp_path: Path) -> None:
+    window = ["--since", "2026-03-01", "--until", "2026-03-08", "--rate", "200"]
+    generate("ecommerce", *window, "--out", tmp_path / "data")
+
+    tables = {name: pq.read_table(tmp_path / "data" / f"{name}.parquet") for name in SHOP.tables}
+    keys = {rows.column_names[0]: set(rows[0].to_pylist()) for rows in tables.values()}
+    for name, rows in tables.items():
+        for column in SHOP.references(name):
+            assert set(rows[column].to_pylist()) <= keys[column], (name, column)
+    assert tables["order_events"].num_rows > 500
 
 
 @contextmanager
@@ -198,8 +227,8 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> No
 
 def test_a_rate_that_never_reaches_the_rows_ends() -> None:
     class Nothing(SaaSGenerator):
-        def _parts(self, start: int, end: int, oldest: int) -> Iterator[tuple[str, pa.Table]]:
-            del start, end, oldest
+        def _parts(self, start: int, end: int, oldest: int, families: Families) -> Iterator[tuple[str, pa.Table]]:
+            del start, end, oldest, families
             yield from ()
 
     from dataclasses import replace
@@ -212,3 +241,54 @@ def test_a_rate_that_never_reaches_the_rows_ends() -> None:
 def test_a_generator_with_defects_is_made_only_if_they_are_asked_for() -> None:
     for words, kind in (([], SaaSGenerator), (["clean"], SaaSGenerator), (["nulls=0.1"], WithDefects)):
         assert type(request("saas", None, None, 1, 42, None, "2026-01-01", words).generator) is kind
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout that has only the embedded environment."""
+    for name in ("platform.yaml", "floe.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("overlays", "base"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("FLOE_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def loaded(name: str, namespace: str = "saas") -> pa.Table:
+    catalog = open_catalog(load(Platform, repo.current().platform_file()))
+    return catalog.load_table((namespace, name)).scan().to_arrow()
+
+
+@pytest.mark.usefixtures("embedded")
+def test_an_environment_gets_the_rows_of_the_files_once() -> None:
+    first, again = (generate(*SMALL, "--to", "embedded", "--defects", "messy") for _ in range(2))
+
+    tables = expected("2026-02-24", "2026-03-10", "messy")
+    assert {name: table.rows for name, table in first.tables.items() if name != "defects"} == {
+        name: rows.num_rows for name, rows in tables.items() if name != "defects"
+    }
+    assert again.rows == 0
+    for name in ("events", "users"):
+        assert sorted(loaded(name)[0].to_pylist()) == sorted(tables[name][0].to_pylist())
+    assert loaded("defects").num_rows == first.tables["defects"].rows > 0
+
+
+@pytest.mark.usefixtures("embedded")
+def test_an_environment_is_continued_from_where_it_ends() -> None:
+    for until in ("2026-02-26", "2026-03-01"):
+        generate(
+            "saas", "--since", "2026-02-24", "--until", until, "--rate", "0.2", "--to", "embedded", "--namespace", "a"
+        )
+
+    assert sorted(loaded("events", "a")[0].to_pylist()) == sorted(
+        expected("2026-02-24", "2026-03-01")["events"][0].to_pylist()
+    )
+
+
+def test_a_catalog_that_is_away_gives_a_sentence(embedded: Path) -> None:
+    text = (embedded / "platform.yaml").read_text()
+    (embedded / "platform.yaml").write_text(text.replace(".floe/catalog.db", "floe.toml/catalog.db"))
+    assert text != (embedded / "platform.yaml").read_text()
+    with pytest.raises(FloeError, match="the catalog of embedded cannot be used: ") as error:
+        generate(*SMALL, "--to", "embedded")
+    assert "floe preflight embedded" in error.value.hint

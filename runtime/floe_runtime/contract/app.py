@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from floe_runtime.contract.cron import fires
 from floe_runtime.contract.model import Model
+from floe_synthetic.defect_rates import SCENARIOS, checked
 
 BATCH_AT = "floe/batch-at"
 """Run tag: the time up to which a run loads synthetic data (ISO 8601), without it. A retry has the same tag."""
@@ -64,15 +66,66 @@ class SemanticLayer(Model):
     ] = None
 
 
-class Synthetic(Model):
-    """Parameters of the synthetic data that the pipeline loads. Each run loads what happened since the last one."""
+def _rates(defects: object) -> object:
+    """The rates of a scenario, or what else floe.yaml has there."""
+    if not isinstance(defects, str):
+        return defects
+    if defects not in SCENARIOS:
+        raise ValueError(f"must be {', '.join(SCENARIOS)}, or a mapping from kinds of defects to rates")
+    return SCENARIOS[defects]
 
-    seed: int = 42
+
+def _sensible(rates: dict[str, float]) -> dict[str, float]:
+    """The rates that are not 0. Raises ValueError for an unknown kind or a rate that makes no sense."""
+    return {kind: rate for kind, rate in checked(rates).items() if rate}
+
+
+_Seed = Annotated[int, Field(description="the same seed gives the same data")]
+_Opened = Annotated[date, Field(description="the day from which growth counts; no data are older")]
+_History = Annotated[int, Field(ge=0, le=3660, description="days that the first run loads")]
+_Defects = Annotated[
+    dict[str, float],
+    # Left out of CompiledArtifacts without defects, as the generator below is, so that those from before do not change.
+    Field(description="clean, messy, broken, or a rate for each kind of defect", exclude_if=operator.not_),
+    AfterValidator(_sensible),
+    BeforeValidator(_rates),
+]
+
+
+class Shop(Model):
+    """Parameters of a web shop's data. Each run loads what happened since the last one."""
+
+    generator: Annotated[Literal["ecommerce"], Field(exclude_if=bool)] = "ecommerce"
+    seed: _Seed = 42
     customers: Annotated[int, Field(ge=10, lt=1 << 31, description="customers before the shop opened")] = 40_000
     products: Annotated[int, Field(ge=1, le=10_000)] = 200
     orders_per_day: Annotated[int, Field(ge=1, le=100_000_000, description="on a day when the shop opens")] = 6000
-    opened: Annotated[date, Field(description="the day from which growth counts; no data are older")] = date(2026, 1, 1)
-    history_days: Annotated[int, Field(ge=0, le=3660, description="days that the first run loads")] = 0
+    opened: _Opened = date(2026, 1, 1)
+    history_days: _History = 0
+    defects: _Defects = Field(default_factory=dict)
+
+
+class Service(Model):
+    """Parameters of a software service's data. Each run loads what happened since the last one."""
+
+    generator: Literal["saas"]
+    seed: _Seed = 42
+    organisations: Annotated[int, Field(ge=0, le=1 << 20, description="organisations before the opening")] = 900
+    organisations_per_day: Annotated[float, Field(ge=0, le=1 << 20, description="that sign up, in the first year")] = 3
+    events_per_user: Annotated[float, Field(ge=0, le=10_000, description="of a new user on a day")] = 8
+    opened: _Opened = date(2026, 1, 1)
+    history_days: _History = 0
+    defects: _Defects = Field(default_factory=dict)
+
+
+def _generator(synthetic: Any) -> Any:
+    if isinstance(synthetic, dict):
+        return synthetic.get("generator", "ecommerce")
+    return getattr(synthetic, "generator", "ecommerce")
+
+
+Synthetic = Annotated[Annotated[Shop, Tag("ecommerce")] | Annotated[Service, Tag("saas")], Discriminator(_generator)]
+"""Parameters of the synthetic data that the pipeline loads."""
 
 
 def package(app: str) -> str:

@@ -69,12 +69,14 @@ def _words(item: Any) -> str:
     if kind.startswith("union_tag"):
         context = item["ctx"]
         tags = context.get("expected_tags")
-        return f"{context['discriminator']} must be {f'one of {tags}' if tags else 'set'}"
+        field = context["discriminator"].strip("_()")  # the name of a field, or of a function that is named after it
+        return f"{field} must be {f'one of {tags}' if tags else 'set'}"
     words: str = {
         "extra_forbidden": "there is no such field",
         "missing": "must be set",
         "string_type": "must be text",
         "int_type": "must be a whole number",
+        "dict_type": "must be a mapping",
         "list_type": "must be a list",
         "tuple_type": "must be a list",
     }.get(kind, item["msg"].removeprefix("Value error, ").replace("Input should be", "must be"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
-from floe_synthetic import Appended, Batch, EcommerceGenerator, IcebergLoader
+from floe_runtime.errors import FloeError
+from floe_synthetic import Appended, Batch, EcommerceGenerator, IcebergLoader, SaaSGenerator, WithDefects
+from floe_synthetic.entities import Generates
 from floe_synthetic.history import continued
 from floe_synthetic.loader import WrongWindowError
 from floe_synthetic.schema import TABLES
-from iceberg_tables import assert_once, open_catalog, state_of, table_of
+from iceberg_tables import assert_once, open_catalog, rows_of, state_of, table_of
 
 START = datetime(2025, 3, 20, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -126,7 +129,73 @@ def test_a_window_that_leaves_a_gap_or_has_no_beginning_is_refused(catalog: SqlC
 def test_a_long_history_is_loaded_in_parts_of_a_bounded_size(
     catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("floe_synthetic.history._ORDERS", 240 * 2)
+    monkeypatch.setattr("floe_synthetic.history._ROWS", 1000)
     parts = load(catalog, START, timedelta(days=5))
-    assert len(parts) == len(TABLES) + 3 * (len(TABLES) - 1)
+    assert sum(part.table == "orders" for part in parts) > 4
+    assert 1 < max(part.rows for part in parts if part.table == "orders") < 1000
     assert_once(catalog, *expected(START, timedelta(days=5)))
+
+
+def test_the_history_of_a_software_service_is_continued(catalog: SqlCatalog) -> None:
+    service = SaaSGenerator(organisations=30, events_per_user=2)
+    loader, since, middle = IcebergLoader(catalog), START.replace(year=2026), START.replace(year=2026, month=5)
+    for until in (middle, middle, middle + HOUR):
+        list(continued(IcebergLoader(catalog), service, until, middle - since))
+
+    assert set(loader.loaded_until(service.domain.tables).values()) == {middle + HOUR}
+    before, windows = service.reference(since), service.batch(since, middle + HOUR, since)
+    for name in service.domain.tables:
+        expected_ids = before.tables[name].column(0).to_pylist() + windows.tables[name].column(0).to_pylist()
+        assert sorted(rows_of(catalog, name).column(0).to_pylist()) == sorted(expected_ids), name
+    assert windows.tables["invoice_events"].num_rows > 10  # also of invoices that an earlier batch has
+
+
+def test_defects_and_their_ledger_are_continued_together(catalog: SqlCatalog) -> None:
+    messy = WithDefects(SHOP, "broken")
+    for until in (START, START + HOUR):
+        list(continued(IcebergLoader(catalog), messy, until, 72 * HOUR))
+
+    since = START - 72 * HOUR
+    before, windows = messy.reference(since), messy.batch(since, START + HOUR, since)
+    for name in SHOP.domain.tables:
+        rows = sum(part.tables[name].num_rows for part in (before, windows) if name in part.tables)
+        assert rows_of(catalog, name).num_rows == rows, name
+    found, parts = rows_of(catalog, "defects"), [part.tables["defects"] for part in (before, windows)]
+    said = Counter(kind for rows in (found, *parts) for kind in rows["kind"].to_pylist())
+    assert said.pop("late") > 5  # depends on where the windows end
+    assert said == Counter(found["kind"].to_pylist() * 2) - Counter({"late": 10**6})
+
+
+@pytest.mark.parametrize("first", ["clean", "broken"])
+def test_a_history_is_not_continued_with_and_without_defects(catalog: SqlCatalog, first: str) -> None:
+    """A row that was held back would never come, and one that was in time would come again."""
+    generators: dict[str, Generates] = {"clean": SHOP, "broken": WithDefects(SHOP, "broken")}
+    list(continued(IcebergLoader(catalog), generators.pop(first), START, HOUR))
+    state = state_of(catalog)
+    (other,) = generators.values()
+    with pytest.raises(FloeError, match=r"the tables of raw were loaded with(out)? defects, and cannot be continued"):
+        list(continued(IcebergLoader(catalog), other, START + HOUR, HOUR))
+    assert state_of(catalog) == state
+
+
+def test_a_first_load_with_defects_that_failed_is_completed(
+    catalog: SqlCatalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, commit, commits = WithDefects(SHOP, "broken"), catalog.commit_table, 0
+
+    def crash(*arguments: Any) -> Any:
+        nonlocal commits
+        commits += 1
+        if commits > 1:
+            raise CrashError
+        return commit(*arguments)
+
+    monkeypatch.setattr(catalog, "commit_table", crash)
+    with pytest.raises(CrashError):
+        list(continued(IcebergLoader(catalog), broken, START, HOUR))
+    again = open_catalog(folder)
+    list(continued(IcebergLoader(again), broken, START, HOUR))
+
+    ledgers = [broken.reference(START - HOUR), broken.batch(START - HOUR, START, START - HOUR)]
+    expected_ids = [one for part in ledgers for one in part.tables["defects"].column(0).to_pylist()]
+    assert sorted(rows_of(again, "defects").column(0).to_pylist()) == sorted(expected_ids)

@@ -105,7 +105,7 @@ def compile_(
       floe compile --stdout | jq .platform.compute
     """
     from floe import repo
-    from floe.contract.compiling import committed, compile_environment
+    from floe.contract.compiling import committed, compile_environment, out_of_date
 
     checkout, name = repo.current(), environment or repo.EMBEDDED
     text = compile_environment(checkout, name).text()
@@ -125,6 +125,9 @@ def compile_(
         console.err().print(f"{where}: {'unchanged' if same else 'written'}")
         if not same and environment:
             console.err().print(SYNC)
+        for other in out_of_date(checkout, without=name):
+            file = checkout.relative(checkout.artifacts_file(other))
+            console.err().print(f"[yellow]warning:[/] {file} is out of date too\n  next: Run `floe compile {other}`.")
 
 
 @app.command()

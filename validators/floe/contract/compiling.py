@@ -7,6 +7,7 @@ from pathlib import Path
 from floe.contract.applications import application, refuse_shared_names
 from floe.contract.files import load
 from floe.contract.places import refuse_shared_namespace, refuse_shared_place
+from floe.errors import FloeError
 from floe.repo import EMBEDDED, Checkout
 from floe.yaml import load_file
 from floe_runtime.contract.artifacts import CompiledArtifacts, Specification, specifications
@@ -48,6 +49,18 @@ def committed(checkout: Checkout, environment: str) -> str:
         return checkout.artifacts_file(environment).read_bytes().decode(errors="replace")
     except OSError:
         return ""
+
+
+def out_of_date(checkout: Checkout, without: str) -> list[str]:
+    """The other environments whose committed file is not what their sources give, or does not fit the contract."""
+
+    def is_right(environment: str) -> bool:
+        try:
+            return committed(checkout, environment) == compile_environment(checkout, environment).text()
+        except FloeError:
+            return False
+
+    return [name for name in checkout.environments() if name != without and not is_right(name)]
 
 
 def _apps(checkout: Checkout, environment: str) -> list[str]:

@@ -12,7 +12,7 @@ from floe.errors import FloeError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from floe_synthetic.entities import Generates
+    from floe_synthetic.entities import Generates, GeneratesFamilies
 
 _EXAMPLES = "Run `floe generate --help` for examples."
 _SHORTEST, _LONGEST = timedelta(minutes=10), timedelta(days=30)  # windows of a run that is asked for rows
@@ -20,20 +20,20 @@ _LAST_RESORT = timedelta(days=20 * 365)  # a run that is asked for rows ends the
 _BASE_DAYS = 300  # organisations that were there before the opening, in days of sign-ups
 
 
-def _shop(seed: int, rate: float | None, opened: date) -> Generates:
+def _shop(seed: int, rate: float | None, opened: date) -> GeneratesFamilies:
     from floe_synthetic import EcommerceGenerator
 
     return EcommerceGenerator(seed, orders_per_day=6000 if rate is None else rate, opened=opened)
 
 
-def _service(seed: int, rate: float | None, opened: date) -> Generates:
+def _service(seed: int, rate: float | None, opened: date) -> GeneratesFamilies:
     from floe_synthetic import SaaSGenerator
 
     per_day = 3 if rate is None else rate
     return SaaSGenerator(seed, max(int(_BASE_DAYS * per_day), 1), per_day, opened=opened)
 
 
-DOMAINS: dict[str, Callable[[int, float | None, date], Generates]] = {"ecommerce": _shop, "saas": _service}
+DOMAINS: dict[str, Callable[[int, float | None, date], GeneratesFamilies]] = {"ecommerce": _shop, "saas": _service}
 """For each domain the function (seed, rate, opening) → generator."""
 
 
@@ -52,7 +52,7 @@ class Request:
         start, count = self.since, 0
         end = self.until or start + _SHORTEST
         while True:
-            for name, rows in self.generator.stream(start, end):
+            for name, rows in self.generator.stream(start, end, self.since):
                 count += rows.num_rows
                 yield name, rows
             if self.rows is None or count >= self.rows:
@@ -75,7 +75,8 @@ def request(
     defects: list[str],
 ) -> Request:
     """Check what was asked for. Raises FloeError for what does not exist or makes no sense."""
-    from floe_synthetic.defects import WithDefects, rates
+    from floe_synthetic.defect_rates import rates
+    from floe_synthetic.defects import WithDefects
     from floe_synthetic.entities import window
 
     if domain not in DOMAINS:

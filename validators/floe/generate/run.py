@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
-from floe import console
 from floe.errors import FloeError
 from floe.generate import files
 from floe.generate.request import Request
@@ -39,7 +38,6 @@ def run(
     Raises FloeError if the format does not exist or the folder cannot be written.
     """
     from floe.generate.profile import SHAPES, Profile
-    from floe.generate.svg import drawn
 
     if kind not in files.FORMATS:
         raise FloeError(f"there is no format {kind!r}", f"Use one of these formats: {', '.join(files.FORMATS)}.")
@@ -57,16 +55,25 @@ def run(
             say(f"{total:,} rows, {total / max(seconds, 1e-3):,.0f} a second")
         panels = [*shape.panels()] if profile else []
         if writer and profile:
-            console.write(writer.path / "profile.svg", drawn(f"floe generate {domain}", panels))
-    seconds = time.monotonic() - begun
+            from floe.generate.plots import draw
+
+            draw(f"floe generate {domain}", panels, writer.path)
+    sizes = {name: (out / f"{name}.{kind}").stat().st_size for name in counts} if out else {}
+    return report(counts, time.monotonic() - begun, sizes, {panel.title: panel.line() for panel in panels})
+
+
+def report(
+    counts: Mapping[str, int],
+    seconds: float,
+    sizes: Mapping[str, int] | None = None,
+    profile: Mapping[str, str] | None = None,
+) -> Report:
+    """The report of a run from the rows and, if files were written, bytes of each table."""
     total = sum(counts.values())
     return Report(
-        tables={
-            name: Table(rows=count, bytes=(out / f"{name}.{kind}").stat().st_size if out else 0)
-            for name, count in counts.items()
-        },
+        tables={name: Table(rows=count, bytes=(sizes or {}).get(name, 0)) for name, count in counts.items()},
         rows=total,
         seconds=round(seconds, 3),
         rows_per_second=round(total / max(seconds, 1e-3)),
-        profile={panel.title: panel.line() for panel in panels},
+        profile=dict(profile or {}),
     )
