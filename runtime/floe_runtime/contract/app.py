@@ -5,22 +5,24 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from floe_runtime.contract.cron import fires
+from floe_runtime.contract.cron import Cron
 from floe_runtime.contract.model import Model
 
 BATCH_AT = "floe/batch-at"
 """Run tag: the time up to which a run loads synthetic data (ISO 8601), without it. A retry has the same tag."""
 
+APP = "floe/app"
+"""Run tag: the app whose tables a run writes. Dagster starts one such run of an app at a time."""
+
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-_Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC"), AfterValidator(fires)]
 
 
 class Schedule(Model):
     """When the pipeline runs on a schedule."""
 
-    cron: _Cron
+    cron: Cron
     enabled: bool = True
 
 
