@@ -6,9 +6,10 @@ from pathlib import Path
 import dagster as dg
 
 from floe_runtime.assets import dbt_project_assets, project
-from floe_runtime.contract.app import BATCH_AT
+from floe_runtime.contract.app import APP, BATCH_AT
 from floe_runtime.contract.artifacts import mounted
 from floe_runtime.errors import FloeError
+from floe_runtime.maintenance import maintenance_job, maintenance_schedule
 from floe_runtime.raw import raw_assets
 
 PIPELINE = "pipeline"
@@ -37,6 +38,7 @@ def definitions(file: str) -> dg.Definitions:
         PIPELINE,
         selection=dg.AssetSelection.all(),
         description="Append a batch, build and test the models, publish the marts.",
+        tags={APP: app.name},
         executor_def=dg.in_process_executor,  # separate processes would import dbt and PyIceberg for each step
     )
     running = app.pipeline.schedule.enabled
@@ -52,4 +54,9 @@ def definitions(file: str) -> dg.Definitions:
         at = context.scheduled_execution_time.astimezone(UTC).isoformat()
         return dg.RunRequest(run_key=at, tags={BATCH_AT: at})
 
-    return dg.Definitions(assets=[*raw, models], jobs=[job], schedules=[ticks])
+    upkeep = maintenance_job(app, artifacts.platform)
+    return dg.Definitions(
+        assets=[*raw, models],
+        jobs=[job, upkeep],
+        schedules=[ticks, maintenance_schedule(app, artifacts.platform)],
+    )

@@ -16,6 +16,10 @@ from floe_synthetic.history import continued
 _INTERVAL = timedelta(minutes=5)
 """What the first run loads without a history."""
 
+_GIB = 1 << 30
+_FULL = 0.8
+_ROOM = f"The raw tables have less than {_FULL:.0%} of the bytes that retention.raw_max_gib of platform.yaml allows."
+
 
 def batch_at(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime:
     """The time up to which a run loads: from the tag that the schedule set, or else that of the run's first attempt."""
@@ -43,6 +47,8 @@ def raw_assets(app: App, synthetic: Shop | Service, platform: Platform) -> dg.As
     """The assets of the raw tables. One step appends to all of them, because a window has rows for each."""
     namespace, source = app.pipeline.raw_namespace, generator(synthetic)
     tables = tuple(source.domain.tables)
+    max_gib = platform.retention.raw_max_gib
+    room = [dg.AssetCheckSpec("has_room", asset=[namespace, tables[0]], description=_ROOM)] if max_gib else []
 
     @dg.multi_asset(
         specs=[
@@ -51,11 +57,13 @@ def raw_assets(app: App, synthetic: Shop | Service, platform: Platform) -> dg.As
             )
             for table in tables
         ],
+        check_specs=room,
         name="load_batch",
         retry_policy=retry_policy(app.pipeline.retries),
     )
-    def load_batch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        loader = IcebergLoader(open_catalog(platform), namespace)
+    def load_batch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        max_bytes = int(max_gib * _GIB) if max_gib else None
+        loader = IcebergLoader(open_catalog(platform), namespace, max_bytes=max_bytes)
         at = batch_at(context.instance, context.run)
         first = timedelta(days=synthetic.history_days) or _INTERVAL
         rows = dict.fromkeys(tables, 0)
@@ -65,5 +73,14 @@ def raw_assets(app: App, synthetic: Shop | Service, platform: Platform) -> dg.As
             context.log.info(f"{namespace}.{table}: {rows[table]} rows until {at.isoformat()}")
             metadata: dict[str, str | int] = {"rows_appended": rows[table], "loaded_until": at.isoformat()}
             yield dg.MaterializeResult(asset_key=[namespace, table], metadata=metadata)
+        if max_bytes:
+            stored = loader.stored_bytes()
+            yield dg.AssetCheckResult(
+                asset_key=room[0].asset_key,
+                check_name=room[0].name,
+                passed=stored < _FULL * max_bytes,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"bytes": stored, "bytes_allowed": max_bytes, "part_used": stored / max_bytes},
+            )
 
     return load_batch

@@ -142,6 +142,12 @@ class IcebergLoader:
         table = self._find(name)
         return _time(table, BEGUN_PROPERTY) if table else None
 
+    def stored_bytes(self) -> int:
+        """The bytes of the data files of the namespace's tables, those of former snapshots too."""
+        exists = self._catalog.namespace_exists(self.namespace)
+        tables = self._catalog.list_tables(self.namespace) if exists else []
+        return sum(data_bytes(self._catalog.load_table(name)) for name in tables)
+
     def _explained(self, name: str) -> AbstractContextManager[None]:
         what = f"{self.namespace}.{name} could not be read or written"
         return in_a_sentence(what, "Remedy that and repeat the load: it appends what is missing, and nothing twice.")
@@ -191,9 +197,7 @@ class IcebergLoader:
             return
         has = _has_window(batch) if batch.until else _has_rows(search)
         missing = [name for name, table in found.items() if table is None or not has(table)]
-        exists = self._catalog.namespace_exists(self.namespace)
-        tables = self._catalog.list_tables(self.namespace) if exists else []
-        stored = sum(data_bytes(self._catalog.load_table(name)) for name in tables)
+        stored = self.stored_bytes()
         incoming = sum(batch.tables[name].nbytes for name in missing)
         if missing and stored + incoming > self._max_bytes:
             raise FloeError(

@@ -96,7 +96,7 @@ def test_dagster_answers_through_its_service(live: Deployed) -> None:
 
 def test_the_code_location_loads_its_artifacts(live: Deployed) -> None:
     wait_for(live.loaded, 60, live.why)
-    assert live.dagster.schedules(LOCATION) == {"ticks": "RUNNING"}
+    assert live.dagster.schedules(LOCATION) == {"ticks": "RUNNING", "maintenance": "RUNNING"}
     pods = live.pods("component=user-deployments")
     mounted = live.kubectl("exec", pods[0]["metadata"]["name"], "--", "cat", "/etc/floe/CompiledArtifacts.json")
     assert json.loads(mounted) == json.loads(live.artifacts().text())
@@ -124,6 +124,13 @@ def test_a_run_is_a_job_and_cube_shows_its_rows(live: Deployed, note: Note) -> N
     wait_for(lambda: live.kubectl.get("job", job["metadata"]["name"])["status"].get("succeeded") == 1, 30)
     live.wait_for_orders(at, seconds=90)
     note(f"{live.environment}: s from launch to the rows in Cube's answer", time.monotonic() - started)
+
+
+def test_the_maintenance_is_a_job_too(live: Deployed) -> None:
+    run = live.dagster.launch(LOCATION, "maintenance")
+    name = live.worker(run)
+    assert live.follow(run) == "SUCCESS", live.kubectl("logs", name, "--tail=30")
+    assert "marts.orders: " in live.kubectl("logs", name)
 
 
 def test_a_run_has_no_api_token_and_a_read_only_root(live: Deployed) -> None:

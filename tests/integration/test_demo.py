@@ -88,7 +88,7 @@ def test_the_demo_serves_live_data_and_ctrl_c_ends_it(demo: Demo, checkout: Path
     with pytest.raises(cube.CubeError) as refused:
         cube.load(cube_url, "", {"measures": ["orders.count"]})
     assert refused.value.status == 403
-    assert Dagster(dagster_url).schedules("ecommerce") == {"ticks": "RUNNING"}
+    assert Dagster(dagster_url).schedules("ecommerce") == {"ticks": "RUNNING", "maintenance": "RUNNING"}
     running = of_checkout(checkout)
     for name in ("floe.demo.code_server", "dagster-webserver", "dagster-daemon", "start.js"):
         assert any(name in command for command in running), name

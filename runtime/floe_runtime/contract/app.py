@@ -8,21 +8,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from floe_runtime.contract.cron import fires
+from floe_runtime.contract.cron import Cron
 from floe_runtime.contract.model import Model
 from floe_synthetic.defect_rates import SCENARIOS, checked
 
 BATCH_AT = "floe/batch-at"
 """Run tag: the time up to which a run loads synthetic data (ISO 8601), without it. A retry has the same tag."""
 
+APP = "floe/app"
+"""Run tag: the app whose tables a run writes. Dagster starts one such run of an app at a time."""
+
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-_Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC"), AfterValidator(fires)]
 
 
 class Schedule(Model):
     """When the pipeline runs on a schedule."""
 
-    cron: _Cron
+    cron: Cron
     enabled: bool = True
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from floe_runtime.contract.cron import Cron
 from floe_runtime.contract.model import Model
 from floe_runtime.contract.refs import Host, Port, Ref, SecretRef, Setting, Url
 
@@ -137,6 +138,22 @@ class Marts(Model):
         return self
 
 
+class Retention(Model):
+    """How long the environment keeps what no new run needs. Each app has a job and a schedule that remove the rest."""
+
+    cron: Annotated[Cron, Field(description="when the jobs run")] = "17 * * * *"
+    raw_days: Annotated[
+        int | None,
+        Field(ge=1, description="full days of raw events that floe itself loaded, by day of load; by default, all"),
+    ] = None
+    raw_max_gib: Annotated[
+        float | None,
+        Field(gt=0, description="the data files of an app's raw namespace: above it, the loader refuses a batch"),
+    ] = None
+    snapshot_hours: Annotated[int, Field(ge=1, description="hours that a table's former snapshots can be read")] = 24
+    run_days: Annotated[int, Field(ge=1, description="days that Dagster keeps runs, with their events and logs")] = 7
+
+
 PUBLISHED_FROM = ("duckdb", "trino")
 """The compute targets from which the pipeline can publish marts."""
 
@@ -166,6 +183,7 @@ class Platform(Model):
     catalog: Annotated[SqlCatalog | RestCatalog, Field(discriminator="kind")]
     metadata: Annotated[Sqlite | Postgres, Field(discriminator="kind")]
     marts: Marts
+    retention: Retention = Retention()
     secrets: Annotated[
         list[str], Field(description="Secrets in the cluster, in addition to those that a setting refers to")
     ] = Field(default_factory=list)

@@ -125,6 +125,7 @@ def _instance_settings() -> dict[str, object]:
         "run_retries": {"enabled": True, "max_retries": 2},
         "retention": {"schedule": {"purge_after_days": 3}},
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},  # otherwise Dagster's first page asks for a subscription to its newsletter
     }
 
 

@@ -96,4 +96,7 @@ retention:
     purge_after_days: {{ toJson $value.purgeAfterDays }}
   {{- end }}
 {{- end }}
+{{- with .Values.additionalInstanceConfig }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}

@@ -1,0 +1,151 @@
+"""The maintenance of an application's tables and of Dagster's history: what nobody needs any more is removed.
+
+Without it the files, the snapshots and Dagster's events of a pipeline that runs every few minutes grow without end, and
+each run becomes slower. How long things are kept is `retention` of platform.yaml.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+from pyiceberg.catalog import Catalog
+
+from floe_runtime.connect import open_catalog, trino_connection
+from floe_runtime.contract.app import APP, App
+from floe_runtime.contract.platform import Platform, Retention, Trino
+from floe_runtime.raw import generator
+from floe_synthetic import datafiles, maintenance
+from floe_synthetic.defects import LEDGER
+
+MAINTENANCE = "maintenance"
+"""Name of the job that removes what is not needed any more."""
+
+_UNUSED = timedelta(days=1)
+"""How old a file is that no snapshot refers to before it is deleted. A writer commits its files much earlier."""
+
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_RUNS_AT_ONCE = 100
+
+
+class Maintenance(dg.Config):
+    """The configuration of the job's steps. With `dry_run` they change nothing and log what they would do."""
+
+    dry_run: bool = False
+
+
+def maintenance_job(app: App, platform: Platform) -> dg.JobDefinition:
+    """The job that maintains the tables that the app writes, and the history of Dagster."""
+
+    @dg.op
+    def maintain_tables(context: dg.OpExecutionContext, config: Maintenance) -> None:
+        """Drop old days, merge small files, expire snapshots and delete the files that nothing refers to."""
+        for line in _tables(app, platform, dry_run=config.dry_run):
+            context.log.info(line)
+
+    @dg.op
+    def delete_old_runs(context: dg.OpExecutionContext, config: Maintenance) -> None:
+        """Delete the runs that ended long ago, with their events and logs."""
+        before = datafiles.now() - timedelta(days=platform.retention.run_days)
+        deleted = _delete_runs(context.instance, before, dry_run=config.dry_run)
+        context.log.info(f"{deleted} runs from before {before.isoformat(timespec='seconds')}")
+
+    @dg.job(
+        name=MAINTENANCE,
+        tags={APP: app.name},
+        executor_def=dg.in_process_executor,
+        description="Remove what nobody needs any more: old days, small files, snapshots, unused files, old runs.",
+    )
+    def maintenance() -> None:
+        maintain_tables()
+        delete_old_runs()
+
+    return maintenance
+
+
+def maintenance_schedule(app: App, platform: Platform) -> dg.ScheduleDefinition:
+    """The schedule of the maintenance, which runs by default if that of the pipeline does."""
+    running = app.pipeline.schedule.enabled
+    return dg.ScheduleDefinition(
+        name=MAINTENANCE,
+        job_name=MAINTENANCE,
+        cron_schedule=platform.retention.cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
+    )
+
+
+def _tables(app: App, platform: Platform, *, dry_run: bool) -> Iterator[str]:
+    """Maintain the tables that the app writes; yields a line about each."""
+    catalog, keep = open_catalog(platform), platform.retention
+    raw = _names(catalog, app.pipeline.raw_namespace) if app.synthetic else []
+    if keep.raw_days is not None and app.synthetic:
+        # Customers and products are described once; without them, the orders that are kept would refer to nothing.
+        events = {*generator(app.synthetic).domain.families, LEDGER}
+        for name in (name for name in raw if name[-1] in events):
+            dropped = maintenance.drop_past(catalog.load_table(name), days=keep.raw_days, dry_run=dry_run)
+            yield f"{'.'.join(name)}: {dropped.files} files from before the last {keep.raw_days} days"
+    names = [*raw, *_names(catalog, app.pipeline.marts_namespace)]
+    if isinstance(platform.compute, Trino):
+        if not dry_run:
+            yield from _in_trino(platform.compute, names, keep)
+        return
+    for name in names:
+        table = catalog.load_table(name)
+        merged = maintenance.compact(table, dry_run=dry_run)
+        older_than = timedelta(hours=keep.snapshot_hours)
+        expired = maintenance.expire_snapshots(table, older_than=older_than, dry_run=dry_run)
+        removed = maintenance.remove_orphans(table, older_than=_UNUSED, dry_run=dry_run)
+        yield (
+            f"{'.'.join(name)}: {merged.files} files merged into {merged.written}, "
+            f"{expired.snapshots} snapshots expired, {removed.files} unused files deleted ({removed.bytes:,} bytes)"
+        )
+
+
+def _names(catalog: Catalog, namespace: str) -> list[tuple[str, ...]]:
+    return sorted(catalog.list_tables(namespace)) if catalog.namespace_exists(namespace) else []
+
+
+def _in_trino(compute: Trino, names: list[tuple[str, ...]], keep: Retention) -> Iterator[str]:
+    """Let Trino maintain the tables: it knows the deletions that its own MERGE left beside the data files."""
+    hours, unused = f"{keep.snapshot_hours}h", f"{_UNUSED // timedelta(hours=1)}h"
+    with closing(trino_connection(compute)) as connection:
+        cursor = connection.cursor()
+        # By default, Trino refuses to expire what is younger than seven days.
+        for step, shortest in (("expire_snapshots", hours), ("remove_orphan_files", unused)):
+            cursor.execute(f"set session {compute.catalog}.{step}_min_retention = '{shortest}'").fetchall()
+        for name in names:
+            table = f'{compute.catalog}.{name[0]}."{name[1]}"'
+            for step in (
+                "optimize(file_size_threshold => '48MB')",
+                f"expire_snapshots(retention_threshold => '{hours}')",
+                f"remove_orphan_files(retention_threshold => '{unused}')",
+            ):
+                cursor.execute(f"alter table {table} execute {step}").fetchall()
+            yield f"{'.'.join(name)}: small files merged, old snapshots expired, unused files deleted"
+
+
+def _delete_runs(instance: dg.DagsterInstance, before: datetime, *, dry_run: bool) -> int:
+    """Delete the runs that were created before a time and have ended; returns their number."""
+    chosen = dg.RunsFilter(statuses=_FINISHED, created_before=before)
+    if dry_run:
+        return instance.get_runs_count(chosen)
+    deleted = 0
+    while records := instance.get_run_records(chosen, limit=_RUNS_AT_ONCE):
+        for record in records:
+            run = record.dagster_run.run_id
+            instance.compute_log_manager.delete_logs(prefix=[run])
+            instance.delete_run(run)
+            _delete_database(instance, run)
+        deleted += len(records)
+    return deleted
+
+
+def _delete_database(instance: dg.DagsterInstance, run: str) -> None:
+    """Delete the file in which Dagster kept the events of a run, if it stores them in SQLite: it leaves it, emptied."""
+    from dagster._core.storage.event_log import SqliteEventLogStorage
+
+    storage = instance.event_log_storage
+    if isinstance(storage, SqliteEventLogStorage):
+        Path(storage.path_for_shard(run)).unlink(missing_ok=True)
