@@ -11,6 +11,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
 from floe_synthetic import Batch, EcommerceGenerator
+from floe_synthetic.calendar import FLAT
 from floe_synthetic.schema import TABLES, arrow_schema
 
 AT = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
@@ -21,16 +22,17 @@ class NamedBatches:
 
     def __init__(self) -> None:
         opened = AT.date() - timedelta(days=1)
-        self._shop = EcommerceGenerator(customers=20, products=8, orders_per_day=4800, opened=opened)
+        # Flat, so that somebody registers also at night.
+        self._shop = EcommerceGenerator(customers=20, products=8, orders_per_day=4800, opened=opened, patterns=FLAT)
 
     def reference(self) -> Batch:
         tables = self._shop.reference(AT).tables
         return Batch("reference", {name: rows for name, rows in tables.items() if rows.num_rows})
 
     def batch(self, batch_id: str, at: datetime) -> Batch:
-        """About 100 orders of the hours before a time; other names give other orders."""
+        """About 200 orders of the hours before a time; other names give other orders."""
         until = at - timedelta(minutes=crc32(batch_id.encode()) % 1000)
-        tables = self._shop.batch(until - timedelta(minutes=30), until).tables
+        tables = self._shop.batch(until - timedelta(hours=1), until).tables
         return Batch(batch_id, {name: tables[name] for name in ("customers", "orders", "order_items")})
 
 

@@ -74,6 +74,7 @@ class WithDefects:
         table, column, values = self._clean.new_column
         ledger = {LEDGER: LEDGER_COLUMNS} if any(self._rates.values()) else {}
         tables = {**ledger, **self._clean.tables}
+        self._before_drift = replace(self._clean, tables=dict(tables))
         if self._rate("new_columns"):
             tables[table] += (Column(column, "string", f"one of {', '.join(values)}", required=False),)
         self.domain = replace(self._clean, tables=tables)
@@ -89,18 +90,15 @@ class WithDefects:
             for first in range(0, rows.num_rows, _ROWS_AT_ONCE)
             for part in self._damaged(name, rows.slice(first, _ROWS_AT_ONCE), end)
         )
-        return Batch(whole.batch_id, gathered(self.domain, parts), whole.since, whole.until)
+        return Batch(whole.batch_id, gathered(self._before_drift, parts), whole.since, whole.until)
 
     def batch(self, since: datetime, until: datetime, begin: datetime | None = None) -> Batch:
         """The batch of a window with its defects, and the table LEDGER if any rate is not 0. Errors as in `stream`."""
         if not any(self._rates.values()):
             return self._generator.batch(since, until, begin)
-        return Batch(
-            window_id(since, until),
-            gathered(self.domain, self.stream(since, until, begin), self._clean.catalogue),
-            since,
-            until,
-        )
+        domain = self.domain if microseconds(until) > self._drift_us else self._before_drift
+        tables = gathered(domain, self.stream(since, until, begin), domain.catalogue)
+        return Batch(window_id(since, until), tables, since, until)
 
     def stream(self, since: datetime, until: datetime, begin: datetime | None = None) -> Parts:
         """The rows of `batch` in parts of a bounded size. Raises ValueError as the `stream` of the generator."""

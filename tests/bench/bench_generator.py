@@ -39,7 +39,7 @@ STREAM = """
 import resource
 from datetime import timedelta
 from bench.bench_generator import AT, EcommerceGenerator
-stream = EcommerceGenerator(orders_per_day=3_000_000).stream(AT, AT + timedelta(days=13))
+stream = EcommerceGenerator(orders_per_day=3_000_000).stream(AT, AT + timedelta(days=14))
 items = sum(rows.num_rows for name, rows in stream if name == "order_items")
 print(items, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 """

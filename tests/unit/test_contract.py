@@ -20,6 +20,8 @@ from floe_runtime.contract import artifacts
 from floe_runtime.contract.app import App, Shop
 from floe_runtime.contract.platform import Platform
 from floe_runtime.contract.refs import Missing, Ref, number, secret, value
+from floe_runtime.raw import generator
+from floe_synthetic import EcommerceGenerator, SaaSGenerator, WithDefects
 
 ROOT = Path(__file__).parents[2]
 PLANTED = "correct-horse-battery-staple"
@@ -165,6 +167,31 @@ def test_another_environment_that_does_not_fit_is_named_and_does_not_prevent_a_c
     assert done.exit_code == 0
     assert "dev/compiled/CompiledArtifacts.json: written" in done.stderr
     assert re.findall(r"Run `floe compile (\w+)`", done.stderr) == ["staging"]
+
+
+SYNTHETIC: list[tuple[dict[str, object], type, set[str]]] = [
+    ({}, EcommerceGenerator, {"orders", "returns"}),
+    ({"defects": {"nulls": 0}}, EcommerceGenerator, {"orders", "returns"}),
+    ({"generator": "ecommerce", "defects": "messy"}, WithDefects, {"defects", "orders", "returns"}),
+    ({"generator": "saas", "organisations": 5}, SaaSGenerator, {"invoices", "events"}),
+    ({"generator": "saas", "defects": {"late": 0.1}}, WithDefects, {"defects", "invoices", "events"}),
+]
+
+
+@pytest.mark.parametrize(("settings", "kind", "tables"), SYNTHETIC, ids=str)
+def test_synthetic_data_are_what_the_app_asks_for(
+    tree: Path, settings: dict[str, object], kind: type, tables: set[str]
+) -> None:
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic", settings)
+    compiled = compile_environment(repo.current(), "dev")
+    synthetic = compiled.apps["ecommerce"].app.synthetic
+    assert synthetic
+    assert type(generator(synthetic)) is kind
+    assert set(generator(synthetic).domain.tables) >= tables
+    assert ("defects" in compiled.text()) == ("defects" in tables)
+    file = tree / "compiled.json"
+    file.write_text(compiled.text())
+    assert artifacts.read(file).text() == compiled.text()
 
 
 CRONS = (

@@ -220,6 +220,11 @@ def test_the_new_column_exists_from_its_day_on() -> None:
     )
 
     assert "sales_channel" not in before["orders"].column_names
+    # Nor is it in a table without rows, from which the loader would create it.
+    quiet = changed.batch(at - timedelta(days=1), at - timedelta(days=1, microseconds=-1)).tables["orders"]
+    for empty in (quiet, changed.reference(at - timedelta(days=1)).tables["orders"]):
+        assert empty.num_rows == 0
+        assert "sales_channel" not in empty.column_names
     assert before[LEDGER].num_rows == after[LEDGER].num_rows == 0
     assert across[LEDGER].num_rows == 1
     orders = across["orders"]
