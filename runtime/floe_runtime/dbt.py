@@ -19,6 +19,7 @@ from floe_runtime.contract.app import App, Pipeline
 from floe_runtime.contract.model import parse
 from floe_runtime.contract.platform import DuckDB, Platform
 from floe_runtime.errors import FloeError, in_words
+from floe_runtime.inputs import Inputs
 
 OUTPUT = "target"
 """Name of the folder in a project for dbt's output."""
@@ -28,6 +29,14 @@ class DbtFailed(FloeError):
     """A dbt command failed. The message names the nodes that failed, and why."""
 
     exit_code = 1
+
+
+class TestsFailed(DbtFailed):
+    """The models were built, and a test found rows that it should not. To build them again changes nothing."""
+
+
+MACROS = Path(__file__).with_name("dbt_macros")
+"""The macros that the dbt project of every application has in its macro-paths, by the variable FLOE_DBT_MACROS."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +59,20 @@ class Project:
         return self.target / "profile"
 
 
-def _arguments(command: str, folder: Path, output: Path, profiles: Path, pipeline: Pipeline) -> list[str]:
+def _arguments(
+    command: str, folder: Path, output: Path, profiles: Path, pipeline: Pipeline, **variables: object
+) -> list[str]:
     """The arguments of dbt. `output`: the target folder; `profiles`: the folder of profiles.yml."""
     names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
+    variables = {**names, "lookback_days": pipeline.lookback_days, **variables}
     folders = ["--project-dir", str(folder), "--profiles-dir", str(profiles), "--profile", profile.NAME]
     results = ["--target-path", str(output), "--log-path", str(output / "logs")]
-    return [command, *folders, *results, "--vars", json.dumps(names), "--quiet", "--no-use-colors"]
+    return [command, *folders, *results, "--vars", json.dumps(variables), "--quiet", "--no-use-colors"]
 
 
 def _parse(folder: Path, output: Path, target: str, pipeline: Pipeline) -> None:
     """Write the manifest of the project in `folder` for a compute target to `output`, with the profile for that."""
-    profile.for_parsing(target, output)
+    profile.for_parsing(target, output, Inputs(raw_namespace=pipeline.raw_namespace, marts_namespace=pipeline.marts_namespace))
     for _ in _invoke(_arguments("parse", folder, output, output, pipeline), {}):
         pass
 
@@ -72,8 +84,8 @@ def manifest(project: Project) -> Path:
     newer, dbt parses the project. Raises DbtFailed if that fails.
     """
     output = project.folder / OUTPUT
-    sources = (file for file in project.folder.rglob("*") if file.is_file() and output not in file.parents)
-    newest = max(file.stat().st_mtime for file in sources)
+    files = (file for folder in (project.folder, MACROS) for file in folder.rglob("*") if file.is_file())
+    newest = max(file.stat().st_mtime for file in files if output not in file.parents)
     for folder in (project.target, output / project.platform.compute.target):
         path = folder / "manifest.json"
         if path.is_file() and path.stat().st_mtime >= newest:
@@ -82,16 +94,16 @@ def manifest(project: Project) -> Path:
     return project.target / "manifest.json"
 
 
-def build(project: Project, scratch: str) -> Iterator[dict[str, Any]]:
+def build(project: Project, scratch: str, inputs: Inputs) -> Iterator[dict[str, Any]]:
     """Build and test all nodes in the scratch database or schema; yields dbt's events as they occur.
 
-    Each event is a dictionary as in dbt's JSON log. Raises DbtFailed after the last event if a node failed.
+    Each event is a dictionary as in dbt's JSON log. After the last event, raises TestsFailed if only tests failed, and
+    DbtFailed if another node did.
     """
+    pipeline, folders = project.app.pipeline, (project.folder, project.target, project.profiles)
     try:
-        variables = profile.for_run(project.platform.compute, scratch, project.profiles)
-        yield from _invoke(
-            _arguments("build", project.folder, project.target, project.profiles, project.app.pipeline), variables
-        )
+        environment = profile.for_run(project.platform.compute, scratch, project.profiles, inputs)
+        yield from _invoke(_arguments("build", *folders, pipeline, **inputs.variables()), environment)
     finally:
         if isinstance(project.platform.compute, DuckDB):
             _close_scratch()
@@ -121,23 +133,23 @@ def _invoke(arguments: list[str], env: Mapping[str, str]) -> Iterator[dict[str, 
         finally:
             events.put(None)
 
-    os.environ.update(env)
+    os.environ.update({**env, "FLOE_DBT_MACROS": str(MACROS)})
     thread = threading.Thread(target=run, name="dbt")
     thread.start()
     while (event := events.get()) is not None:
         yield event
     thread.join()
     if not outcome or not outcome[0].success:
-        reasons = _reasons(outcome[0]) if outcome else ""
-        raise DbtFailed(f"dbt {arguments[0]} failed{reasons}", "Read the log of the run.")
+        failed = _failed(outcome[0]) if outcome else []
+        kind = TestsFailed if {node.status for node in failed} == {"fail"} else DbtFailed
+        reasons = "".join(f"\n  {node.node.name}: {node.message}" for node in failed)
+        if outcome and outcome[0].exception is not None:  # before it built nodes
+            reasons = f": {outcome[0].exception}"
+        raise kind(f"dbt {arguments[0]} failed{reasons}", "Read the log of the run.")
 
 
-def _reasons(result: Any) -> str:
-    """The nodes that failed, one line for each, or dbt's exception if it failed before it built nodes."""
-    if result.exception is not None:
-        return f": {result.exception}"
-    failed = [node for node in getattr(result.result, "results", ()) if node.status in ("error", "fail")]
-    return "".join(f"\n  {node.node.name}: {node.message}" for node in failed)
+def _failed(result: Any) -> list[Any]:
+    return [node for node in getattr(result.result, "results", ()) if node.status in ("error", "fail")]
 
 
 def _prepare(apps: Path, targets: list[str]) -> None:

