@@ -196,5 +196,4 @@ def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop, ticks: list[Counte
 def test_what_dbt_finds_is_the_ledger_kind_by_kind(shop: Shop, ticks: list[Counter[str]]) -> None:
     ledger = Counter(shop.catalog.load_table(("raw", "defects")).scan().to_arrow()["kind"].to_pylist())
     found = sum(ticks, Counter())
-    print(ledger, found)
-    assert ledger
+    assert ledger == found
