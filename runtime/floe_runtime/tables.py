@@ -113,8 +113,9 @@ def open_storage(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     from fsspec.implementations.arrow import ArrowFSWrapper
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
+    class Storage(ArrowFSWrapper):  # type: ignore[misc] # not typed by fsspec
+        protocol = address.scheme
+
     storage = table.io
     assert isinstance(storage, PyArrowFileIO)  # the package depends on pyiceberg[pyarrow]
-    files = ArrowFSWrapper(storage.fs_by_scheme(address.scheme, address.netloc))
-    files.protocol = address.scheme
-    connection.register_filesystem(files)
+    connection.register_filesystem(Storage(storage.fs_by_scheme(address.scheme, address.netloc)))

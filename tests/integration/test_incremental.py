@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from floe import repo
 from floe_runtime import dbt, marts, runs
 from floe_runtime.assets import project
 from floe_runtime.contract.artifacts import VARIABLE
-from floe_runtime.inputs import Inputs, Superseded, last_publication
+from floe_runtime.inputs import Inputs, Publication, Superseded, last_publication
 from floe_synthetic import EcommerceGenerator, IcebergLoader
 from floe_synthetic.datafiles import exchange
 from floe_synthetic.defects import WithDefects
@@ -44,12 +45,28 @@ class Shop:
         self.catalog = self.location.catalog()
         self.project = project(self.app, checkout / "apps/ecommerce", self.platform)
         self.manifest = json.loads(dbt.manifest(self.project).read_bytes())
+        shop = EcommerceGenerator(7, 300, 20, 500, opened=OPENED)
+        self._generator = WithDefects(shop, "messy", drift=date(2026, 3, 2))
+        self._loader = IcebergLoader(self.catalog)
+        self._loader.load(self._generator.reference(BEGIN))
+        self._ticks = 0
+
+    def load(self) -> None:
+        """Load what happens until the next tick."""
+        since = BEGIN + self._ticks * EVERY
+        self._loader.load(self._generator.batch(since, since + EVERY, BEGIN))
+        self._ticks += 1
+
+    def begun(self, namespace: str = "marts", *, full: bool = False) -> Iterator[Any]:
+        """A run that reads what it needs to know when its first event is asked for, and publishes with its last ones."""
+        pipeline = self.app.pipeline.model_copy(update={"marts_namespace": namespace})
+        app = self.app.model_copy(update={"pipeline": pipeline})
+        place = project(app, self.checkout / "apps/ecommerce", self.platform)
+        return runs.run(place, self.manifest, "a-run", full_refresh=full)
 
     def run(self, namespace: str = "marts", *, full: bool = False) -> tuple[Inputs, Counter[str]]:
         """Run dbt and publish; returns what the run read, and how many rows each failed or warned test found."""
-        pipeline = self.app.pipeline.model_copy(update={"marts_namespace": namespace})
-        place = project(self.app.model_copy(update={"pipeline": pipeline}), self.checkout / "apps/ecommerce", self.platform)
-        inputs, *events = runs.run(place, self.manifest, "a-run", full_refresh=full)
+        inputs, *events = self.begun(namespace, full=full)
         assert isinstance(inputs, Inputs)
         found: Counter[str] = Counter()
         for event in events:
@@ -60,11 +77,15 @@ class Shop:
     def rows(self, mart: str, namespace: str = "marts") -> pa.Table:
         return self.catalog.load_table((namespace, mart)).scan().to_arrow()
 
-    def snapshots(self) -> dict[str, int | None]:
-        return {mart: self.catalog.load_table(("marts", mart)).metadata.current_snapshot_id for mart in MARTS}
+    def published(self) -> tuple[Publication, str]:
+        """What is published: the snapshots that belong together, and what Cube reads."""
+        return last_publication(self.catalog, "marts"), (repo.current().state / "marts/marts/marts.json").read_text()
 
-    def change(self, table: str, key: str, **values: Any) -> None:
-        """Load a later version of a row with other values, as somebody else than the loader. An empty key: any row."""
+    def snapshot(self, mart: str) -> int | None:
+        return self.catalog.load_table(("marts", mart)).metadata.current_snapshot_id
+
+    def change(self, table: str, key: str, **values: Any) -> Callable[[], None]:
+        """Load a later version of a row with other values, as somebody else than the loader; returns what undoes it."""
         raw = self.catalog.load_table(("raw", table))
         rows = raw.scan().to_arrow()
         name = rows.column_names[0]
@@ -72,7 +93,8 @@ class Shop:
         for column, value in values.items() | {("_loaded_at", datetime.now(UTC)), ("_batch_id", "by hand")}:
             place = row.schema.get_field_index(column)
             row = row.set_column(place, row.schema.field(place), pa.array([value], row.schema.field(place).type))
-        append(raw, row)
+        files = append(raw, row)
+        return lambda: exchange(raw.refresh(), files, [], {})
 
     def differences(self) -> dict[str, int]:
         """How many rows of each mart differ from those of a run that builds everything into another namespace."""
@@ -81,10 +103,9 @@ class Shop:
         for mart in MARTS:
             added, rebuilt = self.rows(mart), self.rows(mart, "rebuilt")
             assert added.num_rows
-            both = "(from added except all by name from rebuilt) union all (from rebuilt except all by name from added)"
-            both = both.replace(" by name", "")
-            counts[mart] = len(duckdb.sql(both).fetchall())
             assert added.column_names == rebuilt.column_names
+            both = duckdb.sql("(from added except all from rebuilt) union all (from rebuilt except all from added)")
+            counts[mart] = len(both.fetchall())
         return counts
 
 
@@ -102,20 +123,30 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 @pytest.fixture(scope="module")
 def ticks(shop: Shop) -> list[Counter[str]]:
     """What the tests found in each tick of a shop with defects. Corrections and orphans come in between."""
-    generator = WithDefects(
-        EcommerceGenerator(7, 300, 20, 500, opened=OPENED), "messy", drift=date(2026, 3, 2)
-    )
-    loader = IcebergLoader(shop.catalog)
-    loader.load(generator.reference(BEGIN))
     found = []
     for number in range(10):
-        loader.load(generator.batch(BEGIN + number * EVERY, BEGIN + (number + 1) * EVERY, BEGIN))
+        shop.load()
         for act in ACTS.get(number, ()):
             act(shop)
         inputs, counts = shop.run()
         assert inputs.incremental == (number > 0)
         found.append(counts)
     return found
+
+
+@contextmanager
+def interrupted(patch: pytest.MonkeyPatch, number: int, act: Callable[[], object]) -> Iterator[None]:
+    """Do something in place of a commit of a mart, and then that commit. `number`: the first has number 1."""
+    exchange_files, commits = marts._exchange, count(1)
+
+    def instead(*arguments: Any) -> None:
+        if next(commits) == number:
+            act()
+        exchange_files(*arguments)
+
+    with patch.context() as local:
+        local.setattr(marts, "_exchange", instead)
+        yield
 
 
 def an_order(shop: Shop, number: int) -> dict[str, Any]:
@@ -186,14 +217,83 @@ ACTS: dict[int, Sequence[Callable[[Shop], None]]] = {
 }
 
 
+def test_what_dbt_finds_is_the_ledger_kind_by_kind(shop: Shop, ticks: list[Counter[str]]) -> None:
+    ledger = Counter(shop.catalog.load_table(("raw", "defects")).scan().to_arrow()["kind"].to_pylist())
+    assert ledger.pop("new_columns") == 1
+    assert "sales_channel" in shop.catalog.load_table(("raw", "orders")).schema().column_names
+    found = sum(ticks, Counter[str]())
+    by_hand = {"out_of_range": 1, "broken_references": 2, "late": 0}  # what ACTS brings
+    assert {kind: found[f"no_{kind}"] - by_hand.get(kind, 0) for kind in ledger} == ledger
+    assert min(ledger.values()) > 3
+
+
+def test_a_run_that_another_one_has_overtaken_publishes_nothing(shop: Shop, ticks: list[Counter[str]]) -> None:
+    shop.load()
+    slow = shop.begun()
+    assert isinstance(next(slow), Inputs)
+    shop.run()
+    before = shop.published()
+    with pytest.raises(Superseded):
+        list(slow)
+    assert shop.published() == before
+
+
+def test_of_two_runs_that_publish_at_once_one_publishes(
+    shop: Shop, ticks: list[Counter[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one begins and ends between two commits of the first."""
+    shop.load()
+    with interrupted(monkeypatch, 2, shop.run), pytest.raises(Superseded):
+        shop.run()
+    number = shop.published()[0].number
+    assert shop.run()[0].last.number == number
+
+
+@pytest.mark.parametrize("commits", [1, 3])
+def test_a_run_that_is_killed_between_two_marts_has_published_nothing(
+    shop: Shop, ticks: list[Counter[str]], monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    def kill() -> None:
+        raise KeyboardInterrupt
+
+    shop.load()
+    before = shop.published()
+    with interrupted(monkeypatch, commits + 1, kill), pytest.raises(KeyboardInterrupt):
+        shop.run()
+    assert shop.published() == before
+    moved = [name for name, snapshot in before[0].marts.items() if shop.snapshot(name) != snapshot]
+    assert len(moved) == commits
+    shop.run()
+    publication, _ = shop.published()
+    assert publication.number == before[0].number + 1
+    assert {name: shop.snapshot(name) for name in MARTS} == publication.marts
+
+
+def test_a_failed_test_leaves_what_is_published_and_the_next_run_heals(shop: Shop, ticks: list[Counter[str]]) -> None:
+    shop.load()
+    undo = shop.change("orders", an_order(shop, 0)["order_id"], order_id="lost", status="lost")
+    before = shop.published()
+    with pytest.raises(dbt.TestsFailed, match="accepted_values_orders_status"):
+        shop.run()
+    assert shop.published() == before
+    undo()
+    shop.run()
+    assert shop.published()[0].number == before[0].number + 1
+
+
+def test_other_columns_than_the_published_ones_need_a_full_refresh(shop: Shop, ticks: list[Counter[str]]) -> None:
+    model = shop.checkout / "apps/ecommerce/dbt/models/marts/products.sql"
+    before = model.read_text()
+    model.write_text(before.replace("  product.category,\n", "  product.category,\n  1 as one,\n"))
+    try:
+        with pytest.raises(dbt.DbtFailed, match="floe/full-refresh: true"):
+            shop.run()
+    finally:
+        model.write_text(before)
+
+
 def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop, ticks: list[Counter[str]]) -> None:
     assert shop.differences() == dict.fromkeys(MARTS, 0)
     (healed,) = (row for row in shop.rows("orders").to_pylist() if row["order_id"] == "orphan")
     assert (healed["status"], healed["item_count"]) == ("shipped", 1)
     assert "orphan" not in shop.rows("quarantine")["row_key"].to_pylist()
-
-
-def test_what_dbt_finds_is_the_ledger_kind_by_kind(shop: Shop, ticks: list[Counter[str]]) -> None:
-    ledger = Counter(shop.catalog.load_table(("raw", "defects")).scan().to_arrow()["kind"].to_pylist())
-    found = sum(ticks, Counter())
-    assert ledger == found

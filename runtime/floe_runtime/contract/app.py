@@ -42,7 +42,7 @@ class Pipeline(Model):
     marts_namespace: _Identifier = "marts"
     lookback_days: Annotated[
         int, Field(ge=0, le=3660, description="days before the newest one that a run may still change")
-    ] = 3
+    ] = 30
     schedule: Schedule
     retries: Retries = Retries()
 

@@ -70,7 +70,7 @@
 
 {# The keys that a reference may have: of rows that are used, in this run or as published by an earlier one. #}
 {% macro known(table) -%}
-  select {{ key_of(table) }} from {{ ref('stg_' ~ table) }} where refused is null
+  select distinct {{ key_of(table) }} from {{ ref('stg_' ~ table) }} where refused is null
   {% if is_incremental() %}
   union
   select {{ key_of(table) }} from {{ source('published', table) }} as published
@@ -79,7 +79,7 @@
 
 {# The keys of rows that cannot be used. #}
 {% macro refused(table) -%}
-  select {{ key_of(table) }} as row_key from {{ ref('stg_' ~ table) }} where refused is not null
+  select distinct {{ key_of(table) }} as row_key from {{ ref('stg_' ~ table) }} where refused is not null
   {% if is_incremental() %}
   union
   select row_key from {{ source('published', 'quarantine') }} as quarantine where table_name = '{{ table }}'
