@@ -60,19 +60,26 @@ class Project:
 
 
 def _arguments(
-    command: str, folder: Path, output: Path, profiles: Path, pipeline: Pipeline, **variables: object
+    command: str,
+    folder: Path,
+    output: Path,
+    profiles: Path,
+    pipeline: Pipeline,
+    variables: Mapping[str, object] | None = None,
 ) -> list[str]:
     """The arguments of dbt. `output`: the target folder; `profiles`: the folder of profiles.yml."""
-    names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
-    variables = {**names, "lookback_days": pipeline.lookback_days, **variables}
+    names: dict[str, object] = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
+    names |= {"lookback_days": pipeline.lookback_days, **(variables or {})}
     folders = ["--project-dir", str(folder), "--profiles-dir", str(profiles), "--profile", profile.NAME]
     results = ["--target-path", str(output), "--log-path", str(output / "logs")]
-    return [command, *folders, *results, "--vars", json.dumps(variables), "--quiet", "--no-use-colors"]
+    return [command, *folders, *results, "--vars", json.dumps(names), "--quiet", "--no-use-colors"]
 
 
 def _parse(folder: Path, output: Path, target: str, pipeline: Pipeline) -> None:
     """Write the manifest of the project in `folder` for a compute target to `output`, with the profile for that."""
-    profile.for_parsing(target, output, Inputs(raw_namespace=pipeline.raw_namespace, marts_namespace=pipeline.marts_namespace))
+    profile.for_parsing(
+        target, output, Inputs(raw_namespace=pipeline.raw_namespace, marts_namespace=pipeline.marts_namespace)
+    )
     for _ in _invoke(_arguments("parse", folder, output, output, pipeline), {}):
         pass
 
@@ -100,10 +107,10 @@ def build(project: Project, scratch: str, inputs: Inputs) -> Iterator[dict[str, 
     Each event is a dictionary as in dbt's JSON log. After the last event, raises TestsFailed if only tests failed, and
     DbtFailed if another node did.
     """
-    pipeline, folders = project.app.pipeline, (project.folder, project.target, project.profiles)
+    folders = project.folder, project.target, project.profiles
     try:
-        environment = profile.for_run(project.platform.compute, scratch, project.profiles, inputs)
-        yield from _invoke(_arguments("build", *folders, pipeline, **inputs.variables()), environment)
+        environment = profile.for_run(project.platform.compute, scratch, project.profiles, inputs=inputs)
+        yield from _invoke(_arguments("build", *folders, project.app.pipeline, inputs.variables()), environment)
     finally:
         if isinstance(project.platform.compute, DuckDB):
             _close_scratch()

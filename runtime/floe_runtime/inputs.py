@@ -17,7 +17,7 @@ from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.manifest import ManifestEntryStatus
 from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot, ancestors_of
+from pyiceberg.table.snapshots import Operation, Snapshot, ancestors_of
 from pyiceberg.types import TimestamptzType
 
 from floe_runtime.errors import FloeError
@@ -44,7 +44,9 @@ class Superseded(FloeError):
 
     def __init__(self, what: str) -> None:
         """`what`: what has changed since the run began."""
-        super().__init__(f"{what} since this run began: nothing more is published", "The next run continues from there.")
+        super().__init__(
+            f"{what} since this run began: nothing more is published", "The next run continues from there."
+        )
 
 
 class Position(BaseModel):
@@ -203,7 +205,9 @@ def _new_snapshots(table: Table, known: Position) -> Iterator[Snapshot]:
         if snapshot.snapshot_id == known.snapshot_id:
             return
         summary = snapshot.summary
-        if summary is None or (_MAINTENANCE not in summary.additional_properties and summary.operation != "replace"):
+        if summary is None or (
+            _MAINTENANCE not in summary.additional_properties and summary.operation != Operation.REPLACE
+        ):
             yield snapshot
 
 
@@ -217,9 +221,12 @@ def _load_times(table: Table, snapshot: Snapshot) -> Iterator[tuple[datetime, da
             if entry.snapshot_id != snapshot.snapshot_id or entry.status != ManifestEntryStatus.ADDED:
                 continue
             file = entry.data_file
-            bounds = [each.get(field.field_id) if field and each else None for each in (file.lower_bounds, file.upper_bounds)]
-            if None in bounds:
-                yield _DAY_ZERO, _DAY_ZERO
+            if field and file.lower_bounds and field.field_id in file.lower_bounds and file.upper_bounds:
+                yield _moment(file.lower_bounds[field.field_id]), _moment(file.upper_bounds[field.field_id])
             else:
-                low, high = (from_bytes(TimestamptzType(), bound) for bound in bounds)
-                yield _DAY_ZERO + timedelta(microseconds=low), _DAY_ZERO + timedelta(microseconds=high)
+                yield _DAY_ZERO, _DAY_ZERO
+
+
+def _moment(bound: bytes) -> datetime:
+    microseconds: int = from_bytes(TimestamptzType(), bound)  # type: ignore[assignment] # not typed by PyIceberg
+    return _DAY_ZERO + timedelta(microseconds=microseconds)

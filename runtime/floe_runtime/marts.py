@@ -1,8 +1,8 @@
 """Publishes marts that passed their tests: as snapshots of Iceberg tables, and as the list of files that Cube reads.
 
-Each mart is published in one commit, which the catalog refuses unless the mart is as it was when the run began. When all
-marts are published, one commit names the snapshots that belong together (floe_runtime.inputs), and then one file does for
-Cube. A run that is killed before that has published nothing: the next one sets its marts back.
+Each mart is published in one commit, which the catalog refuses unless the mart is as it was when the run began. When
+all marts are published, one commit names the snapshots that belong together (floe_runtime.inputs), and then one file
+does for Cube. A run that is killed before that has published nothing: the next one sets its marts back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import duckdb
@@ -28,7 +28,7 @@ from pyiceberg.transforms import DayTransform
 from floe_runtime import tables, trino_marts
 from floe_runtime.connect import local, open_catalog, s3_client
 from floe_runtime.contract.platform import Platform, S3Storage, Trino
-from floe_runtime.iceberg_plugin import PUBLISHED, show
+from floe_runtime.iceberg_plugin import PUBLISHED
 from floe_runtime.inputs import FENCE, Inputs, Publication, Superseded, conclude
 
 LIST = "marts.json"
@@ -37,7 +37,7 @@ LIST = "marts.json"
 
 @dataclass(frozen=True)
 class Mart:
-    """A mart of a dbt project: its unique key, and the column whose day partitions it. One without a key is replaced."""
+    """A mart of a dbt project: its unique key, and the column whose day partitions it. Without a key it is replaced."""
 
     name: str
     key: tuple[str, ...] = ()
@@ -79,13 +79,16 @@ def publish(scratch: str, marts: Sequence[Mart], inputs: Inputs, platform: Platf
         newest = trino_marts.publish(platform.compute, scratch, marts, inputs, catalog)
     else:
         newest = _publish(scratch, marts, inputs, catalog)
+    newest = (
+        min(newest, datetime.now(UTC).date()) if newest else None
+    )  # a wrong date would end the lookback of all others
     found = {mart.name: catalog.load_table((inputs.marts_namespace, mart.name)) for mart in marts}
     publication = Publication(
         number=inputs.last.number + 1,
         run_id=run_id,
         marts={name: table.metadata.current_snapshot_id for name, table in found.items()},
         raw={name: raw.position for name, raw in inputs.raw.items()},
-        newest=max(filter(None, [newest, inputs.last.newest]), default=None) if inputs.incremental else newest,
+        newest=max(filter(None, [newest, inputs.last.newest if inputs.incremental else None]), default=None),
     )
     conclude(catalog, inputs, publication)
     if platform.marts.kind == "parquet":
@@ -104,7 +107,8 @@ def _publish(scratch: str, marts: Sequence[Mart], inputs: Inputs, catalog: Catal
     newest: list[date] = []
     with duckdb.connect(scratch) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        show(connection, catalog, inputs)
+        for name in list(inputs.last.marts)[:1]:  # the views of the database read files that are all in one storage
+            tables.open_storage(connection, catalog.load_table((inputs.marts_namespace, name)))
         known = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
         known |= {name for (name,) in connection.execute("select view_name from duckdb_views()").fetchall()}
         missing = [mart.name for mart in marts if mart.name not in known]
@@ -122,11 +126,8 @@ class _Scratch:
     connection: duckdb.DuckDBPyConnection
     mart: Mart
 
-    def rows(self, sql: str) -> list[Any]:
-        """The rows of a query, in which {mart}, {delta} and {published} stand for relations, and {day} for the day."""
-        return self.query(sql).fetchall()
-
     def query(self, sql: str) -> duckdb.DuckDBPyConnection:
+        """The result of a query. {mart}, {delta} and {published} stand for relations, {day} and {key} for columns."""
         name = self.mart.name
         places = {"mart": f"marts.{tables.quoted(name)}", "delta": f"marts.{tables.quoted(name + '__delta')}"}
         places |= {"published": f"{PUBLISHED}.{tables.quoted(name)}", "day": f"cast({self.mart.event_time} as date)"}
@@ -136,31 +137,35 @@ class _Scratch:
 
 def _one(built: _Scratch, inputs: Inputs, catalog: Catalog) -> list[date]:
     """Publish one mart, unless nothing has changed; returns the days that were written, if the mart has days."""
-    mart, adds = built.mart, inputs.incremental
-    if adds and not mart.key:
-        different = "(from {mart} except all from {published}) union all (from {published} except all from {mart})"
-        if not built.rows(f"select 1 from ({different}) limit 1"):
-            return []
-    days: list[date | None] = [None]
-    if mart.event_time and not (adds and mart.key):
-        days = [day for (day,) in built.rows("select distinct {day} from {mart} order by 1")]
-    elif adds and mart.key:
+    mart = built.mart
+    _refuse_if_moved(mart, inputs, catalog)
+    adds = inputs.incremental and bool(mart.key)
+    if adds:
         built.query("create or replace temp table changed as (from {delta} except from {published})")
-        if not built.rows("select 1 from changed limit 1"):
-            return []
-        if mart.event_time:
-            touched = "select {day} from changed union select {day} from {published} where ({key}) in (select ({key}) from changed)"
-            days = [day for (day,) in built.rows(f"{touched} order by 1")]
+        different = "from changed"
+    elif inputs.incremental:
+        different = "(from {mart} except all from {published}) union all (from {published} except all from {mart})"
+    if inputs.incremental and not built.query(f"select 1 from ({different}) limit 1").fetchall():  # noqa: S608 # see above
+        return []
+    days: list[date] = []
+    if mart.event_time:
+        replaced = "select {day} from {published} where ({key}) in (select ({key}) from changed)"
+        touched = f"select {{day}} from changed union {replaced}" if adds else "select distinct {day} from {mart}"  # noqa: S608 # see _Scratch
+        days = [day for (day,) in built.query(f"{touched} order by 1").fetchall()]
     table = _table(built, inputs, catalog)
-    base = inputs.last.marts.get(mart.name) if inputs.last.marts else table.metadata.current_snapshot_id
-    if table.metadata.current_snapshot_id != base and not (base is None and table.current_snapshot() is None):
-        raise Superseded(f"the mart {mart.name} was published by another run")
     old = tables.live_files(table, table.metadata.current_snapshot_id)
-    if adds and mart.event_time and mart.key:
-        touched_numbers = {_number(day) for day in days if day}
-        old = [file for file in old if file.partition[0] in touched_numbers]
-    _exchange(table, old, days, built)
-    return [day for day in days if day]
+    if adds and mart.event_time:
+        old = [file for file in old if file.partition[0] in map(_number, days)]
+    whole: list[date | None] = [None]
+    _exchange(table, old, days if mart.event_time else whole, built)
+    return days
+
+
+def _refuse_if_moved(mart: Mart, inputs: Inputs, catalog: Catalog) -> None:
+    if mart.name in inputs.last.marts:
+        current = catalog.load_table((inputs.marts_namespace, mart.name)).metadata.current_snapshot_id
+        if current != inputs.last.marts[mart.name]:
+            raise Superseded(f"the mart {mart.name} was published by another run")
 
 
 def _number(day: date) -> int:
@@ -175,7 +180,7 @@ def _exchange(table: Table, old: list[DataFile], days: Sequence[date | None], bu
         for day in days:
             part = "" if day is None else f"where {{day}} = date '{day}'"
             order = " order by {key}" if built.mart.key else ""
-            rows: pa.Table = built.query(f"select * from {{mart}} {part}{order}").to_arrow_table()
+            rows: pa.Table = built.query(f"select * from {{mart}} {part}{order}").to_arrow_table()  # noqa: S608 # a day
             if rows.num_rows:
                 files += write_rows(table, rows, [] if day is None else [_number(day)], one_file=True)
     except BaseException:

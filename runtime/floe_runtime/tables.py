@@ -110,7 +110,7 @@ def open_storage(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     address = urlsplit(table.location())
     if address.scheme in ("", "file") or address.scheme in connection.list_filesystems():
         return
-    from fsspec.implementations.arrow import ArrowFSWrapper
+    from fsspec.implementations.arrow import ArrowFSWrapper  # type: ignore[import-untyped] # not typed by fsspec
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
     class Storage(ArrowFSWrapper):  # type: ignore[misc] # not typed by fsspec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 import servers
 import trino_server
-from code_location import Location, append, edit
+from code_location import SHOP, Location, append, edit
 from cube_server import serving
 from floe import repo
 from floe.demo import cube
@@ -21,7 +22,7 @@ from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.scratch import scratch
 from floe_synthetic.datafiles import exchange
 
-MARTS = ("customers", "products", "orders", "order_items")
+MARTS = ("customers", "products", "orders", "order_items", "quarantine")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,7 @@ def location(
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
     edit(file, ("marts",), {"kind": "tables", "path": "iceberg"})
     edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
+    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("synthetic",), SHOP)
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     return Location(checkout)
@@ -66,6 +68,14 @@ def test_marts_contain_the_rows_of_the_batches(location: Location, trino: trino_
         " = (select sum(quantity * unit_price - discount) from iceberg.raw.order_items)",
     )
     assert same
+    merged = {mart: Counter(map(str, location.rows("marts", mart))) for mart in MARTS}
+    snapshot = location.catalog().load_table(("marts", "orders")).current_snapshot()
+    assert snapshot is not None
+    assert snapshot.summary is not None
+    assert snapshot.summary.get("total-records") == str(orders)
+    assert int(snapshot.summary.get("added-records") or 0) < orders  # one statement added what was new
+    assert location.run(1, full_refresh=True).success
+    assert {mart: Counter(map(str, location.rows("marts", mart))) for mart in MARTS} == merged
     times = {row["order_id"]: row["ordered_at"].replace(tzinfo=None) for row in location.rows("raw", "orders")}
     assert {row["order_id"]: row["ordered_at"] for row in location.rows("marts", "orders")} == times
     assert not query(trino, "show schemas from iceberg like 'scratch%'")

@@ -31,6 +31,8 @@ from rendering import copy_repository
 OPENED, BEGIN, EVERY = date(2026, 2, 1), datetime(2026, 3, 1, 6, tzinfo=UTC), timedelta(hours=6)
 MARTS = ("customers", "products", "orders", "order_items", "quarantine")
 
+pytestmark = pytest.mark.usefixtures("ticks")
+
 
 class Shop:
     """The raw tables and the marts of a shop, and the dbt part of its pipeline, in this process."""
@@ -58,7 +60,7 @@ class Shop:
         self._ticks += 1
 
     def begun(self, namespace: str = "marts", *, full: bool = False) -> Iterator[Any]:
-        """A run that reads what it needs to know when its first event is asked for, and publishes with its last ones."""
+        """A run, which goes on as far as its events are asked for."""
         pipeline = self.app.pipeline.model_copy(update={"marts_namespace": namespace})
         app = self.app.model_copy(update={"pipeline": pipeline})
         place = project(app, self.checkout / "apps/ecommerce", self.platform)
@@ -152,7 +154,9 @@ def interrupted(patch: pytest.MonkeyPatch, number: int, act: Callable[[], object
 def an_order(shop: Shop, number: int) -> dict[str, Any]:
     """A published order with several items."""
     orders = shop.rows("orders")
-    row: dict[str, Any] = orders.filter(pc.greater(orders["item_count"], 1)).sort_by("order_id").slice(number, 1).to_pylist()[0]
+    row: dict[str, Any] = (
+        orders.filter(pc.greater(orders["item_count"], 1)).sort_by("order_id").slice(number, 1).to_pylist()[0]
+    )
     return row
 
 
@@ -192,7 +196,12 @@ def repair(shop: Shop) -> None:
 def orphan(shop: Shop) -> None:
     """An order of a customer who has not come yet, with an item of it, and an event."""
     shop.change("orders", an_order(shop, 8)["order_id"], order_id="orphan", customer_id="later")
-    shop.change("order_items", an_item(shop, an_order(shop, 8)["order_id"])["order_item_id"], order_item_id="orphan-1", order_id="orphan")
+    shop.change(
+        "order_items",
+        an_item(shop, an_order(shop, 8)["order_id"])["order_item_id"],
+        order_item_id="orphan-1",
+        order_id="orphan",
+    )
     event = shop.catalog.load_table(("raw", "order_events")).scan(limit=1).to_arrow()["order_event_id"][0].as_py()
     at = an_order(shop, 8)["updated_at"].replace(tzinfo=UTC) + timedelta(hours=1)
     shop.change("order_events", event, order_event_id="orphan-s", order_id="orphan", status="shipped", occurred_at=at)
@@ -227,7 +236,7 @@ def test_what_dbt_finds_is_the_ledger_kind_by_kind(shop: Shop, ticks: list[Count
     assert min(ledger.values()) > 3
 
 
-def test_a_run_that_another_one_has_overtaken_publishes_nothing(shop: Shop, ticks: list[Counter[str]]) -> None:
+def test_a_run_that_another_one_has_overtaken_publishes_nothing(shop: Shop) -> None:
     shop.load()
     slow = shop.begun()
     assert isinstance(next(slow), Inputs)
@@ -238,9 +247,7 @@ def test_a_run_that_another_one_has_overtaken_publishes_nothing(shop: Shop, tick
     assert shop.published() == before
 
 
-def test_of_two_runs_that_publish_at_once_one_publishes(
-    shop: Shop, ticks: list[Counter[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_two_runs_that_publish_at_once_one_publishes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second one begins and ends between two commits of the first."""
     shop.load()
     with interrupted(monkeypatch, 2, shop.run), pytest.raises(Superseded):
@@ -251,7 +258,7 @@ def test_of_two_runs_that_publish_at_once_one_publishes(
 
 @pytest.mark.parametrize("commits", [1, 3])
 def test_a_run_that_is_killed_between_two_marts_has_published_nothing(
-    shop: Shop, ticks: list[Counter[str]], monkeypatch: pytest.MonkeyPatch, commits: int
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
     def kill() -> None:
         raise KeyboardInterrupt
@@ -269,7 +276,7 @@ def test_a_run_that_is_killed_between_two_marts_has_published_nothing(
     assert {name: shop.snapshot(name) for name in MARTS} == publication.marts
 
 
-def test_a_failed_test_leaves_what_is_published_and_the_next_run_heals(shop: Shop, ticks: list[Counter[str]]) -> None:
+def test_a_failed_test_leaves_what_is_published_and_the_next_run_heals(shop: Shop) -> None:
     shop.load()
     undo = shop.change("orders", an_order(shop, 0)["order_id"], order_id="lost", status="lost")
     before = shop.published()
@@ -281,7 +288,7 @@ def test_a_failed_test_leaves_what_is_published_and_the_next_run_heals(shop: Sho
     assert shop.published()[0].number == before[0].number + 1
 
 
-def test_other_columns_than_the_published_ones_need_a_full_refresh(shop: Shop, ticks: list[Counter[str]]) -> None:
+def test_other_columns_than_the_published_ones_need_a_full_refresh(shop: Shop) -> None:
     model = shop.checkout / "apps/ecommerce/dbt/models/marts/products.sql"
     before = model.read_text()
     model.write_text(before.replace("  product.category,\n", "  product.category,\n  1 as one,\n"))
@@ -292,7 +299,7 @@ def test_other_columns_than_the_published_ones_need_a_full_refresh(shop: Shop, t
         model.write_text(before)
 
 
-def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop, ticks: list[Counter[str]]) -> None:
+def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop) -> None:
     assert shop.differences() == dict.fromkeys(MARTS, 0)
     (healed,) = (row for row in shop.rows("orders").to_pylist() if row["order_id"] == "orphan")
     assert (healed["status"], healed["item_count"]) == ("shipped", 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,13 @@ import yaml
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 import servers
-from code_location import EVERY, TICK, Location, append, edit
+from code_location import EVERY, SHOP, TICK, Location, append, edit
 from floe import repo
 from floe_runtime.connect import s3_client
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.contract.platform import S3Storage
 from floe_synthetic import maintenance
 
-SHOP = {"customers": 500, "orders_per_day": 12_000, "opened": date(2026, 2, 1)}
 WINDOWS = [f"{(TICK + n * EVERY).isoformat()} from {(TICK + (n - 1) * EVERY).isoformat()}" for n in range(2)]
 """The ids of the batches of the first two ticks."""
 MARTS = ("customers", "products", "orders", "order_items")
@@ -173,6 +172,7 @@ def test_object_store_and_rest_catalog(
     edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
     edit(file, ("marts", "path"), f"s3://{object_store.bucket}")
+    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("synthetic",), SHOP)
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     location = Location(checkout)

@@ -95,7 +95,10 @@ def test_a_missing_variable_is_reported(installed: cube.CubeInstall, tmp_path: P
     ("change", "words"),
     [
         ({"CUBEJS_DB_TYPE": "trino", "FLOE_MART": "{namespace}.orders"}, "has no {mart}"),
-        ({"CUBEJS_DB_TYPE": "trino", "FLOE_MART": "iceberg.marts.{mart}"}, "has no {namespace}, which stands for the app's marts_namespace"),
+        (
+            {"CUBEJS_DB_TYPE": "trino", "FLOE_MART": "iceberg.marts.{mart}"},
+            "has no {namespace}, which stands for the app's marts_namespace",
+        ),
         ({"FLOE_CUBE_MODEL": "model"}, "is not the absolute path of a folder"),
         ({"FLOE_CUBE_REFRESH": "soon"}, "is not a whole number of seconds"),
     ],
