@@ -66,7 +66,8 @@ def append(table: Table, rows: pa.Table) -> list[DataFile]:
     """Append rows of one load to a raw table, as somebody else than the loader. Return the new files."""
     files = write_rows(table, rows, [day_number(rows["_loaded_at"][0].as_py())])
     exchange(table, [], files, {})
-    return files
+    paths = {file.file_path for file in files}
+    return [task.file for task in table.refresh().scan().plan_files() if task.file.file_path in paths]
 
 
 def edit(file: Path, path: tuple[str, ...], value: Any) -> None:

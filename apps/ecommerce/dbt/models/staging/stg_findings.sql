@@ -1,7 +1,7 @@
 {#- The time of a row, by table; the items of an order have the order's. -#}
 {%- set times = {'orders': 'ordered_at', 'order_events': 'occurred_at', 'returns': 'returned_at'} -%}
 {%- set tables = ['customers', 'products', 'orders', 'order_items', 'order_events', 'returns'] -%}
-{%- set window_start = "cast(substr(batch_id, strpos(batch_id, ' from ') + 6, 19) as timestamp)" -%}
+{%- set window_start = "cast(replace(substr(batch_id, strpos(batch_id, ' from ') + 6, 19), 'T', ' ') as timestamp)" -%}
 
 {% for table in tables %}
 {%- set key, columns = key_of(table), raw_columns(table) -%}
