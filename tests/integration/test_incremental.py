@@ -304,3 +304,14 @@ def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop) -> None:
     (healed,) = (row for row in shop.rows("orders").to_pylist() if row["order_id"] == "orphan")
     assert (healed["status"], healed["item_count"]) == ("shipped", 1)
     assert "orphan" not in shop.rows("quarantine")["row_key"].to_pylist()
+
+
+def test_a_row_older_than_the_lookback_waits_for_a_run_that_builds_everything(shop: Shop) -> None:
+    old = an_order(shop, 0)["ordered_at"].replace(tzinfo=UTC) - timedelta(days=60)
+    shop.change("orders", an_order(shop, 0)["order_id"], order_id="ancient", ordered_at=old)
+    shop.run()
+    reasons = {row["row_key"]: row["reason"] for row in shop.rows("quarantine").to_pylist()}
+    assert reasons["ancient"] == "too_late: ordered_at"
+    assert not shop.run(full=True)[0].incremental
+    assert "ancient" in shop.rows("orders")["order_id"].to_pylist()
+    assert "ancient" not in shop.rows("quarantine")["row_key"].to_pylist()
