@@ -12,7 +12,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -131,7 +131,7 @@ class _Scratch:
         name = self.mart.name
         places = {"mart": f"marts.{tables.quoted(name)}", "delta": f"marts.{tables.quoted(name + '__delta')}"}
         places |= {"published": f"{PUBLISHED}.{tables.quoted(name)}", "day": f"cast({self.mart.event_time} as date)"}
-        places |= {"key": ", ".join(self.mart.key)}
+        places |= {"key": ", ".join(self.mart.key), "time": self.mart.event_time or ""}
         return self.connection.execute(sql.format_map(places))
 
 
@@ -141,7 +141,8 @@ def _one(built: _Scratch, inputs: Inputs, catalog: Catalog) -> list[date]:
     _refuse_if_moved(mart, inputs, catalog)
     adds = inputs.incremental and bool(mart.key)
     if adds:
-        built.query("create or replace temp table changed as (from {delta} except from {published})")
+        replaced = "select * from {published} where ({key}) in (select ({key}) from {delta})"
+        built.query(f"create or replace temp table changed as (from {{delta}} except {replaced})")
         different = "from changed"
     elif inputs.incremental:
         different = "(from {mart} except all from {published}) union all (from {published} except all from {mart})"
@@ -149,8 +150,8 @@ def _one(built: _Scratch, inputs: Inputs, catalog: Catalog) -> list[date]:
         return []
     days: list[date] = []
     if mart.event_time:
-        replaced = "select {day} from {published} where ({key}) in (select ({key}) from changed)"
-        touched = f"select {{day}} from changed union {replaced}" if adds else "select distinct {day} from {mart}"  # noqa: S608 # see _Scratch
+        left = "select {day} from {published} where ({key}) in (select ({key}) from changed)"
+        touched = f"select {{day}} from changed union {left}" if adds else "select distinct {day} from {mart}"  # noqa: S608 # see _Scratch
         days = [day for (day,) in built.query(f"{touched} order by 1").fetchall()]
     table = _table(built, inputs, catalog)
     old = tables.live_files(table, table.metadata.current_snapshot_id)
@@ -178,7 +179,9 @@ def _exchange(table: Table, old: list[DataFile], days: Sequence[date | None], bu
     files: list[DataFile] = []
     try:
         for day in days:
-            part = "" if day is None else f"where {{day}} = date '{day}'"
+            part = (
+                "" if day is None else f"where {{time}} >= date '{day}' and {{time}} < date '{day + timedelta(days=1)}'"
+            )
             order = " order by {key}" if built.mart.key else ""
             rows: pa.Table = built.query(f"select * from {{mart}} {part}{order}").to_arrow_table()  # noqa: S608 # a day
             if rows.num_rows:

@@ -68,12 +68,15 @@
   from {{ judged }}
 {%- endmacro %}
 
-{# The keys that a reference may have: of rows that are used, in this run or as published by an earlier one. #}
-{% macro known(table) -%}
-  select distinct {{ key_of(table) }} from {{ ref('stg_' ~ table) }} where refused is null
+{# The keys that the rows of a relation may refer to: of rows that are used, in this run or as published by an earlier
+   one. The relation's column has the name of the key. #}
+{% macro known(table, referring) -%}
+  {%- set key = key_of(table) -%}
+  select distinct {{ key }} from {{ ref('stg_' ~ table) }} where refused is null
   {% if is_incremental() %}
   union
-  select {{ key_of(table) }} from {{ source('published', table) }} as published
+  select {{ key }} from {{ source('published', table) }} as published
+  where {{ key }} in (select {{ key }} from {{ referring }})
   {% endif %}
 {%- endmacro %}
 

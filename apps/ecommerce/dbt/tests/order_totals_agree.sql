@@ -6,3 +6,4 @@ select
   amount
 from {{ ref('orders') }}
 where total <> amount
+  and order_id in (select order_id from {{ ref('int_touched_orders') }})

@@ -1,16 +1,20 @@
 {{ config(materialized='incremental', unique_key='customer_id') }}
 
--- What this run adds to the number and amount of each customer's orders: the days that it sees, after it and before it.
+-- What this run adds to the number and amount of each customer's orders: those that it touches, after it and before it.
 with added as (
   select
     customer_id,
     cast(sum(orders) as bigint) as orders,
     cast(sum(amount) as decimal(18, 2)) as amount
   from (
-    select customer_id, 1 as orders, amount from {{ ref('orders') }}
+    select customer_id, 1 as orders, amount
+    from {{ ref('orders') }}
+    where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% if is_incremental() %}
     union all
-    select customer_id, -1, -amount from {{ source('published', 'orders') }} as published
+    select customer_id, -1, -amount
+    from {{ source('published', 'orders') }} as published
+    where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% endif %}
   ) as counted
   group by customer_id

@@ -1,16 +1,20 @@
 {{ config(materialized='incremental', unique_key='product_id') }}
 
--- What this run adds to the sales of each product: the days that it sees, after it and before it.
+-- What this run adds to the sales of each product: the orders that it touches, after it and before it.
 with added as (
   select
     product_id,
     cast(sum(quantity) as bigint) as units_sold,
     cast(sum(amount) as decimal(18, 2)) as revenue
   from (
-    select product_id, quantity, amount from {{ ref('order_items') }}
+    select product_id, quantity, amount
+    from {{ ref('order_items') }}
+    where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% if is_incremental() %}
     union all
-    select product_id, -quantity, -amount from {{ source('published', 'order_items') }} as published
+    select product_id, -quantity, -amount
+    from {{ source('published', 'order_items') }} as published
+    where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% endif %}
   ) as sold
   group by product_id

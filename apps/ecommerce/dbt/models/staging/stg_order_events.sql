@@ -1,4 +1,8 @@
-with judged as (
+with loaded as (
+  {{ loaded('order_events') }}
+),
+
+judged as (
   select
     loaded.*,
     case
@@ -6,8 +10,8 @@ with judged as (
       when refused.row_key is not null then 'in_quarantine: order_id'
       else 'broken_reference: order_id'
     end as refused
-  from ({{ loaded('order_events') }}) as loaded
-  left join ({{ known('orders') }}) as ordered on ordered.order_id = loaded.order_id
+  from loaded
+  left join ({{ known('orders', 'loaded') }}) as ordered on ordered.order_id = loaded.order_id
   left join ({{ refused('orders') }}) as refused on refused.row_key = loaded.order_id
 )
 

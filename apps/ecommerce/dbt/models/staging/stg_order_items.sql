@@ -1,4 +1,8 @@
-with judged as (
+with loaded as (
+  {{ loaded('order_items') }}
+),
+
+judged as (
   select
     loaded.*,
     case
@@ -10,10 +14,10 @@ with judged as (
       when product.product_id is null and refused_product.row_key is not null then 'in_quarantine: product_id'
       when product.product_id is null then 'broken_reference: product_id'
     end as refused
-  from ({{ loaded('order_items') }}) as loaded
-  left join ({{ known('orders') }}) as ordered on ordered.order_id = loaded.order_id
+  from loaded
+  left join ({{ known('orders', 'loaded') }}) as ordered on ordered.order_id = loaded.order_id
   left join ({{ refused('orders') }}) as refused_order on refused_order.row_key = loaded.order_id
-  left join ({{ known('products') }}) as product on product.product_id = loaded.product_id
+  left join ({{ known('products', 'loaded') }}) as product on product.product_id = loaded.product_id
   left join ({{ refused('products') }}) as refused_product on refused_product.row_key = loaded.product_id
 )
 

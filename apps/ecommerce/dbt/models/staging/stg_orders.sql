@@ -1,4 +1,8 @@
-with judged as (
+with loaded as (
+  {{ loaded('orders') }}
+),
+
+judged as (
   select
     loaded.*,
     case
@@ -10,8 +14,8 @@ with judged as (
       when refused.row_key is not null then 'in_quarantine: customer_id'
       else 'broken_reference: customer_id'
     end as refused
-  from ({{ loaded('orders') }}) as loaded
-  left join ({{ known('customers') }}) as customer on customer.customer_id = loaded.customer_id
+  from loaded
+  left join ({{ known('customers', 'loaded') }}) as customer on customer.customer_id = loaded.customer_id
   left join ({{ refused('customers') }}) as refused on refused.row_key = loaded.customer_id
 )
 
