@@ -162,7 +162,7 @@ def conclude(catalog: Catalog, inputs: Inputs, publication: Publication) -> None
     number, now = publication.number, datetime.now(UTC).replace(tzinfo=None)
     row = pa.table({"publication": pa.array([number], pa.int64()), "published_at": pa.array([now], pa.timestamp("us"))})
     table = catalog.create_table_if_not_exists((namespace, TABLE), schema=row.schema, properties=FENCE)
-    if last_publication(catalog, namespace) != inputs.last:
+    if last_publication(catalog, namespace).number != inputs.last.number:
         raise Superseded("another run has published")
     current = table.metadata.current_snapshot_id
     old = [task.file for task in table.scan().plan_files()] if current else []
@@ -173,17 +173,22 @@ def conclude(catalog: Catalog, inputs: Inputs, publication: Publication) -> None
 
 
 def _set_back(catalog: Catalog, namespace: str, last: Publication) -> None:
-    """Let each mart be as it was published together with the others."""
-    for name, snapshot_id in last.marts.items():
+    """Let each mart be as it was published together with the others; if that is gone, nothing counts as published.
+
+    A snapshot of maintenance has the same rows, so it takes the place of the one that was published.
+    """
+    for name, snapshot_id in list(last.marts.items()):
         try:
             table = catalog.load_table((namespace, name))
         except NoSuchTableError:
+            table = None
+        if table is None or snapshot_id is None or table.snapshot_by_id(snapshot_id) is None:
             last.marts = {}
             return
-        if snapshot_id is not None and table.metadata.current_snapshot_id != snapshot_id:
-            if table.snapshot_by_id(snapshot_id) is None:
-                last.marts = {}
-                return
+        known = Position(snapshot_id=snapshot_id)
+        if _is_ancestor(table, known) and not any(_new_snapshots(table, known)):
+            last.marts[name] = table.metadata.current_snapshot_id
+        else:
             table.manage_snapshots().set_current_snapshot(snapshot_id).commit()
 
 

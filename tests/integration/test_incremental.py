@@ -26,6 +26,7 @@ from floe_runtime.inputs import Inputs, Publication, Superseded, last_publicatio
 from floe_synthetic import EcommerceGenerator, IcebergLoader
 from floe_synthetic.datafiles import exchange
 from floe_synthetic.defects import WithDefects
+from floe_synthetic.maintenance import MAINTENANCE_PROPERTY
 from rendering import copy_repository
 
 OPENED, BEGIN, EVERY = date(2026, 2, 1), datetime(2026, 3, 1, 6, tzinfo=UTC), timedelta(hours=6)
@@ -284,8 +285,14 @@ def test_a_failed_test_leaves_what_is_published_and_the_next_run_heals(shop: Sho
         shop.run()
     assert shop.published() == before
     undo()
+    orders = shop.catalog.load_table(("marts", "orders"))
+    exchange(orders, [], [], {MAINTENANCE_PROPERTY: "compact"})  # it does not change what is published
+    maintained = shop.snapshot("orders")
     shop.run()
     assert shop.published()[0].number == before[0].number + 1
+    snapshot = orders.refresh().current_snapshot()
+    assert snapshot is not None
+    assert snapshot.parent_snapshot_id == maintained
 
 
 def test_other_columns_than_the_published_ones_need_a_full_refresh(shop: Shop) -> None:
