@@ -110,10 +110,27 @@ def build(project: Project, scratch: str, inputs: Inputs) -> Iterator[dict[str, 
     folders = project.folder, project.target, project.profiles
     try:
         environment = profile.for_run(project.platform.compute, scratch, project.profiles, inputs=inputs)
-        yield from _invoke(_arguments("build", *folders, project.app.pipeline, inputs.variables()), environment)
+        arguments = _arguments("build", *folders, project.app.pipeline, inputs.variables())
+        yield from _invoke(arguments, environment, _parsed(project))
     finally:
         if isinstance(project.platform.compute, DuckDB):
             _close_scratch()
+
+
+def _parsed(project: Project) -> Any:
+    """The project as it was parsed for its manifest. dbt would parse it again, since the variables of each run differ.
+
+    None if there is no such file, or if the names of the relations differ from run to run too.
+    """
+    file = manifest(project).with_name("partial_parse.msgpack")
+    if not isinstance(project.platform.compute, DuckDB) or not file.is_file():
+        return None
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    parsed = Manifest.from_msgpack(file.read_bytes(), decoder=extended_mashumuro_decoder)
+    parsed.build_flat_graph()  # type: ignore[no-untyped-call] # not typed by dbt
+    return parsed
 
 
 def _close_scratch() -> None:
@@ -125,7 +142,7 @@ def _close_scratch() -> None:
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call] # not typed by dbt-duckdb
 
 
-def _invoke(arguments: list[str], env: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _invoke(arguments: list[str], env: Mapping[str, str], parsed: Any = None) -> Iterator[dict[str, Any]]:
     from dbt.cli.main import dbtRunner
     from dbt_common.events.functions import msg_to_dict
 
@@ -135,7 +152,7 @@ def _invoke(arguments: list[str], env: Mapping[str, str]) -> Iterator[dict[str, 
 
     def run() -> None:
         try:
-            runner = dbtRunner(callbacks=[lambda event: events.put(msg_to_dict(event))])
+            runner = dbtRunner(parsed, callbacks=[lambda event: events.put(msg_to_dict(event))])
             outcome.append(runner.invoke(arguments))
         finally:
             events.put(None)
@@ -166,9 +183,7 @@ def _prepare(apps: Path, targets: list[str]) -> None:
         pipeline = parse(App, yaml.safe_load(file.read_text()), file).pipeline
         folder = file.parent / pipeline.dbt
         for target in targets:
-            output = folder / OUTPUT / target
-            _parse(folder, output, target, pipeline)
-            (output / "partial_parse.msgpack").unlink(missing_ok=True)
+            _parse(folder, folder / OUTPUT / target, target, pipeline)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'order_items', 'package': project_name}}}) }}
 -- Of the orders that this run touches; all others passed the test when they were published.
 select order_item_id
 from {{ ref('order_items') }}

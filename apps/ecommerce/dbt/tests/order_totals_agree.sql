@@ -1,4 +1,4 @@
-{{ config(severity='warn') }}
+{{ config(severity='warn', meta={'dagster': {'ref': {'name': 'orders', 'package': project_name}}}) }}
 -- The total of an order is the sum of its items, to the cent, unless some of them are in quarantine or missing.
 select
   order_id,
