@@ -102,7 +102,7 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location, trino
 
 
 def test_every_model_is_an_asset_with_its_rows(location: Location) -> None:
-    done = location.run()
+    done = location.run(0)
     events = {event.asset_key.path[-1]: event for event in done.get_asset_materialization_events() if event.asset_key}
     assert set(events) >= set(MARTS)
     metadata = events["order_items"].materialization.metadata

@@ -133,7 +133,7 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location, check
 
 
 def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> None:
-    done = location.run()
+    done = location.run(0)
     materialized = {tuple(event.asset_key.path) for event in done.get_asset_materialization_events() if event.asset_key}
     assert materialized >= {("raw", table) for table in (*MARTS, "order_events", "returns")} | {
         ("marts", mart) for mart in MARTS
