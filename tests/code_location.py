@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +24,9 @@ from floe_synthetic.datafiles import day_number, exchange, write_rows
 
 TICK, EVERY = datetime(2026, 3, 2, 12, tzinfo=UTC), timedelta(minutes=5)
 
+SHOP = {"customers": 500, "orders_per_day": 12_000, "opened": date(2026, 2, 1)}
+"""Settings of floe.yaml with which about 40 orders are placed between two ticks."""
+
 
 class Location:
     """The code location of an app in a checkout, imported again for each instance."""
@@ -41,9 +44,10 @@ class Location:
             sys.path.pop(0)
         self.instance = dg.DagsterInstance.ephemeral()
 
-    def run(self, tick: int | None = None) -> dg.ExecuteInProcessResult:
+    def run(self, tick: int | None = None, *, full_refresh: bool = False) -> dg.ExecuteInProcessResult:
         """Run the job once; `tick` is the number of the tick after TICK, whose time the schedule would set as a tag."""
         tags = {"floe/batch-at": (TICK + (tick or 0) * EVERY).isoformat()} if tick is not None else {}
+        tags |= {"floe/full-refresh": "true"} if full_refresh else {}
         job = self.module.defs.resolve_job_def("pipeline")
         done: dg.ExecuteInProcessResult = job.execute_in_process(
             instance=self.instance, tags=tags, raise_on_error=False
@@ -62,7 +66,8 @@ def append(table: Table, rows: pa.Table) -> list[DataFile]:
     """Append rows of one load to a raw table, as somebody else than the loader. Return the new files."""
     files = write_rows(table, rows, [day_number(rows["_loaded_at"][0].as_py())])
     exchange(table, [], files, {})
-    return files
+    paths = {file.file_path for file in files}
+    return [task.file for task in table.refresh().scan().plan_files() if task.file.file_path in paths]
 
 
 def edit(file: Path, path: tuple[str, ...], value: Any) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import random
 import signal
 import socket
 import subprocess
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -112,14 +114,24 @@ class Shop:
                 order | customer | {"status": ("paid", "shipped")[n % 2], "item_count": count, "amount": amount}
             )
 
-    def write(self, folder: Path) -> None:
-        """Replace the marts one after the other, each in one step, as the pipeline does, in the namespace `marts`."""
+    def write(self, folder: Path, address: str = "") -> None:
+        """Publish the marts as the pipeline does: files with new names, and then one list of them.
+
+        `address`: how Cube names the folder, if it reads it from elsewhere.
+        """
         folder = folder / "marts"
         folder.mkdir(parents=True, exist_ok=True)
+        queries = {}
         for mart, columns in CONTRACT.items():
-            part = folder / f".{mart}.part"
-            pq.write_table(pa.Table.from_pylist(self.rows[mart], schema=pa.schema(list(columns.items()))), part)
-            part.replace(folder / f"{mart}.parquet")
+            file = f"{mart}-{uuid.uuid4().hex}.parquet"
+            pq.write_table(
+                pa.Table.from_pylist(self.rows[mart], schema=pa.schema(list(columns.items()))), folder / file
+            )
+            place = f"{address}/marts/{file}" if address else str(folder / file)
+            queries[mart] = "select * from read_parquet(['{}'])".format(place.replace("'", "''"))  # noqa: S608 # a path of the test
+        part = folder / ".marts.part"
+        part.write_text(json.dumps({"publication": 1, "marts": queries}))
+        part.replace(folder / "marts.json")
 
     def revenue_by(self, key: Callable[[Row], str]) -> dict[str, Decimal]:
         sums: dict[str, Decimal] = defaultdict(Decimal)

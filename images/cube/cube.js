@@ -29,9 +29,8 @@ function refuse(sentence) {
 
 const WHAT = {
   FLOE_CUBE_MODEL: 'the absolute path of the folder with the data model',
-  FLOE_MART:
-    'how a mart is named in SQL, such as iceberg.{namespace}.{mart} ' +
-    "or read_parquet('/data/{namespace}/{mart}.parquet')",
+  FLOE_MART: 'how a mart is named in SQL, such as iceberg.{namespace}.{mart}',
+  FLOE_MARTS: 'the folder or s3:// prefix with the lists of the published marts, the path of marts in platform.yaml',
   CUBEJS_DB_TYPE: 'the engine that holds the marts, duckdb or trino',
   CUBEJS_API_SECRET: 'the secret that the tokens of API clients are signed with',
 };
@@ -44,11 +43,14 @@ const model = required('FLOE_CUBE_MODEL');
 if (!path.isAbsolute(model) || !fs.statSync(model, { throwIfNoEntry: false })?.isDirectory()) {
   refuse(`FLOE_CUBE_MODEL=${model} is not the absolute path of a folder.`);
 }
+const database = required('CUBEJS_DB_TYPE');
+// With DuckDB a mart is a view, which duckdb.js points to the files of the latest publication.
+const marts = database === 'duckdb' && required('FLOE_MARTS');
+if (marts) env.FLOE_MART = '{namespace}.{mart}';
 const mart = required('FLOE_MART');
 for (const [placeholder, what] of [['{namespace}', "the app's marts_namespace"], ['{mart}', 'the name of the mart']]) {
   if (!mart.includes(placeholder)) refuse(`FLOE_MART=${mart} has no ${placeholder}, which stands for ${what}.`);
 }
-const database = required('CUBEJS_DB_TYPE');
 if (!env.CUBEJS_JWK_URL && !env.CUBEJS_API_SECRETS) {
   required('CUBEJS_API_SECRET');
 }
@@ -70,6 +72,14 @@ function modelFiles(folder) {
     .sort();
 }
 
+/** The list of each namespace that the model reads. */
+function lists() {
+  const namespaces = modelFiles(model).flatMap((file) =>
+    [...fs.readFileSync(file, 'utf8').matchAll(/\{namespace\}['"]\s*,\s*['"](\w+)['"]/g)].map((found) => found[1]),
+  );
+  return Object.fromEntries(namespaces.map((namespace) => [namespace, `${marts}/${namespace}/marts.json`]));
+}
+
 module.exports = {
   repositoryFactory: () => ({
     dataSchemaFiles: async () =>
@@ -81,5 +91,5 @@ module.exports = {
   scheduledRefreshTimer: /^(true|1)$/i.test(env.CUBEJS_REFRESH_WORKER ?? '') && refresh,
   gracefulShutdown: Number(env.CUBEJS_GRACEFUL_SHUTDOWN ?? 10),
   // DuckDB is in memory unless Cube's own variables say otherwise, so that Cube locks no file.
-  ...(database === 'duckdb' && { driverFactory: () => duckdb(packages('@cubejs-backend/duckdb-driver')) }),
+  ...(database === 'duckdb' && { driverFactory: () => duckdb(packages('@cubejs-backend/duckdb-driver'), lists()) }),
 };

@@ -1,4 +1,8 @@
-// Cube's DuckDB driver, for marts whose files are replaced while Cube runs.
+// Cube's DuckDB driver, for marts that are published while Cube runs.
+//
+// Each application has one file that lists the data files of its marts: {"publication": 7, "marts": {"orders": "select …"}}.
+// A new publication replaces that file in one step, and never changes a data file. Before a query, the views of the marts
+// are pointed to the data files of the latest publication, so a query sees all marts of one publication.
 'use strict';
 
 const os = require('node:os');
@@ -6,13 +10,20 @@ const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const ATTEMPTS = 4;
+const MILLISECONDS = 500; // between two looks at the lists
 
-module.exports = function driver(DuckDBDriver) {
+const text = (value) => `'${value.replaceAll("'", "''")}'`;
+const name = (value) => `"${value.replaceAll('"', '""')}"`;
+
+// lists: by namespace, the path or URI of its list.
+module.exports = function driver(DuckDBDriver, lists = {}) {
   return new (class extends DuckDBDriver {
     #running = new Set();
+    #known = {};
+    #looked = 0;
+    #looking = null;
 
-    // DuckDB opens a file when it plans a query and again when it runs it. If the mart is replaced in between, the query
-    // fails with a message that depends on how the two files differ, so this retries after any failure.
+    // The data files of an earlier publication are deleted some time after the next one, so this retries after a failure.
     async query(...args) {
       const running = this.#query(...args);
       this.#running.add(running);
@@ -27,11 +38,46 @@ module.exports = function driver(DuckDBDriver) {
     async #query(sql, ...args) {
       const idempotent = sql.replace(/^\s*CREATE TABLE /i, 'CREATE OR REPLACE TABLE ');
       for (let attempt = 1; ; attempt += 1) {
+        await this.#point();
         try {
           return await super.query(idempotent, ...args);
         } catch (error) {
           if (attempt === ATTEMPTS) throw error;
+          this.#looked = 0;
           await sleep(20 * attempt);
+        }
+      }
+    }
+
+    /** Points the views to the latest publication. Queries that start at the same time share one look. */
+    async #point() {
+      if (Date.now() - this.#looked < MILLISECONDS) return;
+      this.#looking ??= this.#look().finally(() => {
+        this.#looked = Date.now();
+        this.#looking = null;
+      });
+      await this.#looking;
+    }
+
+    async #look() {
+      for (const [namespace, list] of Object.entries(lists)) {
+        let content;
+        try {
+          [{ content }] = await super.query(`SELECT content FROM read_text(${text(list)})`);
+        } catch (error) {
+          continue; // there is none before the first publication; a query says which mart is missing
+        }
+        if (content === this.#known[namespace]) continue;
+        const views = Object.entries(JSON.parse(content).marts).map(
+          ([mart, query]) => `CREATE OR REPLACE VIEW ${name(namespace)}.${name(mart)} AS ${query};`,
+        );
+        const { instance } = await this.getInitiatedState();
+        const connection = await instance.connect(); // of its own, so that no other query is in the transaction
+        try {
+          await connection.run(`BEGIN; CREATE SCHEMA IF NOT EXISTS ${name(namespace)}; ${views.join(' ')} COMMIT;`);
+          this.#known[namespace] = content;
+        } finally {
+          connection.closeSync();
         }
       }
     }
@@ -40,16 +86,15 @@ module.exports = function driver(DuckDBDriver) {
     // closed during a query, so wait for those that run. Cube itself exits after three seconds.
     async release() {
       await Promise.allSettled(this.#running);
+      this.#known = {};
       return super.release();
     }
   })({
-    // Use UTC for timestamps, independent of the machine's time zone. Cache nothing of a file between queries. Write what
-    // does not fit in memory to the system's temporary folder, since the working folder may be read-only.
+    // Use UTC for timestamps, independent of the machine's time zone. Write what does not fit in memory to the system's
+    // temporary folder, since the working folder may be read-only.
     initSql: `
       SET GLOBAL TimeZone = 'UTC';
-      SET enable_external_file_cache = false;
-      SET parquet_metadata_cache = false;
-      SET temp_directory = '${path.join(os.tmpdir(), `cube-duckdb-${process.pid}`).replaceAll("'", "''")}';
+      SET temp_directory = ${text(path.join(os.tmpdir(), `cube-duckdb-${process.pid}`))};
     `,
   });
 };

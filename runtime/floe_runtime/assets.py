@@ -11,9 +11,10 @@ from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
 from floe_runtime import dbt, marts
-from floe_runtime.contract.app import App, Retries, package
+from floe_runtime.contract.app import FULL_REFRESH, App, Retries, package
 from floe_runtime.contract.platform import Platform
-from floe_runtime.scratch import scratch
+from floe_runtime.inputs import Inputs
+from floe_runtime.runs import run
 
 TARGET = "FLOE_DBT_TARGET"
 """The variable with the folder for dbt's output. If it is not set, each project's own target folder is used."""
@@ -53,7 +54,7 @@ class Translator(DagsterDbtTranslator):
         node = dbt_resource_props
         if node["resource_type"] == "source":
             return dg.AssetKey([node["schema"], node["identifier"]])
-        if _is_mart(node):
+        if marts.is_mart(node):
             return dg.AssetKey([self.app.pipeline.marts_namespace, node["name"]])
         return super().get_asset_key(node).with_prefix(package(self.app.name))
 
@@ -65,7 +66,6 @@ def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
     project even if it selects only a part, because its scratch database starts empty. A build takes seconds.
     """
     manifest = json.loads(dbt.manifest(dbt_project).read_bytes())
-    published = [node["name"] for node in manifest["nodes"].values() if _is_mart(node)]
     translator = Translator(dbt_project.app)
 
     @dbt_assets(
@@ -76,29 +76,34 @@ def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
     )
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
         unpublished: dict[str, Any] = {}  # materializations by mart, reported once the mart is published
-        with scratch(dbt_project.platform) as place:
-            for raw_event in dbt.build(dbt_project, place):
-                event = DbtCoreCliEventMessage(raw_event=raw_event, event_history_metadata={})
-                if event.is_result_event:
-                    context.log.info(str(event))
-                for result in event.to_default_asset_events(manifest, translator, context, dbt_project.target):
-                    if not _selected(context, result):
-                        continue
-                    mart = _mart_of(context, result, dbt_project.app.pipeline.marts_namespace)
-                    if mart is None:
-                        yield result
-                    else:
-                        unpublished[mart] = result
-            for done in marts.publish(place, published, dbt_project.app.pipeline.marts_namespace, dbt_project.platform):
-                context.log.info(f"published {done.mart}: {done.rows} rows, snapshot {done.snapshot_id}")
-                if done.mart in unpublished:
-                    yield _with_metadata(unpublished[done.mart], done)
+        published: dict[str, marts.Published] = {}
+        full_refresh = context.run.tags.get(FULL_REFRESH) == "true"
+        try:
+            for each in run(dbt_project, manifest, context.run.run_id, full_refresh=full_refresh):
+                if isinstance(each, Inputs):
+                    seen = f"adds to publication {each.last.number}, and sees marts from {each.since}"
+                    context.log.info(f"this run {seen if each.incremental else 'builds everything from all raw rows'}")
+                elif isinstance(each, marts.Published):
+                    context.log.info(f"published {each.mart}: {each.rows} rows, snapshot {each.snapshot_id}")
+                    published[each.mart] = each
+                else:
+                    event = DbtCoreCliEventMessage(raw_event=each, event_history_metadata={})
+                    if event.is_result_event:
+                        context.log.info(str(event))
+                    for result in event.to_default_asset_events(manifest, translator, context, dbt_project.target):
+                        if not _selected(context, result):
+                            continue
+                        mart = _mart_of(context, result, dbt_project.app.pipeline.marts_namespace)
+                        if mart is None:
+                            yield result
+                        else:
+                            unpublished[mart] = result
+        except dbt.TestsFailed as failed:
+            raise dg.Failure(failed.message, allow_retries=False) from failed
+        for mart, output in unpublished.items():  # in the order in which dbt built them, as Dagster demands
+            yield _with_metadata(output, published[mart])
 
     return models
-
-
-def _is_mart(node: Mapping[str, Any]) -> bool:
-    return bool(node["resource_type"] == "model" and node["config"].get("schema") == "marts")
 
 
 def _selected(context: dg.AssetExecutionContext, result: Any) -> bool:

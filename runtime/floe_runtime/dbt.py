@@ -19,6 +19,7 @@ from floe_runtime.contract.app import App, Pipeline
 from floe_runtime.contract.model import parse
 from floe_runtime.contract.platform import DuckDB, Platform
 from floe_runtime.errors import FloeError, in_words
+from floe_runtime.inputs import Inputs
 
 OUTPUT = "target"
 """Name of the folder in a project for dbt's output."""
@@ -30,6 +31,14 @@ class DbtFailed(FloeError):
     """A dbt command failed. The message names the nodes that failed, and why."""
 
     exit_code = 1
+
+
+class TestsFailed(DbtFailed):
+    """The models were built, and a test found rows that it should not. To build them again changes nothing."""
+
+
+MACROS = Path(__file__).with_name("dbt_macros")
+"""The macros that the dbt project of every application has in its macro-paths, by the variable FLOE_DBT_MACROS."""
 
 
 @dataclass(frozen=True)
@@ -52,24 +61,35 @@ class Project:
         return self.target / "profile"
 
 
-def _arguments(command: str, folder: Path, output: Path, profiles: Path, pipeline: Pipeline) -> list[str]:
+def _arguments(
+    command: str,
+    folder: Path,
+    output: Path,
+    profiles: Path,
+    pipeline: Pipeline,
+    variables: Mapping[str, object] | None = None,
+) -> list[str]:
     """The arguments of dbt. `output`: the target folder; `profiles`: the folder of profiles.yml."""
     folders = ["--project-dir", str(folder), "--profiles-dir", str(profiles), "--profile", profile.NAME]
     results = ["--target-path", str(output), "--log-path", str(output / "logs")]
-    return [command, *folders, *results, "--vars", _namespaces(pipeline), "--quiet", "--no-use-colors"]
+    every = json.dumps({**_variables(pipeline), **(variables or {})})
+    return [command, *folders, *results, "--vars", every, "--quiet", "--no-use-colors"]
 
 
-def _namespaces(pipeline: Pipeline) -> str:
-    """The variables of the project, which decide what its sources are."""
-    return json.dumps({"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace})
+def _variables(pipeline: Pipeline) -> dict[str, object]:
+    """The variables of the project that floe.yaml sets: they decide what its sources and its models are."""
+    names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
+    return {**names, "lookback_days": pipeline.lookback_days}
 
 
 def _parse(folder: Path, output: Path, target: str, pipeline: Pipeline) -> None:
     """Write the manifest of the project in `folder` for a compute target to `output`, with the profile for that."""
-    profile.for_parsing(target, output)
+    profile.for_parsing(
+        target, output, Inputs(raw_namespace=pipeline.raw_namespace, marts_namespace=pipeline.marts_namespace)
+    )
     for _ in _invoke(_arguments("parse", folder, output, output, pipeline), {}):
         pass
-    (output / _VARIABLES).write_text(_namespaces(pipeline))
+    (output / _VARIABLES).write_text(json.dumps(_variables(pipeline)))
 
 
 def manifest(project: Project) -> Path:
@@ -79,30 +99,47 @@ def manifest(project: Project) -> Path:
     file of the project is newer, dbt parses the project. Raises DbtFailed if that fails.
     """
     output = project.folder / OUTPUT
-    sources = (file for file in project.folder.rglob("*") if file.is_file() and output not in file.parents)
-    newest = max(file.stat().st_mtime for file in sources)
+    files = (file for folder in (project.folder, MACROS) for file in folder.rglob("*") if file.is_file())
+    newest = max(file.stat().st_mtime for file in files if output not in file.parents)
     for folder in (project.target, output / project.platform.compute.target):
         path, variables = folder / "manifest.json", folder / _VARIABLES
-        is_ours = variables.is_file() and variables.read_text() == _namespaces(project.app.pipeline)
+        is_ours = variables.is_file() and variables.read_text() == json.dumps(_variables(project.app.pipeline))
         if is_ours and path.is_file() and path.stat().st_mtime >= newest:
             return path
     _parse(project.folder, project.target, project.platform.compute.target, project.app.pipeline)
     return project.target / "manifest.json"
 
 
-def build(project: Project, scratch: str) -> Iterator[dict[str, Any]]:
+def build(project: Project, scratch: str, inputs: Inputs) -> Iterator[dict[str, Any]]:
     """Build and test all nodes in the scratch database or schema; yields dbt's events as they occur.
 
-    Each event is a dictionary as in dbt's JSON log. Raises DbtFailed after the last event if a node failed.
+    Each event is a dictionary as in dbt's JSON log. After the last event, raises TestsFailed if only tests failed, and
+    DbtFailed if another node did.
     """
+    folders = project.folder, project.target, project.profiles
     try:
-        variables = profile.for_run(project.platform.compute, scratch, project.profiles)
-        yield from _invoke(
-            _arguments("build", project.folder, project.target, project.profiles, project.app.pipeline), variables
-        )
+        environment = profile.for_run(project.platform.compute, scratch, project.profiles, inputs=inputs)
+        arguments = _arguments("build", *folders, project.app.pipeline, inputs.variables())
+        yield from _invoke(arguments, environment, _parsed(project))
     finally:
         if isinstance(project.platform.compute, DuckDB):
             _close_scratch()
+
+
+def _parsed(project: Project) -> Any:
+    """The project as it was parsed for its manifest. dbt would parse it again, since the variables of each run differ.
+
+    None if there is no such file, or if the names of the relations differ from run to run too.
+    """
+    file = manifest(project).with_name("partial_parse.msgpack")
+    if not isinstance(project.platform.compute, DuckDB) or not file.is_file():
+        return None
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    parsed = Manifest.from_msgpack(file.read_bytes(), decoder=extended_mashumuro_decoder)
+    parsed.build_flat_graph()  # type: ignore[no-untyped-call] # not typed by dbt
+    return parsed
 
 
 def _close_scratch() -> None:
@@ -114,7 +151,7 @@ def _close_scratch() -> None:
     DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call] # not typed by dbt-duckdb
 
 
-def _invoke(arguments: list[str], env: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _invoke(arguments: list[str], env: Mapping[str, str], parsed: Any = None) -> Iterator[dict[str, Any]]:
     from dbt.cli.main import dbtRunner
     from dbt_common.events.functions import msg_to_dict
 
@@ -124,28 +161,28 @@ def _invoke(arguments: list[str], env: Mapping[str, str]) -> Iterator[dict[str, 
 
     def run() -> None:
         try:
-            runner = dbtRunner(callbacks=[lambda event: events.put(msg_to_dict(event))])
+            runner = dbtRunner(parsed, callbacks=[lambda event: events.put(msg_to_dict(event))])
             outcome.append(runner.invoke(arguments))
         finally:
             events.put(None)
 
-    os.environ.update(env)
+    os.environ.update({**env, "FLOE_DBT_MACROS": str(MACROS)})
     thread = threading.Thread(target=run, name="dbt")
     thread.start()
     while (event := events.get()) is not None:
         yield event
     thread.join()
     if not outcome or not outcome[0].success:
-        reasons = _reasons(outcome[0]) if outcome else ""
-        raise DbtFailed(f"dbt {arguments[0]} failed{reasons}", "Read the log of the run.")
+        failed = _failed(outcome[0]) if outcome else []
+        kind = TestsFailed if {node.status for node in failed} == {"fail"} else DbtFailed
+        reasons = "".join(f"\n  {node.node.name}: {node.message}" for node in failed)
+        if outcome and outcome[0].exception is not None:  # before it built nodes
+            reasons = f": {outcome[0].exception}"
+        raise kind(f"dbt {arguments[0]} failed{reasons}", "Read the log of the run.")
 
 
-def _reasons(result: Any) -> str:
-    """The nodes that failed, one line for each, or dbt's exception if it failed before it built nodes."""
-    if result.exception is not None:
-        return f": {result.exception}"
-    failed = [node for node in getattr(result.result, "results", ()) if node.status in ("error", "fail")]
-    return "".join(f"\n  {node.node.name}: {node.message}" for node in failed)
+def _failed(result: Any) -> list[Any]:
+    return [node for node in getattr(result.result, "results", ()) if node.status in ("error", "fail")]
 
 
 def _prepare(apps: Path, targets: list[str]) -> None:
@@ -155,9 +192,7 @@ def _prepare(apps: Path, targets: list[str]) -> None:
         pipeline = parse(App, yaml.safe_load(file.read_text()), file).pipeline
         folder = file.parent / pipeline.dbt
         for target in targets:
-            output = folder / OUTPUT / target
-            _parse(folder, output, target, pipeline)
-            (output / "partial_parse.msgpack").unlink(missing_ok=True)
+            _parse(folder, folder / OUTPUT / target, target, pipeline)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 from pyiceberg.catalog import Catalog
 
+from floe_runtime import inputs
 from floe_runtime.connect import open_catalog, trino_connection
 from floe_runtime.contract.app import APP, App
 from floe_runtime.contract.platform import Platform, Retention, Trino
@@ -27,6 +28,9 @@ _UNUSED = timedelta(days=1)
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _RUNS_AT_ONCE = 100
+
+Name = tuple[str, ...]
+"""A table: its namespace and its name."""
 
 
 class Maintenance(dg.Config):
@@ -80,21 +84,32 @@ def _tables(app: App, platform: Platform, *, dry_run: bool) -> Iterator[str]:
     """Maintain the tables that the app writes; yields a line about each."""
     catalog, keep = open_catalog(platform), platform.retention
     raw = _names(catalog, app.pipeline.raw_namespace) if app.synthetic else []
+    marts = _names(catalog, app.pipeline.marts_namespace)
     if keep.raw_days is not None and app.synthetic:
         # Customers and products are described once; without them, the orders that are kept would refer to nothing.
         events = {*generator(app.synthetic).domain.families, LEDGER}
         for name in (name for name in raw if name[-1] in events):
             dropped = maintenance.drop_past(catalog.load_table(name), days=keep.raw_days, dry_run=dry_run)
             yield f"{'.'.join(name)}: {dropped.files} files from before the last {keep.raw_days} days"
-    names = [*raw, *_names(catalog, app.pipeline.marts_namespace)]
-    if isinstance(platform.compute, Trino):
-        if not dry_run:
-            yield from _in_trino(platform.compute, names, keep)
-        return
-    for name in names:
+    if marts and not dry_run:
+        # What a killed run has left in the marts would otherwise count as their content, and outlive what is read.
+        inputs.renew(catalog, app.pipeline.marts_namespace)
+    if not isinstance(platform.compute, Trino):
+        yield from _in_files(catalog, raw, marts, keep, dry_run=dry_run)
+    elif not dry_run:
+        yield from _in_trino(platform.compute, catalog, raw, marts, keep)
+
+
+def _names(catalog: Catalog, namespace: str) -> list[Name]:
+    return sorted(catalog.list_tables(namespace)) if catalog.namespace_exists(namespace) else []
+
+
+def _in_files(catalog: Catalog, raw: list[Name], marts: list[Name], keep: Retention, *, dry_run: bool) -> Iterator[str]:
+    """Maintain the tables in this process. Marts have few files already: each publication writes one for a day."""
+    older_than = timedelta(hours=keep.snapshot_hours)
+    for name in [*raw, *marts]:
         table = catalog.load_table(name)
-        merged = maintenance.compact(table, dry_run=dry_run)
-        older_than = timedelta(hours=keep.snapshot_hours)
+        merged = maintenance.compact(table, dry_run=dry_run) if name in raw else maintenance.Maintained()
         expired = maintenance.expire_snapshots(table, older_than=older_than, dry_run=dry_run)
         removed = maintenance.remove_orphans(table, older_than=_UNUSED, dry_run=dry_run)
         yield (
@@ -103,26 +118,26 @@ def _tables(app: App, platform: Platform, *, dry_run: bool) -> Iterator[str]:
         )
 
 
-def _names(catalog: Catalog, namespace: str) -> list[tuple[str, ...]]:
-    return sorted(catalog.list_tables(namespace)) if catalog.namespace_exists(namespace) else []
-
-
-def _in_trino(compute: Trino, names: list[tuple[str, ...]], keep: Retention) -> Iterator[str]:
+def _in_trino(compute: Trino, catalog: Catalog, raw: list[Name], marts: list[Name], keep: Retention) -> Iterator[str]:
     """Let Trino maintain the tables: it knows the deletions that its own MERGE left beside the data files."""
     hours, unused = f"{keep.snapshot_hours}h", f"{_UNUSED // timedelta(hours=1)}h"
     with closing(trino_connection(compute)) as connection:
         cursor = connection.cursor()
+
+        def execute(name: Name, step: str) -> None:
+            cursor.execute(f'alter table {compute.catalog}.{name[0]}."{name[1]}" execute {step}').fetchall()
+
         # By default, Trino refuses to expire what is younger than seven days.
         for step, shortest in (("expire_snapshots", hours), ("remove_orphan_files", unused)):
             cursor.execute(f"set session {compute.catalog}.{step}_min_retention = '{shortest}'").fetchall()
-        for name in names:
-            table = f'{compute.catalog}.{name[0]}."{name[1]}"'
-            for step in (
-                "optimize(file_size_threshold => '48MB')",
-                f"expire_snapshots(retention_threshold => '{hours}')",
-                f"remove_orphan_files(retention_threshold => '{unused}')",
-            ):
-                cursor.execute(f"alter table {table} execute {step}").fetchall()
+        for name in [*raw, *marts]:
+            if name[-1] != inputs.TABLE:  # the summary of its snapshot is its content
+                execute(name, "optimize(file_size_threshold => '48MB')")
+        if marts:
+            inputs.renew(catalog, marts[0][0])
+        for name in [*raw, *marts]:
+            execute(name, f"expire_snapshots(retention_threshold => '{hours}')")
+            execute(name, f"remove_orphan_files(retention_threshold => '{unused}')")
             yield f"{'.'.join(name)}: small files merged, old snapshots expired, unused files deleted"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from floe_runtime.contract.platform import BigQuery, DuckDB, Snowflake, Trino
 from floe_runtime.contract.refs import number, secret, value
+from floe_runtime.inputs import Inputs
 
 Compute = DuckDB | Trino | Snowflake | BigQuery
 Env = Mapping[str, str]
@@ -23,25 +24,31 @@ PASSWORD = "DBT_ENV_SECRET_PASSWORD"  # noqa: S105 # a name; dbt masks variables
 _PASSWORD = f"{{{{ env_var('{PASSWORD}', 'none') }}}}"  # dbt reads the variable, so the file holds no password
 
 
-def for_run(compute: Compute, scratch: str, folder: Path, env: Env = os.environ) -> dict[str, str]:
+def for_run(
+    compute: Compute, scratch: str, folder: Path, env: Env = os.environ, inputs: Inputs | None = None
+) -> dict[str, str]:
     """Write the profile of a run into `folder`; returns the environment variables that dbt needs for it.
 
-    `scratch`: the database file (DuckDB) or the schema in which models are built. Raises Missing if a setting is not
-    set.
+    `scratch`: the database file (DuckDB) or the schema in which models are built. `inputs`: what the run reads. Raises
+    Missing if a setting is not set.
     """
-    _write(folder, compute, scratch, env)
+    _write(folder, compute, scratch, env, inputs)
     password = None if isinstance(compute, DuckDB | BigQuery) else compute.password
     return {PASSWORD: secret(password, env).get_secret_value()} if password else {}
 
 
-def for_parsing(target: str, folder: Path) -> None:
+def for_parsing(target: str, folder: Path, inputs: Inputs | None = None) -> None:
     """Write a profile into `folder` with which dbt parses a project for a compute target. It names no server."""
     engine = _ENGINES[target]
-    _write(folder, engine.parsing, engine.nowhere, {})
+    _write(folder, engine.parsing, engine.nowhere, {}, inputs)
 
 
-def _write(folder: Path, compute: Compute, scratch: str, env: Env) -> None:
-    output = {"type": compute.target, "threads": 4} | _ENGINES[compute.target].output(compute, scratch, env)
+def _write(folder: Path, compute: Compute, scratch: str, env: Env, inputs: Inputs | None) -> None:
+    output: Output = {"type": compute.target, "threads": 4}
+    output |= _ENGINES[compute.target].output(compute, scratch, env)
+    if isinstance(compute, DuckDB) and inputs:
+        plugin = {"module": "floe_runtime.iceberg_plugin", "alias": "iceberg"}
+        output["plugins"] = [plugin | {"config": inputs.model_dump(mode="json")}]
     chosen = {name: setting for name, setting in output.items() if setting is not None}
     profile = {NAME: {"target": compute.target, "outputs": {compute.target: chosen}}}
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +61,6 @@ def _duckdb(compute: DuckDB, scratch: str, _env: Env) -> Output:
         "schema": "main",
         "threads": compute.threads,
         "settings": {"memory_limit": compute.memory_limit, "TimeZone": "UTC"},
-        "plugins": [{"module": "floe_runtime.iceberg_plugin", "alias": "iceberg"}],
     }
 
 

@@ -31,7 +31,7 @@ def scratch(platform: Platform) -> Iterator[str]:
     compute = platform.compute
     if isinstance(compute, DuckDB):
         with tempfile.TemporaryDirectory(prefix="floe-", dir=os.environ.get(SCRATCH)) as folder:
-            yield str(Path(folder) / "scratch.duckdb")
+            yield str(Path(folder) / "memory.duckdb")  # DuckDB's name for a database in memory, with which dbt parsed
     else:
         assert isinstance(compute, Trino)  # the contract's validator ensures it
         _drop_abandoned(compute)

@@ -18,10 +18,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from floe_runtime.contract.defects import OF_A_ROW, SCENARIOS, checked
 from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, day_number
 from floe_synthetic.damage import DAMAGE
-from floe_synthetic.defect_rates import OF_A_ROW, SCENARIOS, checked
 from floe_synthetic.entities import Families, GeneratesFamilies, Parts, gathered, microseconds, texts, window
 from floe_synthetic.randomness import Ints, Keys, Source
 from floe_synthetic.schema import TIME, Column, schema_of
@@ -32,7 +32,7 @@ LEDGER = "defects"
 
 LEDGER_COLUMNS = (
     Column("defect_id", "string", "key"),
-    Column("kind", "string", "one of the kinds of floe_synthetic.defect_rates.KINDS"),
+    Column("kind", "string", "one of the kinds of floe_runtime.contract.defects.KINDS"),
     Column("table_name", "string", "the table with the defect"),
     Column("row_key", "string", "key of the row; empty for new_columns", required=False),
     Column("column_name", "string", "the column with the defect; empty if the whole row is meant", required=False),
@@ -54,7 +54,7 @@ class WithDefects:
     """A generator whose data have defects. It has the methods of the one that it wraps, which is not changed.
 
     Its `domain` has the ledger too, unless all rates are 0, and the column that appears. `rates`: by kind of
-    floe_synthetic.defect_rates, or a scenario's name. `drift`: the day from which on the column of `new_columns`
+    floe_runtime.contract.defects, or a scenario's name. `drift`: the day from which on the column of `new_columns`
     exists; by default 30 days after the opening. Raises ValueError for an unknown kind or scenario, or a wrong rate.
     """
 

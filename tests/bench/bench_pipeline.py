@@ -21,6 +21,7 @@ from floe.demo.services import start_cube, start_dagster
 from floe_runtime import profile
 from floe_runtime.contract.app import BATCH_AT
 from floe_runtime.contract.artifacts import VARIABLE
+from floe_runtime.inputs import Inputs
 
 TICKS, EVERY = 5, timedelta(minutes=5)
 QUERY = {"measures": ["orders.count"]}
@@ -79,7 +80,8 @@ def _dbt_command(compute: profile.Compute) -> float:
         }
         command = [str(Path(sys.executable).with_name("dbt")), "build", "--quiet"]
         command += ["--project-dir", str(project), "--profiles-dir", folder, "--profile", profile.NAME]
-        profile.for_run(compute, f"{folder}/scratch.duckdb", Path(folder))
+        inputs = Inputs(raw_namespace="raw", marts_namespace="marts")
+        profile.for_run(compute, f"{folder}/scratch.duckdb", Path(folder), inputs=inputs)
         started = time.monotonic()
         subprocess.run(command, env=env, check=True, capture_output=True)
         return time.monotonic() - started

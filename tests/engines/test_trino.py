@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,17 @@ import pytest
 
 import servers
 import trino_server
-from code_location import Location, append, edit
+from code_location import SHOP, Location, append, edit
 from cube_server import serving
 from floe import repo
 from floe.demo import cube
 from floe_runtime.connect import trino_connection
 from floe_runtime.contract.artifacts import VARIABLE
+from floe_runtime.inputs import last_publication
 from floe_runtime.scratch import scratch
 from floe_synthetic.datafiles import exchange
 
-MARTS = ("customers", "products", "orders", "order_items")
+MARTS = ("customers", "products", "orders", "order_items", "quarantine")
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,8 @@ def location(
     edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
     edit(file, ("marts",), {"kind": "tables", "path": "iceberg"})
-    app = checkout / "apps" / "ecommerce" / "floe.yaml"
-    edit(app, ("pipeline", "retries"), {"max": 0})
-    edit(app, ("synthetic",), {"customers": 500, "orders_per_day": 12_000, "opened": date(2026, 2, 1)})
+    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
+    edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("synthetic",), SHOP)
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
     monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
     return Location(checkout)
@@ -69,6 +69,14 @@ def test_marts_contain_the_rows_of_the_batches(location: Location, trino: trino_
         " = (select sum(quantity * unit_price - discount) from iceberg.raw.order_items)",
     )
     assert same
+    merged = {mart: Counter(map(str, location.rows("marts", mart))) for mart in MARTS}
+    snapshot = location.catalog().load_table(("marts", "orders")).current_snapshot()
+    assert snapshot is not None
+    assert snapshot.summary is not None
+    assert snapshot.summary.get("total-records") == str(orders)
+    assert int(snapshot.summary.get("added-records") or 0) < orders  # one statement added what was new
+    assert location.run(1, full_refresh=True).success
+    assert {mart: Counter(map(str, location.rows("marts", mart))) for mart in MARTS} == merged
     times = {row["order_id"]: row["ordered_at"].replace(tzinfo=None) for row in location.rows("raw", "orders")}
     assert {row["order_id"]: row["ordered_at"] for row in location.rows("marts", "orders")} == times
     assert not query(trino, "show schemas from iceberg like 'scratch%'")
@@ -95,7 +103,7 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location, trino
 
 
 def test_every_model_is_an_asset_with_its_rows(location: Location) -> None:
-    done = location.run()
+    done = location.run(0)
     events = {event.asset_key.path[-1]: event for event in done.get_asset_materialization_events() if event.asset_key}
     assert set(events) >= set(MARTS)
     metadata = events["order_items"].materialization.metadata
@@ -103,6 +111,25 @@ def test_every_model_is_an_asset_with_its_rows(location: Location) -> None:
     snapshot = location.catalog().load_table(("marts", "order_items")).current_snapshot()
     assert snapshot is not None
     assert metadata["iceberg/snapshot_id"].value == str(snapshot.snapshot_id)
+
+
+def test_trino_maintains_the_tables_and_the_next_run_goes_on(location: Location, trino: trino_server.Server) -> None:
+    for tick in range(3):
+        assert location.run(tick).success
+    rows = "select order_id, amount from iceberg.marts.orders order by 1"
+    files = 'select count(*) from iceberg.{}."orders$files" where content = 0'
+    before = query(trino, rows)
+    assert query(trino, files.format("raw")) > [[1]]
+
+    assert location.module.defs.resolve_job_def("maintenance").execute_in_process(instance=location.instance).success
+    assert query(trino, files.format("raw")) == query(trino, files.format("marts")) == [[1]]
+    assert query(trino, rows) == before
+    last = last_publication(location.catalog(), "marts")
+    assert location.run(3).success
+    orders = location.catalog().load_table(("marts", "orders")).current_snapshot()
+    assert orders is not None
+    assert orders.parent_snapshot_id == last.marts["orders"]
+    assert last_publication(location.catalog(), "marts").number == last.number + 1
 
 
 def test_only_old_scratch_schemas_are_dropped(location: Location, trino: trino_server.Server) -> None:

@@ -30,14 +30,14 @@ def image() -> Podman:
 def env(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The variables that the chart sets, after the marts are uploaded to the object store."""
     folder = tmp_path_factory.mktemp("marts")
-    Shop(orders=90).write(folder)
+    Shop(orders=90).write(folder, f"s3://{object_store.bucket}")
     client = s3_client(S3Storage(kind="s3", bucket=object_store.bucket, endpoint=object_store.s3), object_store.env)
-    for file in folder.rglob("*.parquet"):
+    for file in (folder / "marts").iterdir():
         client.upload_file(str(file), object_store.bucket, f"marts/{file.name}")
     return {
         "CUBEJS_DB_TYPE": "duckdb",
         "CUBEJS_API_SECRET": SECRET,
-        "FLOE_MART": f"read_parquet('s3://{object_store.bucket}/{{namespace}}/{{mart}}.parquet')",
+        "FLOE_MARTS": f"s3://{object_store.bucket}",
         "CUBEJS_DB_DUCKDB_S3_ENDPOINT": urlsplit(object_store.s3).netloc,
         "CUBEJS_DB_DUCKDB_S3_USE_SSL": "false",
         "CUBEJS_DB_DUCKDB_S3_URL_STYLE": "path",
@@ -47,7 +47,7 @@ def env(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFact
     }
 
 
-@pytest.mark.parametrize("name", ["FLOE_MART", "CUBEJS_DB_TYPE", "CUBEJS_API_SECRET"])
+@pytest.mark.parametrize("name", ["FLOE_MARTS", "CUBEJS_DB_TYPE", "CUBEJS_API_SECRET"])
 def test_a_missing_variable_is_reported_once(image: Podman, env: dict[str, str], name: str) -> None:
     done = image.run([], {key: value for key, value in env.items() if key != name}, check=False)
     assert done.returncode == 2, done.stdout

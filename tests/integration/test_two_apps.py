@@ -42,9 +42,9 @@ def test_two_apps_side_by_side(checkout: Path, monkeypatch: pytest.MonkeyPatch) 
     published = second.rows("returns_marts", "orders")
     assert len(published) == len(second.rows("returns_raw", "orders")) != len(before)
     marts = current.state / "marts"
-    assert {file.relative_to(marts).as_posix() for file in marts.rglob("orders.parquet")} == {
-        "marts/orders.parquet",
-        "returns_marts/orders.parquet",
+    assert {file.relative_to(marts).as_posix() for file in marts.rglob("*.*")} == {
+        "marts/marts.json",
+        "returns_marts/marts.json",
     }
 
     install = cube.install(current)

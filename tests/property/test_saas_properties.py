@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from floe_runtime.contract.defects import KINDS
 from floe_synthetic import Batch, SaaSGenerator, WithDefects
-from floe_synthetic.defect_rates import KINDS
 from floe_synthetic.defects import DELAYS, LEDGER
 from floe_synthetic.saas import SAAS
 from fuzz import inputs

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from floe_runtime.contract.defects import KINDS, SCENARIOS, rates
 from floe_synthetic import EcommerceGenerator, SaaSGenerator, WithDefects
 from floe_synthetic.damage import DAMAGE
-from floe_synthetic.defect_rates import KINDS, SCENARIOS, rates
 from floe_synthetic.defects import DELAYS, LEDGER
 from floe_synthetic.entities import GeneratesFamilies
 from floe_synthetic.text_hashes import hashed

@@ -9,14 +9,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from floe_runtime.contract.cron import Cron
+from floe_runtime.contract.defects import SCENARIOS, checked
 from floe_runtime.contract.model import Model
-from floe_synthetic.defect_rates import SCENARIOS, checked
 
 BATCH_AT = "floe/batch-at"
 """Run tag: the time up to which a run loads synthetic data (ISO 8601), without it. A retry has the same tag."""
 
 APP = "floe/app"
 """Run tag: the app whose tables a run writes. Dagster starts one such run of an app at a time."""
+
+FULL_REFRESH = "floe/full-refresh"
+"""Run tag: with the value `true`, a run builds the marts from all raw rows."""
 
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -41,6 +44,9 @@ class Pipeline(Model):
     dbt: Annotated[str, Field(description="folder of the dbt project, relative to the app")] = "dbt"
     raw_namespace: _Identifier = "raw"
     marts_namespace: _Identifier = "marts"
+    lookback_days: Annotated[
+        int, Field(ge=0, le=3660, description="days before the newest one that a run may still change")
+    ] = 30
     schedule: Schedule
     retries: Retries = Retries()
 

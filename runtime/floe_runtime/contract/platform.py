@@ -122,10 +122,10 @@ class Postgres(Model):
 
 
 class Marts(Model):
-    """Where the semantic layer reads a mart: a Parquet file, which each run replaces, or a table of the engine.
+    """Where the semantic layer reads a mart: Parquet files, which a list names, or a table of the engine.
 
     The application's `marts_namespace` is part of the place, so that no two applications write the same mart:
-    the file is PATH/NAMESPACE/MART.parquet, the table is PATH.NAMESPACE.MART.
+    the list is PATH/NAMESPACE/marts.json, the table is PATH.NAMESPACE.MART.
     """
 
     kind: Literal["parquet", "tables"]

@@ -97,29 +97,28 @@ def gather_models(models: Mapping[str, Path], folder: Path) -> Path:
 
 
 def parquet_marts(folder: Path) -> str:
-    """The value of FLOE_MART for marts that are Parquet files in a folder.
+    """The value of FLOE_MARTS for marts that are published in a folder.
 
-    Raises FloeError for a path with characters that DuckDB or Cube would interpret.
+    Raises FloeError for a path with characters that DuckDB would interpret.
     """
     text = str(folder.absolute())
-    if odd := sorted(set(text) & set('*?[]{}\\`$"')):
+    if odd := sorted(set(text) & set("*?[]")):
         raise FloeError(
-            f"the folder {text} has {' '.join(odd)} in its name, which DuckDB or Cube would read as a pattern",
+            f"the folder {text} has {' '.join(odd)} in its name, which DuckDB would read as a pattern",
             "Choose a folder without these characters.",
         )
-    quoted = text.replace("'", "''")
-    return f"read_parquet('{quoted}/{{namespace}}/{{mart}}.parquet')"
+    return text
 
 
 def environment(model: Path, marts: str, port: int, secret: str) -> dict[str, str]:
     """All environment variables of an embedded Cube: DuckDB in memory, loopback only, refreshing within seconds.
 
-    `marts`: the value of FLOE_MART, see parquet_marts. `secret`: the key that signs API tokens. Only _KEPT is taken
+    `marts`: the value of FLOE_MARTS, see parquet_marts. `secret`: the key that signs API tokens. Only _KEPT is taken
     from the caller's environment, so that variables for another Cube have no effect.
     """
     return {name: os.environ[name] for name in _KEPT if name in os.environ} | {
         "FLOE_CUBE_MODEL": str(model.absolute()),
-        "FLOE_MART": marts,
+        "FLOE_MARTS": marts,
         "FLOE_CUBE_HOST": "127.0.0.1",
         "FLOE_CUBE_REFRESH": str(_REFRESH_SECONDS),
         "PORT": str(port),

@@ -75,7 +75,7 @@ def request(
     defects: list[str],
 ) -> Request:
     """Check what was asked for. Raises FloeError for what does not exist or makes no sense."""
-    from floe_synthetic.defect_rates import rates
+    from floe_runtime.contract.defects import rates
     from floe_synthetic.defects import WithDefects
     from floe_synthetic.entities import window
 

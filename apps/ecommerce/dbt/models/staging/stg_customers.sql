@@ -1,9 +1,6 @@
-select
-  customer_id,
-  name,
-  lower(email) as email,
-  country,
-  city,
-  segment,
-  {{ utc('created_at') }} as created_at
-from {{ source('raw', 'customers') }}
+with judged as (
+  select loaded.*, cast(null as varchar) as refused
+  from ({{ loaded('customers') }}) as loaded
+)
+
+{{ versions('customers', 'judged') }}

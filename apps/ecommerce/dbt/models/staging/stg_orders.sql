@@ -1,20 +1,22 @@
-with latest as (
+with loaded as (
+  {{ loaded('orders') }}
+),
+
+judged as (
   select
-    order_id,
-    max_by(status, occurred_at) as status,
-    max(occurred_at) as occurred_at
-  from {{ ref('stg_order_events') }}
-  group by order_id
+    loaded.*,
+    case
+      when total not between 0 and 999999999 then 'out_of_range: total'
+      {% if is_incremental() %}
+      when ordered_at < cast('{{ var("published_since") }}' as timestamp) then 'too_late: ordered_at'
+      {% endif %}
+      when customer.customer_id is not null then null
+      when refused.row_key is not null then 'in_quarantine: customer_id'
+      else 'broken_reference: customer_id'
+    end as refused
+  from loaded
+  left join ({{ known('customers', 'loaded') }}) as customer on customer.customer_id = loaded.customer_id
+  left join ({{ refused('customers') }}) as refused on refused.row_key = loaded.customer_id
 )
 
-select
-  placed.order_id,
-  placed.customer_id,
-  {{ utc('placed.ordered_at') }} as ordered_at,
-  coalesce(latest.status, placed.status) as status,
-  placed.payment_method,
-  placed.total,
-  coalesce(latest.occurred_at, {{ utc('placed.updated_at') }}) as updated_at,
-  placed._batch_id as batch_id
-from {{ source('raw', 'orders') }} as placed
-left join latest on latest.order_id = placed.order_id
+{{ versions('orders', 'judged') }}

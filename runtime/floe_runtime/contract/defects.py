@@ -1,4 +1,4 @@
-"""The kinds of defects, the named scenarios, and the check of rates. The contract needs them without NumPy."""
+"""The kinds of defects that synthetic data may have, the named scenarios, and the check of their rates."""
 
 from __future__ import annotations
 
