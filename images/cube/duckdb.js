@@ -12,6 +12,9 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const ATTEMPTS = 4;
 const MILLISECONDS = 500; // between two looks at the lists
 
+// Cube sets these for its own connection only, and the views are made in another one.
+const S3 = ['region', 'endpoint', 'access_key_id', 'secret_access_key', 'session_token', 'use_ssl', 'url_style'];
+
 const text = (value) => `'${value.replaceAll("'", "''")}'`;
 const name = (value) => `"${value.replaceAll('"', '""')}"`;
 
@@ -95,6 +98,10 @@ module.exports = function driver(DuckDBDriver, lists = {}) {
     initSql: `
       SET GLOBAL TimeZone = 'UTC';
       SET temp_directory = ${text(path.join(os.tmpdir(), `cube-duckdb-${process.pid}`))};
+      ${S3.map((setting) => [setting, process.env[`CUBEJS_DB_DUCKDB_S3_${setting.toUpperCase()}`]])
+        .filter(([, value]) => value)
+        .map(([setting, value]) => `SET GLOBAL s3_${setting} = ${text(value)};`)
+        .join(' ')}
     `,
   });
 };
