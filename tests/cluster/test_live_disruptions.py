@@ -146,9 +146,10 @@ def test_a_tick_is_completed_after_the_daemon_was_deleted(live: Deployed) -> Non
         (pod,) = live.pods("component=dagster-daemon")
         live.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
         wait_for(lambda: live.dagster.runs({BATCH_AT: batch}), 120, live.why)
-        # The schedule stays until then, since an interrupted tick is resumed only if the schedule still has it.
-        for run in live.dagster.runs({BATCH_AT: batch}):
-            assert live.follow(run.run_id) == "SUCCESS"
+        # The schedule stays until then, since an interrupted tick is resumed only if the schedule still has it, and no
+        # longer: runs of an app wait for each other, and on a busy machine one takes longer than a minute.
+    for run in live.dagster.runs({BATCH_AT: batch}):
+        assert live.follow(run.run_id) == "SUCCESS"
     _replaced(live, "component=user-deployments")
     assert len(live.dagster.runs({BATCH_AT: batch})) == 1
     live.wait_for_orders(batch)

@@ -156,7 +156,7 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
 def test_a_run_of_the_schedule_loads_until_its_tick(location: Location) -> None:
     at = datetime(2026, 3, 2, 12, 5, tzinfo=UTC)
     context = dg.build_schedule_context(instance=location.instance, scheduled_execution_time=at)
-    (ticks,) = location.module.defs.schedules
+    (ticks,) = (schedule for schedule in location.module.defs.schedules if schedule.name == "ticks")
     request = ticks(context)
     assert request.run_key == at.isoformat()
     assert request.tags == {"floe/batch-at": at.isoformat()}

@@ -142,6 +142,7 @@ def test_marts_may_be_replaced_while_they_are_read(served: Served, shop: Shop) -
             if done.wait(0.1) and each is shop:
                 return
 
+    until([{"orders.count": "90"}], lambda: served.load(measures=["orders.count"]))  # what was there before the test
     writer = threading.Thread(target=replace)
     writer.start()
     try:
