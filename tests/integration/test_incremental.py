@@ -233,7 +233,9 @@ def test_what_dbt_finds_is_the_ledger_kind_by_kind(shop: Shop, ticks: list[Count
     assert "sales_channel" in shop.catalog.load_table(("raw", "orders")).schema().column_names
     found = sum(ticks, Counter[str]())
     by_hand = {"out_of_range": 1, "broken_references": 2, "late": 0}  # what ACTS brings
-    assert {kind: found[f"no_{kind}"] - by_hand.get(kind, 0) for kind in ledger} == ledger
+    caught = {kind: found[f"no_{kind}"] - by_hand.get(kind, 0) for kind in ledger}
+    print("injected, caught:", {kind: (injected, caught[kind]) for kind, injected in sorted(ledger.items())})
+    assert caught == ledger
     assert min(ledger.values()) > 3
 
 
