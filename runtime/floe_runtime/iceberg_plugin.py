@@ -74,9 +74,9 @@ def _loaded(table: Table, raw: Raw) -> str:
     if raw.since is None:
         return _select(table, None)
     moment = raw.since.isoformat()
-    condition = GreaterThanOrEqual(LOADED_AT, moment)  # type: ignore[misc, call-arg, arg-type] # as above
+    condition = GreaterThanOrEqual(LOADED_AT, moment)  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
     rows = _select(table, raw.position.snapshot_id, condition)
-    return f"select * from ({rows}) where {LOADED_AT} >= timestamptz '{moment}'"  # noqa: S608 # a time
+    return f"select * from ({rows}) where {LOADED_AT} >= timestamptz '{moment}'"  # noqa: S608 # `moment` is a time that floe formats
 
 
 def _select(table: Table, snapshot_id: int | None, condition: BooleanExpression = tables.ALWAYS) -> str:

@@ -1,4 +1,4 @@
-"""The maintenance of an application's tables and of Dagster's history: what nobody needs any more is removed.
+"""The maintenance job of an application. It shrinks the application's Iceberg tables and deletes Dagster's old runs.
 
 Without it the files, the snapshots and Dagster's events of a pipeline that runs every few minutes grow without end, and
 each run becomes slower. How long things are kept is `retention` of platform.yaml.
@@ -59,7 +59,7 @@ def maintenance_job(app: App, platform: Platform) -> dg.JobDefinition:
         name=MAINTENANCE,
         tags={APP: app.name},
         executor_def=dg.in_process_executor,
-        description="Remove what nobody needs any more: old days, small files, snapshots, unused files, old runs.",
+        description="Delete raw rows, snapshots and runs past their retention and unused files; merge small files.",
     )
     def maintenance() -> None:
         maintain_tables()

@@ -146,12 +146,12 @@ def _one(built: _Scratch, inputs: Inputs, catalog: Catalog) -> list[date]:
         different = "from changed"
     elif inputs.incremental:
         different = "(from {mart} except all from {published}) union all (from {published} except all from {mart})"
-    if inputs.incremental and not built.query(f"select 1 from ({different}) limit 1").fetchall():  # noqa: S608 # see above
+    if inputs.incremental and not built.query(f"select 1 from ({different}) limit 1").fetchall():  # noqa: S608 # names of the project
         return []
     days: list[date] = []
     if mart.event_time:
         left = "select {day} from {published} where ({key}) in (select ({key}) from changed)"
-        touched = f"select {{day}} from changed union {left}" if adds else "select distinct {day} from {mart}"  # noqa: S608 # see _Scratch
+        touched = f"select {{day}} from changed union {left}" if adds else "select distinct {day} from {mart}"  # noqa: S608 # names of the project
         days = [day for (day,) in built.query(f"{touched} order by 1").fetchall()]
     table = _table(built, inputs, catalog)
     old = tables.live_files(table, table.metadata.current_snapshot_id)
@@ -183,7 +183,7 @@ def _exchange(table: Table, old: list[DataFile], days: Sequence[date | None], bu
                 "" if day is None else f"where {{time}} >= date '{day}' and {{time}} < date '{day + timedelta(days=1)}'"
             )
             order = " order by {key}" if built.mart.key else ""
-            rows: pa.Table = built.query(f"select * from {{mart}} {part}{order}").to_arrow_table()  # noqa: S608 # a day
+            rows: pa.Table = built.query(f"select * from {{mart}} {part}{order}").to_arrow_table()  # noqa: S608 # `part` holds a date
             if rows.num_rows:
                 files += write_rows(table, rows, [] if day is None else [_number(day)], one_file=True)
     except BaseException:

@@ -59,7 +59,7 @@ def publish(compute: Trino, scratch: str, marts: Sequence[Mart], inputs: Inputs,
                 if before and adds and _snapshots(catalog, inputs, mart)[1:2] not in (before, []):
                     raise Superseded(f"the mart {mart.name} was published by another run")
             if mart.event_time:
-                ((day,),) = run(f"select max(cast({mart.event_time} as date)) from {delta if adds else built}")  # noqa: S608 # as above
+                ((day,),) = run(f"select max(cast({mart.event_time} as date)) from {delta if adds else built}")  # noqa: S608 # names of the project
                 newest += [date.fromisoformat(str(day))] if day else []
     return max(newest, default=None)
 
@@ -77,7 +77,7 @@ def _snapshots(catalog: Catalog, inputs: Inputs, mart: Mart) -> list[int | None]
 def _different(one: str, other: str) -> str:
     """A query that has a row if two relations differ."""
     return (
-        f"select 1 from ((select * from {one} except all select * from {other}) union all"  # noqa: S608 # as above
+        f"select 1 from ((select * from {one} except all select * from {other}) union all"  # noqa: S608 # names of the project
         f" (select * from {other} except all select * from {one})) limit 1"
     )
 
@@ -85,14 +85,14 @@ def _different(one: str, other: str) -> str:
 def _merge(run: Any, mart: Mart, table: str, delta: str, inputs: Inputs) -> str:
     """The statement that adds what has changed; empty if nothing has."""
     seen = f" where {mart.event_time} >= timestamp '{inputs.since} 00:00:00'" if mart.event_time else ""
-    changed = f"select * from {delta} except select * from (select * from {table}{seen})"  # noqa: S608 # as above
-    if not run(f"select 1 from ({changed}) limit 1"):  # noqa: S608 # as above
+    changed = f"select * from {delta} except select * from (select * from {table}{seen})"  # noqa: S608 # names of the project
+    if not run(f"select 1 from ({changed}) limit 1"):  # noqa: S608 # names of the project
         return ""
     columns = [name for name, *_ in run(f"show columns from {delta}")]
     same = " and ".join(f"old.{key} = new.{key}" for key in mart.key)
     days = f" and old.{mart.event_time} >= timestamp '{inputs.since} 00:00:00'" if mart.event_time else ""
     return (
-        f"merge into {table} as old using ({changed}) as new on {same}{days}"  # noqa: S608 # as above
+        f"merge into {table} as old using ({changed}) as new on {same}{days}"  # noqa: S608 # names of the project
         f" when matched then update set {', '.join(f'{quoted(name)} = new.{quoted(name)}' for name in columns)}"
         f" when not matched then insert ({', '.join(map(quoted, columns))})"
         f" values ({', '.join(f'new.{quoted(name)}' for name in columns)})"

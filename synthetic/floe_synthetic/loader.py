@@ -279,7 +279,7 @@ def _search(batch_id: str, not_before: datetime | None) -> BooleanExpression:
     if not_before is None:
         return has_id
     earliest = (not_before.astimezone(UTC) - _CLOCKS_DIFFER).isoformat()
-    return And(has_id, GreaterThanOrEqual(LOADED_AT, earliest))  # type: ignore[misc, call-arg, arg-type] # as above
+    return And(has_id, GreaterThanOrEqual(LOADED_AT, earliest))  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
 
 
 def _has_rows(search: BooleanExpression) -> Callable[[Table], bool]:
