@@ -76,7 +76,7 @@ def _loaded(table: Table, raw: Raw) -> str:
     moment = raw.since.isoformat()
     condition = GreaterThanOrEqual(LOADED_AT, moment)  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
     rows = _select(table, raw.position.snapshot_id, condition)
-    return f"select * from ({rows}) where {LOADED_AT} >= timestamptz '{moment}'"  # noqa: S608 # `moment` is a time that floe formats
+    return f"select * from ({rows}) where {LOADED_AT} >= timestamptz '{moment}'"  # noqa: S608 # a time that floe formats
 
 
 def _select(table: Table, snapshot_id: int | None, condition: BooleanExpression = tables.ALWAYS) -> str:
