@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Env = Mapping[str, str]
 _SECONDS = 10  # how long to wait for an answer before a service counts as unreachable
+_WAIT_SECONDS = 30  # how long a commit to a catalog in a file waits for another one
 
 
 def local(path: str) -> Path:
@@ -99,7 +101,8 @@ def catalog_properties(platform: Platform, env: Env = os.environ) -> dict[str, s
         if storage.endpoint:
             properties["s3.endpoint"] = value(storage.endpoint, env)
     if isinstance(catalog, SqlCatalog):
-        return properties | {"type": "sql", "uri": f"sqlite:///{local(catalog.path)}", "warehouse": warehouse(storage)}
+        uri = f"sqlite:///{local(catalog.path)}?timeout={_WAIT_SECONDS}"
+        return properties | {"type": "sql", "uri": uri, "warehouse": warehouse(storage)}
     credential = f"{value(catalog.client_id, env)}:{secret(catalog.client_secret, env).get_secret_value()}"
     properties |= {
         "type": "rest",
@@ -124,8 +127,20 @@ def open_catalog(platform: Platform, env: Env = os.environ) -> Catalog:
     from pyiceberg.catalog import load_catalog
 
     if isinstance(platform.catalog, SqlCatalog):
-        local(platform.catalog.path).parent.mkdir(parents=True, exist_ok=True)
+        _let_readers_not_block(local(platform.catalog.path))
     return load_catalog("floe", **catalog_properties(platform, env))
+
+
+def _let_readers_not_block(file: Path) -> None:
+    """Let a commit to a catalog in a file succeed while somebody reads the catalog: SQLite's write-ahead log does that.
+
+    The file keeps the setting. Source: https://www.sqlite.org/wal.html
+    """
+    import sqlite3
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(file, timeout=_WAIT_SECONDS)) as connection:
+        connection.execute("pragma journal_mode = wal")
 
 
 def postgres_driver() -> Any:

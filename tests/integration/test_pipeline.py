@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -112,6 +114,17 @@ def test_a_repeated_run_of_a_batch_adds_no_rows(location: Location) -> None:
     before = location.rows(*RAW)
     assert location.run(0).success
     assert location.rows(*RAW) == before
+
+
+def test_a_catalog_in_a_file_takes_commits_while_somebody_reads_it(location: Location) -> None:
+    catalog = location.catalog()
+    for name in ("first", "second"):
+        catalog.create_namespace(name)
+    with closing(sqlite3.connect(repo.current().state / "catalog.db")) as reader:
+        rows = reader.execute("select namespace from iceberg_namespace_properties")
+        assert rows.fetchone()  # not the last row, so that the reader has not finished
+        catalog.create_namespace("third")
+    assert ("third",) in catalog.list_namespaces()
 
 
 def test_marts_that_fail_their_tests_are_not_published(location: Location, checkout: Path) -> None:
