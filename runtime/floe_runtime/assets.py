@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,26 @@ class Translator(DagsterDbtTranslator):
             return dg.AssetKey([self.app.pipeline.marts_namespace, node["name"]])
         return super().get_asset_key(node).with_prefix(package(self.app.name))
 
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """The group that the project sets, otherwise the layer of the model."""
+        return super().get_group_name(dbt_resource_props) or dbt_resource_props["config"].get("schema")
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What dbt knows of a model, with the table that is published in place of the one in the scratch database."""
+        metadata = {**super().get_metadata(dbt_resource_props)}
+        metadata.pop("dagster/table_name", None)
+        if marts.is_mart(dbt_resource_props):
+            metadata["dagster/table_name"] = f"{self.app.pipeline.marts_namespace}.{dbt_resource_props['name']}"
+        return metadata
+
 
 def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
     """One asset for each dbt model, one asset check for each dbt test.
 
     A mart is reported as materialized only after all tests passed and the mart was published. A run builds the whole
     project even if it selects only a part, because its scratch database starts empty. A build takes seconds.
+
+    A run for a day, as a backfill is, works through all raw rows that were loaded on that day or later.
     """
     manifest = json.loads(dbt.manifest(dbt_project).read_bytes())
     translator = Translator(dbt_project.app)
@@ -78,8 +93,9 @@ def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
         unpublished: dict[str, Any] = {}  # materializations by mart, reported once the mart is published
         published: dict[str, marts.Published] = {}
         full_refresh = context.run.tags.get(FULL_REFRESH) == "true"
+        again = date.fromisoformat(context.partition_key) if context.has_partition_key else None
         try:
-            for each in run(dbt_project, manifest, context.run.run_id, full_refresh=full_refresh):
+            for each in run(dbt_project, manifest, context.run.run_id, full_refresh=full_refresh, again_since=again):
                 if isinstance(each, Inputs):
                     seen = f"adds to publication {each.last.number}, and sees marts from {each.since}"
                     context.log.info(f"this run {seen if each.incremental else 'builds everything from all raw rows'}")

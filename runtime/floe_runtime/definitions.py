@@ -1,7 +1,8 @@
 """The Dagster definitions of a data application: its pipeline from raw tables to published marts, and the schedule."""
 
-from datetime import UTC
+from datetime import UTC, date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -14,6 +15,15 @@ from floe_runtime.raw import raw_assets
 
 PIPELINE = "pipeline"
 """Name of the job that materializes all assets of an application."""
+
+BACKFILL = "backfill"
+"""Name of the job that works through old rows again. Its partitions are the days from which it does."""
+
+
+def _every_day_since(first: date) -> dg.PartitionedConfig[Any]:
+    """The days in UTC until today, as the partitions of a job that has no other configuration."""
+    days = dg.DailyPartitionsDefinition(first.isoformat(), timezone="UTC", end_offset=1)
+    return dg.PartitionedConfig(days, run_config_for_partition_key_fn=lambda _: {})
 
 
 def definitions(file: str) -> dg.Definitions:
@@ -41,6 +51,15 @@ def definitions(file: str) -> dg.Definitions:
         tags={APP: app.name},
         executor_def=dg.in_process_executor,  # separate processes would import dbt and PyIceberg for each step
     )
+    backfill = dg.define_asset_job(
+        BACKFILL,
+        selection=dg.AssetSelection.assets(models),
+        description="Work through all rows that were loaded on a day or later, and publish the marts. "
+        "Choose the first day only: its run does the later ones too.",
+        tags={APP: app.name},
+        executor_def=dg.in_process_executor,
+        config=_every_day_since(app.pipeline.first_day),
+    )
     running = app.pipeline.schedule.enabled
 
     @dg.schedule(
@@ -57,6 +76,6 @@ def definitions(file: str) -> dg.Definitions:
     upkeep = maintenance_job(app, artifacts.platform)
     return dg.Definitions(
         assets=[*raw, models],
-        jobs=[job, upkeep],
+        jobs=[job, backfill, upkeep],
         schedules=[ticks, maintenance_schedule(app, artifacts.platform)],
     )

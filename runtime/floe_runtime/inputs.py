@@ -106,21 +106,33 @@ def inputs_of(
     lookback_days: int,
     *,
     full_refresh: bool,
+    again_since: date | None = None,
 ) -> Inputs:
     """What a run has to read.
 
     `marts`: the marts of the project, each with the column whose day partitions it, or None. `by_load_time`: the raw
-    tables of which a run reads only new rows. A run builds everything if `full_refresh` says so, or a mart is new.
+    tables of which a run reads only new rows. A run builds everything if `full_refresh` says so, or a mart is new. With
+    `again_since`, it also works through the rows that were loaded on that day or later, which may change marts from
+    `lookback_days` before it on.
     """
     catalog.create_namespace_if_not_exists(marts_namespace)
     last = last_publication(catalog, marts_namespace)
     _set_back(catalog, marts_namespace, last)
     inputs = Inputs(raw_namespace=raw_namespace, marts_namespace=marts_namespace, last=last, event_times=dict(marts))
     if set(last.marts) == set(marts) and not full_refresh:
-        inputs.since = (last.newest or date.min + timedelta(days=lookback_days)) - timedelta(days=lookback_days)
+        days = [last.newest, again_since] if last.newest and again_since else [last.newest]
+        inputs.since = _days_before(min(filter(None, days), default=date.min), lookback_days)
     known = last.raw if inputs.incremental else {}
     inputs.raw = raw_of(catalog, raw_namespace, {name: known.get(name, Position()) for name in by_load_time})
+    if again_since:
+        moment = datetime(again_since.year, again_since.month, again_since.day, tzinfo=UTC)
+        for raw in inputs.raw.values():
+            raw.since = min(raw.since or moment, moment)
     return inputs
+
+
+def _days_before(day: date, number: int) -> date:
+    return date.fromordinal(max(day.toordinal() - number, 1))
 
 
 def raw_of(catalog: Catalog, namespace: str, known: Mapping[str, Position]) -> dict[str, Raw]:

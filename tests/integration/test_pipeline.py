@@ -164,6 +164,27 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
         if event.asset_key == dg.AssetKey(["marts", "orders"])
     )
     assert orders.materialization.metadata["dagster/row_count"].value == len(location.rows("marts", "orders"))
+    graph = location.module.defs.resolve_asset_graph()
+    shown, staged = (
+        graph.get(dg.AssetKey(["marts", "orders"])),
+        graph.get(dg.AssetKey(["ecommerce", "staging", "stg_orders"])),
+    )
+    assert (shown.group_name, staged.group_name) == ("marts", "staging")
+    assert shown.metadata["dagster/table_name"] == "marts.orders"  # what is published
+    assert "dagster/table_name" not in staged.metadata  # it is gone after the run
+    assert shown.owners == staged.owners == ["team:data-engineering"]
+
+
+def test_a_backfill_of_a_day_works_through_what_was_loaded_since(location: Location) -> None:
+    assert location.run(0).success
+    before = location.rows("marts", "orders")
+    backfill = location.module.defs.resolve_job_def("backfill")
+    assert backfill.partitions_def.get_partition_keys()[-1] == str(datetime.now(UTC).date())
+    day = str(before[0]["ordered_at"].date())
+    done = backfill.execute_in_process(instance=location.instance, partition_key=day, raise_on_error=False)
+    assert done.success
+    assert {event.step_key for event in done.get_step_success_events()} == {"ecommerce_dbt"}
+    assert location.rows("marts", "orders") == before
 
 
 def test_a_run_of_the_schedule_loads_until_its_tick(location: Location) -> None:
