@@ -120,8 +120,8 @@ def inputs_of(
     _set_back(catalog, marts_namespace, last)
     inputs = Inputs(raw_namespace=raw_namespace, marts_namespace=marts_namespace, last=last, event_times=dict(marts))
     if set(last.marts) == set(marts) and not full_refresh:
-        days = [last.newest, again_since] if last.newest and again_since else [last.newest]
-        inputs.since = _days_before(min(filter(None, days), default=date.min), lookback_days)
+        newest = last.newest or date.min
+        inputs.since = _days_before(min(newest, again_since or newest), lookback_days)
     known = last.raw if inputs.incremental else {}
     inputs.raw = raw_of(catalog, raw_namespace, {name: known.get(name, Position()) for name in by_load_time})
     if again_since:

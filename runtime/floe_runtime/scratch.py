@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +24,8 @@ SCRATCH = "FLOE_SCRATCH_FOLDER"
 """The variable with the folder for scratch databases. If it is not set, the system's temporary folder is used."""
 
 _FORM = "scratch_%Y%m%d%H%M%S"
-_ABANDONED = timedelta(days=1)  # an older schema is left over: no run takes as long
+_PREFIX = "floe-scratch-"
+_ABANDONED = timedelta(days=1)  # an older database or schema is left over: no run takes as long
 
 
 @contextmanager
@@ -30,7 +33,9 @@ def scratch(platform: Platform) -> Iterator[str]:
     """Yield the path of a database file or the name of a schema, and delete it after the block."""
     compute = platform.compute
     if isinstance(compute, DuckDB):
-        with tempfile.TemporaryDirectory(prefix="floe-", dir=os.environ.get(SCRATCH)) as folder:
+        parent = os.environ.get(SCRATCH) or tempfile.gettempdir()
+        _delete_abandoned(Path(parent))
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent) as folder:
             yield str(Path(folder) / "memory.duckdb")  # DuckDB's name for a database in memory, with which dbt parsed
     else:
         assert isinstance(compute, Trino)  # the contract's validator ensures it
@@ -40,6 +45,15 @@ def scratch(platform: Platform) -> Iterator[str]:
             yield name
         finally:
             _drop(compute, name)
+
+
+def _delete_abandoned(parent: Path) -> None:
+    """Delete the databases of runs that were killed before they could delete them."""
+    oldest = time.time() - _ABANDONED.total_seconds()
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # another run has deleted it, or it belongs to another user
+            if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _drop_abandoned(compute: Trino) -> None:
