@@ -27,7 +27,9 @@ from pyiceberg.transforms import DayTransform
 
 from floe_runtime import tables, trino_marts
 from floe_runtime.connect import local, open_catalog, s3_client
+from floe_runtime.contract.app import FULL_REFRESH
 from floe_runtime.contract.platform import Platform, S3Storage, Trino
+from floe_runtime.errors import FloeError
 from floe_runtime.iceberg_plugin import PUBLISHED
 from floe_runtime.inputs import FENCE, Inputs, Publication, Superseded, conclude
 
@@ -177,15 +179,23 @@ def _exchange(table: Table, old: list[DataFile], days: Sequence[date | None], bu
     from floe_synthetic.datafiles import discard, exchange, write_rows
 
     files: list[DataFile] = []
+    types = {tables.quoted(name): kind for _, name, kind in tables.columns(table)}
+    columns = ", ".join(f"cast({name} as {kind}) as {name}" for name, kind in types.items())
     try:
         for day in days:
             part = (
                 "" if day is None else f"where {{time}} >= date '{day}' and {{time}} < date '{day + timedelta(days=1)}'"
             )
             order = " order by {key}" if built.mart.key else ""
-            rows: pa.Table = built.query(f"select * from {{mart}} {part}{order}").to_arrow_table()  # noqa: S608 # the part is a date
+            rows: pa.Table = built.query(f"select {columns} from {{mart}} {part}{order}").to_arrow_table()  # noqa: S608 # the part is a date
             if rows.num_rows:
                 files += write_rows(table, rows, [] if day is None else [_number(day)], one_file=True)
+    except duckdb.ConversionException as error:
+        discard(table, files)
+        raise FloeError(
+            f"a value of the mart {built.mart.name} does not fit the type of its published column: {error}",
+            f"Start a run with the tag {FULL_REFRESH}: true. It makes the mart anew.",
+        ) from None
     except BaseException:
         discard(table, files)
         raise

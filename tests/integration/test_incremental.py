@@ -16,12 +16,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from pyiceberg.types import DecimalType, StringType
 
 from code_location import Location, append, edit
 from floe import repo
 from floe_runtime import dbt, marts, runs
 from floe_runtime.assets import project
 from floe_runtime.contract.artifacts import VARIABLE
+from floe_runtime.errors import FloeError
 from floe_runtime.inputs import Inputs, Publication, Superseded, last_publication
 from floe_synthetic import EcommerceGenerator, IcebergLoader
 from floe_synthetic.datafiles import exchange
@@ -299,15 +301,28 @@ def test_a_failed_test_leaves_what_is_published_and_the_next_run_heals(shop: Sho
     assert snapshot.parent_snapshot_id == maintained
 
 
-def test_other_columns_than_the_published_ones_need_a_full_refresh(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("column", "instead"),
+    [
+        ("product.category", "product.category,\n  1 as one"),
+        ("product.unit_price", "cast(product.unit_price as decimal(18, 2)) + 1e14 as unit_price"),
+    ],
+    ids=["another column", "values that do not fit"],
+)
+def test_other_columns_than_the_published_ones_need_a_full_refresh(shop: Shop, column: str, instead: str) -> None:
     model = shop.checkout / "apps/ecommerce/dbt/models/marts/products.sql"
-    before = model.read_text()
-    model.write_text(before.replace("  product.category,\n", "  product.category,\n  1 as one,\n"))
+    text, before = model.read_text(), shop.published()
+    assert f"  {column},\n" in text
+    model.write_text(text.replace(f"  {column},\n", f"  {instead},\n"))
     try:
-        with pytest.raises(dbt.DbtFailed, match="floe/full-refresh: true"):
+        shop.load()
+        with pytest.raises(FloeError) as raised:
             shop.run()
     finally:
-        model.write_text(before)
+        model.write_text(text)
+    assert "floe/full-refresh: true" in f"{raised.value.message} {raised.value.hint}"
+    assert shop.published() == before
+    shop.run()
 
 
 def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop) -> None:
@@ -328,3 +343,22 @@ def test_a_row_older_than_the_lookback_waits_for_a_run_of_its_day(shop: Shop) ->
     assert "ancient" not in shop.rows("quarantine")["row_key"].to_pylist()
     assert shop.differences() == dict.fromkeys(MARTS, 0)
     assert not shop.run("rebuilt", full=True)[0].incremental
+
+
+def test_a_raw_column_of_another_type_publishes_nothing_and_the_error_names_the_model(shop: Shop) -> None:
+    """It comes last, because it leaves the raw table as it is."""
+    table = shop.catalog.load_table(("raw", "orders"))
+    with table.update_schema() as change:
+        change.update_column("total", DecimalType(14, 2))
+    shop.change("orders", an_order(shop, 0)["order_id"], order_id="wide", total=Decimal("12.00"))
+    shop.run()
+    assert "wide" in shop.rows("orders")["order_id"].to_pylist()  # the value fits the column of the mart
+    with table.update_schema(allow_incompatible_changes=True) as change:
+        change.delete_column("total")
+    with table.update_schema() as change:
+        change.add_column("total", StringType())
+    shop.change("orders", an_order(shop, 0)["order_id"], order_id="text", total="twelve")
+    before = shop.published()
+    with pytest.raises(dbt.DbtFailed, match=r"(?s)stg_orders: .*VARCHAR"):
+        shop.run()
+    assert shop.published() == before
