@@ -10,7 +10,6 @@ from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -85,14 +84,15 @@ def microseconds(moment: datetime) -> int:
 class Families:
     """Which rows to generate: those of the families whose keys `chosen` selects.
 
+    `chosen`: keys → the places of those that are selected, in order.
     `others`: whether also the rows of tables that have no families (see Domain).
     """
 
-    chosen: Callable[[Keys], npt.NDArray[np.bool_]]
+    chosen: Callable[[Keys], Ints]
     others: bool
 
 
-EVERYTHING = Families(lambda keys: np.ones(len(keys), dtype=bool), others=True)
+EVERYTHING = Families(lambda keys: np.arange(len(keys)), others=True)
 
 
 class Generates(Protocol):

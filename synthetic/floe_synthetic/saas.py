@@ -295,7 +295,7 @@ class SaaSGenerator(Generator):
             number = np.arange(first, min(first + _CHUNK, int(ends[-1])))
             index = np.searchsorted(ends, number, side="right")
             keys = key(region[index], np.full(len(number), day), number)
-            chosen = np.flatnonzero(families.chosen(keys))
+            chosen = families.chosen(keys)
             index, keys = index[chosen], keys[chosen]
             at = times(demand, region[index], self._random.uniform("occurred at", keys), day)
             user = users[index]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from floe_synthetic import ecommerce, saas
+from floe_synthetic import saas, shop_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,7 +40,7 @@ class Shape:
 
 SHAPES = {
     "ecommerce": Shape(
-        *("orders", "ordered_at", "customer_id", "customers", ecommerce.REGIONS),
+        *("orders", "ordered_at", "customer_id", "customers", shop_values.REGIONS),
         mixes=(("orders", "payment_method"), ("customers", "segment"), ("order_events", "status")),
     ),
     "saas": Shape(
