@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from floe_synthetic import people
 from floe_synthetic.calendar import DAY_US, SLOT_US, SLOTS, Calendar, Patterns, day_number
 from floe_synthetic.domain import SHOP, money
-from floe_synthetic.entities import EVERYTHING, Families, Generator, Parts, words
+from floe_synthetic.entities import EVERYTHING, Families, Generator, Parts, opening, words
 from floe_synthetic.randomness import CARDS, Floats, Ints, Keys, Source, card, deck, fraction, low_fraction
 from floe_synthetic.schema import TIME, arrow_schema
 from floe_synthetic.shop_catalogue import Catalogue
@@ -41,7 +41,6 @@ _NEWCOMER = 3.0  # how much more a customer orders on the day of the registratio
 _FORGETS_DAYS, _FORGETS = 14.0, -0.6  # the interest of a cohort falls by a power of its age
 _LOYAL = 0.15  # the most loyal customer of a cohort orders 1 / _LOYAL times as often as the average one
 _MOST_PRODUCTS = 10_000
-_EARLIEST, _LATEST = date(1971, 1, 1), date(2600, 1, 1)  # so that a day fits into the keys
 _MAX_LINES = max(max(lines) for lines in LINES)
 _LINE_BITS = 4
 _LINE_ENDINGS = table([f"-{line:02}" for line in range(_MAX_LINES + 1)])
@@ -171,8 +170,7 @@ class EcommerceGenerator(Generator):
             raise ValueError(f"customers must be at least {len(REGIONS)}, one for each region")
         if products > _MOST_PRODUCTS:
             raise ValueError(f"products must be at most {_MOST_PRODUCTS}")
-        if not _EARLIEST <= opened <= _LATEST:
-            raise ValueError(f"opened must be from {_EARLIEST} to {_LATEST}")
+        self.opened = opening(opened)
         self._random = Source(seed)
         self._seed = seed
         self._customers, self._orders_per_day = customers, float(orders_per_day)
@@ -180,7 +178,6 @@ class EcommerceGenerator(Generator):
         self._versions = versions
         self._calendar = Calendar(REGIONS, patterns or Patterns(), opened)
         self._opened = day_number(opened)
-        self.opened = datetime.combine(opened, datetime.min.time(), UTC)
         self._first = self._opened - _DAYS_BEFORE
         self._order_ends = lru_cache(maxsize=64)(self._count_orders)
         self._signup_ends = lru_cache(maxsize=64)(self._spread_signups)
@@ -194,8 +191,6 @@ class EcommerceGenerator(Generator):
         yield "products", self._catalogue.table()
 
     def _parts(self, start: int, end: int, oldest: int, families: Families) -> Parts:
-        if end > day_number(_LATEST) * DAY_US:
-            raise ValueError(f"the window ends after {_LATEST}")
         for customers in self._customers_between(start, end) if families.others else ():
             yield "customers", customers
         oldest = max(oldest, start - int(_BEFORE_RETURNED[1] * _HOUR_US), self._opened * DAY_US)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from typing import Protocol
 
@@ -22,6 +22,8 @@ from floe_synthetic.text_keys import letters, strings
 
 DAYS_BEFORE = 365
 """Those who are there at the opening registered during so many days before it."""
+
+_EARLIEST, _LATEST = date(1971, 1, 1), date(2600, 1, 1)  # so that a day fits into the keys
 
 Parts = Iterator[tuple[str, pa.Table]]
 """Parts of tables, as (name of the table, rows)."""
@@ -78,6 +80,17 @@ def microseconds(moment: datetime) -> int:
     if moment.utcoffset() is None:
         raise ValueError(f"the time {moment.isoformat()} has no time zone")
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
+
+
+def opening(day: date) -> datetime:
+    """The beginning (UTC) of the day on which a business opens. Raises ValueError for a day that cannot be in keys."""
+    if not _EARLIEST <= day <= _LATEST:
+        raise ValueError(f"opened must be from {_EARLIEST} to {_LATEST}")
+    return _midnight(day)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
 
 
 @dataclass(frozen=True)
@@ -193,9 +206,12 @@ def gathered(domain: Domain, parts: Parts, without: Sequence[str] = ()) -> dict[
 def window(since: datetime, until: datetime, oldest: datetime) -> tuple[int, int, int]:
     """The start and end of a window, and the earliest time that it may begin, in microseconds since 1970.
 
-    Raises ValueError if a time has no time zone, `until` is not after `since`, or `since` is before `oldest`.
+    Raises ValueError if a time has no time zone, `until` is not after `since` or after the last day that can be
+    generated, or `since` is before `oldest`.
     """
     start, end, first = microseconds(since), microseconds(until), microseconds(oldest)
+    if until > _midnight(_LATEST):
+        raise ValueError(f"the window ends at {until.isoformat()}, after the last day that can be generated, {_LATEST}")
     if end <= start:
         raise ValueError(f"the window ends at {until.isoformat()}, which is not after its start {since.isoformat()}")
     if start < first:
