@@ -215,10 +215,10 @@ def test_every_reference_in_the_files_has_its_row(tmp_path: Path) -> None:
 
 
 @contextmanager
-def little_room() -> Iterator[None]:
-    """During the block no file may become larger than 20 kB: the write then fails as on a full disk."""
+def little_room(size: int = 20_000) -> Iterator[None]:
+    """During the block no file may become larger than so many bytes: the write then fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
@@ -311,3 +311,28 @@ def test_a_catalog_that_is_away_gives_a_sentence(embedded: Path) -> None:
     with pytest.raises(FloeError, match="the catalog of embedded cannot be used: ") as error:
         generate(*SMALL, "--to", "embedded")
     assert "floe preflight embedded" in error.value.hint
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_table_of_another_shape_gives_a_sentence_and_no_table_more() -> None:
+    catalog = open_catalog(load(Platform, repo.current().platform_file()))
+    catalog.create_namespace("saas")
+    catalog.create_table("saas.events", pa.schema([("event_id", pa.int64())]))
+    with pytest.raises(
+        FloeError, match=r"table saas\.events cannot take the rows .* event_id is long in the table"
+    ) as error:
+        generate(*SMALL, "--to", "embedded")
+    assert "Nothing was written" in error.value.hint
+    assert catalog.list_tables("saas") == [("saas", "events")]
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_full_disk_during_a_load_gives_a_sentence_and_the_next_run_completes_it() -> None:
+    room_for_the_catalog = little_room(64_000)
+    with room_for_the_catalog, pytest.raises(FloeError, match="could not be read or written: File too large") as error:
+        generate(*SMALL, "--to", "embedded")
+    assert "it appends what is missing, and nothing twice" in error.value.hint
+    generate(*SMALL, "--to", "embedded")
+
+    for name, rows in expected("2026-02-24", "2026-03-10").items():
+        assert sorted(loaded(name)[0].to_pylist()) == sorted(rows[0].to_pylist())
