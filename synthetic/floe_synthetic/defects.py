@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, partial
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -87,6 +87,8 @@ class WithDefects:
             tables[table] += (Column(column, "string", f"one of {', '.join(values)}", required=False),)
         self.domain = replace(self._clean, tables=tables)
         self._columns = cache(self._columns_of)
+        # A window looks at the same families once for each delay.
+        self._late_among = lru_cache(maxsize=256)(self._find_late_among)
 
     def reference(self, until: datetime) -> Batch:
         """The generator's reference data with defects. None of them is late, and there is no new column."""
@@ -116,7 +118,7 @@ class WithDefects:
             yield LEDGER, _ledger(table, pa.nulls(1, pa.string()), [drifted], end)
         for index, delay in enumerate(DELAYS if self._rate("late") else DELAYS[:1]):
             first, last = (max(moment - delay // _MICROSECOND, oldest) for moment in (start, end))
-            families = Families(partial(self._arrive, index), others=index == 0) if self._rate("late") else EVERYTHING
+            families = self._families(index)
             # What was held back since before this window is late, the rest only comes behind the others.
             for low, high in pairwise(sorted({first, min(max(first, start), last), last})):
                 stream = self._generator.stream(_moment(low), _moment(high), begin, families)
@@ -135,15 +137,32 @@ class WithDefects:
     def _rate(self, kind: str) -> float:
         return self._rates.get(kind, 0.0)
 
-    def _arrive(self, delay: int, keys: Keys) -> Ints:
-        """The places of the families with these keys that are held back for that one of the DELAYS."""
+    def _families(self, delay: int) -> Families:
+        """Those that are held back for that one of the DELAYS."""
+        if not self._rate("late"):
+            return EVERYTHING
+
+        def those(size: int, late: Ints, held: Ints) -> Ints:
+            if delay:
+                chosen: Ints = late[held == delay]
+                return chosen
+            in_time = np.ones(size, dtype=bool)
+            in_time[late] = False
+            return np.flatnonzero(in_time)
+
+        return Families(
+            lambda keys: those(len(keys), *self._late(keys)),
+            lambda first, size: those(size, *self._late_among(first, size)),
+            others=delay == 0,
+        )
+
+    def _late(self, keys: Keys) -> tuple[Ints, Ints]:
+        """The places of the families with these keys that arrive late, and for which one of the DELAYS."""
         late = self._random.happens("late", keys, self._rate("late"))
-        if delay:
-            held: Ints = late[self._choice("delay", keys[late], len(DELAYS) - 1) == delay - 1]
-            return held
-        in_time = np.ones(len(keys), dtype=bool)
-        in_time[late] = False
-        return np.flatnonzero(in_time)
+        return late, self._choice("delay", keys[late], len(DELAYS) - 1) + 1
+
+    def _find_late_among(self, first: int, size: int) -> tuple[Ints, Ints]:
+        return self._late(np.arange(first, first + size, dtype=np.uint64))
 
     def _together(self, parts: Parts) -> Parts:
         """The parts, each in one piece, and small ones of a table together, since each part takes a while.

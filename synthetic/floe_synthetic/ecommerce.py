@@ -214,19 +214,19 @@ class EcommerceGenerator(Generator):
         slots = ((start - day * DAY_US) // SLOT_US, -((day * DAY_US - end) // SLOT_US))
         first, last = (int(ends[slot * len(REGIONS) - 1]) if slot else 0 for slot in np.clip(slots, 0, SLOTS))
         waiting: list[tuple[Keys, Ints]] = []
+        first_key = _key(0, day, 0)
         for low in range(first, last, _CHUNK):
             high = min(low + _CHUNK, last)
-            key = np.arange(low, high, dtype=np.uint64) + _key(0, day, 0)
-            number: Ints | slice = slice(None)
-            if families is not EVERYTHING:
-                number = families.chosen(key)
-                key = key[number]
+            number = families.among(int(first_key) + low, high - low)
+            key = number.view(np.uint64) + (first_key + np.uint64(low))
             if len(key) < _DIRECT:
-                cell = np.searchsorted(ends, key.view(np.int64) & 0xFFFFFFFF, side="right")
+                cell = np.searchsorted(ends, number + low, side="right")
             else:
                 bounds = np.clip(ends, low, high)
                 sizes = bounds - np.concatenate([[low], bounds[:-1]])
-                cell = np.repeat(np.arange(len(ends)), sizes)[number]
+                cell = np.repeat(np.arange(len(ends)), sizes)
+                if len(key) < high - low:
+                    cell = cell[number]
             if families is not EVERYTHING:
                 waiting.append((key, cell))
                 # Of a few families, those of several parts are taken together.

@@ -97,15 +97,17 @@ def _midnight(day: date) -> datetime:
 class Families:
     """Which rows to generate: those of the families whose keys `chosen` selects.
 
-    `chosen`: keys → the places of those that are selected, in order.
+    `chosen`: keys → the places of those that are selected, in order. `among`: the same for keys that follow each other,
+    given as (the first, how many).
     `others`: whether also the rows of tables that have no families (see Domain).
     """
 
     chosen: Callable[[Keys], Ints]
+    among: Callable[[int, int], Ints]
     others: bool
 
 
-EVERYTHING = Families(lambda keys: np.arange(len(keys)), others=True)
+EVERYTHING = Families(lambda keys: np.arange(len(keys)), lambda _, size: np.arange(size), others=True)
 
 
 class Generates(Protocol):
@@ -211,7 +213,7 @@ def window(since: datetime, until: datetime, oldest: datetime) -> tuple[int, int
     """
     start, end, first = microseconds(since), microseconds(until), microseconds(oldest)
     if until > _midnight(_LATEST):
-        raise ValueError(f"the window ends at {until.isoformat()}, after the last day that can be generated, {_LATEST}")
+        raise ValueError(f"the window ends at {until.isoformat()}, after {_LATEST}, the end of what can be generated")
     if end <= start:
         raise ValueError(f"the window ends at {until.isoformat()}, which is not after its start {since.isoformat()}")
     if start < first:
