@@ -7,23 +7,31 @@ own one ends before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from floe_runtime.contract.defects import OF_A_ROW, SCENARIOS, checked
 from floe_synthetic.batch import Batch, window_id
 from floe_synthetic.calendar import DAY_US, day_number
-from floe_synthetic.damage import DAMAGE
-from floe_synthetic.entities import Families, GeneratesFamilies, Parts, gathered, microseconds, texts, window
-from floe_synthetic.randomness import Ints, Keys, Source
+from floe_synthetic.damage import DAMAGE, replaced
+from floe_synthetic.entities import (
+    EVERYTHING,
+    Families,
+    GeneratesFamilies,
+    Parts,
+    gathered,
+    microseconds,
+    texts,
+    window,
+)
+from floe_synthetic.randomness import Ints, Keys, Source, fraction, low_fraction
 from floe_synthetic.schema import TIME, Column, schema_of
 from floe_synthetic.text_hashes import hashed
 
@@ -47,7 +55,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _ODD = np.uint64(0xD6E8FEB86659FD93)
 _ONE = np.ones(1, dtype=np.uint64)
 _DRIFT_AFTER_DAYS = 30
-_ROWS_AT_ONCE = 1 << 18
+_ROWS_AT_ONCE = 50_000  # less than what the generator makes at once, so that large parts are not copied
 
 
 class WithDefects:
@@ -78,18 +86,16 @@ class WithDefects:
         if self._rate("new_columns"):
             tables[table] += (Column(column, "string", f"one of {', '.join(values)}", required=False),)
         self.domain = replace(self._clean, tables=tables)
+        self._columns = cache(self._columns_of)
+        # A window looks at the same families once for each delay.
+        self._late_among = lru_cache(maxsize=256)(self._find_late_among)
 
     def reference(self, until: datetime) -> Batch:
         """The generator's reference data with defects. None of them is late, and there is no new column."""
         whole, end = self._generator.reference(until), microseconds(until)
         if not any(self._rates.values()):
             return whole
-        parts = (
-            part
-            for name, rows in whole.tables.items()
-            for first in range(0, rows.num_rows, _ROWS_AT_ONCE)
-            for part in self._damaged(name, rows.slice(first, _ROWS_AT_ONCE), end)
-        )
+        parts = (part for name, rows in whole.tables.items() for part in self._damaged(name, rows, end))
         return Batch(whole.batch_id, gathered(self._before_drift, parts), whole.since, whole.until)
 
     def batch(self, since: datetime, until: datetime, begin: datetime | None = None) -> Batch:
@@ -108,106 +114,151 @@ class WithDefects:
         start, end, oldest = window(since, until, begin or self.opened)
         if self._rate("new_columns") and start <= self._drift_us < end:
             table, column, _ = self._clean.new_column
-            yield LEDGER, _ledger(_Found("new_columns", table, self._random.bits(column, _ONE), None, column), end)
+            drifted = _Found("new_columns", self._random.bits(column, _ONE), column)
+            yield LEDGER, _ledger(table, pa.nulls(1, pa.string()), [drifted], end)
         for index, delay in enumerate(DELAYS if self._rate("late") else DELAYS[:1]):
             first, last = (max(moment - delay // _MICROSECOND, oldest) for moment in (start, end))
-            families = Families(partial(self._arrive, index), others=index == 0)
+            families = self._families(index)
             # What was held back since before this window is late, the rest only comes behind the others.
             for low, high in pairwise(sorted({first, min(max(first, start), last), last})):
-                for name, rows in self._generator.stream(_moment(low), _moment(high), begin, families):
-                    wide = self._widened(name, rows, end)
+                stream = self._generator.stream(_moment(low), _moment(high), begin, families)
+                for name, rows in self._together(stream):
                     if not index:
-                        yield from self._damaged(name, wide, end)
+                        yield from self._damaged(name, rows, end)
                         continue
-                    yield name, wide
+                    keys = hashed(rows.column(0))
+                    yield name, self._widened(name, rows, keys, end)
                     if high <= start:
-                        yield LEDGER, self._lateness(name, wide, end)
+                        late = _Found(
+                            "late", self._numbers(name, self._identities(name, rows, keys)), self._clean.time(name)
+                        )
+                        yield LEDGER, _ledger(name, rows.column(0), [late], end)
 
     def _rate(self, kind: str) -> float:
         return self._rates.get(kind, 0.0)
 
-    def _arrive(self, delay: int, keys: Keys) -> npt.NDArray[np.bool_]:
-        """Whether the families with these keys are held back for that one of the DELAYS."""
-        bits = self._random.bits("late", keys)
-        is_late: npt.NDArray[np.bool_] = bits < np.uint64(self._rate("late") * 2.0**64)
-        if delay:
-            is_late &= bits % np.uint64(len(DELAYS) - 1) == np.uint64(delay - 1)
-            return is_late
-        return ~is_late
+    def _families(self, delay: int) -> Families:
+        """Those that are held back for that one of the DELAYS."""
+        if not self._rate("late"):
+            return EVERYTHING
 
-    def _widened(self, name: str, rows: pa.Table, end: int) -> pa.Table:
+        def those(size: int, late: Ints, held: Ints) -> Ints:
+            if delay:
+                chosen: Ints = late[held == delay]
+                return chosen
+            in_time = np.ones(size, dtype=bool)
+            in_time[late] = False
+            return np.flatnonzero(in_time)
+
+        return Families(
+            lambda keys: those(len(keys), *self._late(keys)),
+            lambda first, size: those(size, *self._late_among(first, size)),
+            others=delay == 0,
+        )
+
+    def _late(self, keys: Keys) -> tuple[Ints, Ints]:
+        """The places of the families with these keys that arrive late, and for which one of the DELAYS."""
+        late = self._random.happens("late", keys, self._rate("late"))
+        return late, self._choice("delay", keys[late], len(DELAYS) - 1) + 1
+
+    def _find_late_among(self, first: int, size: int) -> tuple[Ints, Ints]:
+        return self._late(np.arange(first, first + size, dtype=np.uint64))
+
+    def _together(self, parts: Parts) -> Parts:
+        """The parts, each in one piece, and small ones of a table together, since each part takes a while.
+
+        What others refer to still comes before them: only tables with families wait.
+        """
+        waiting: dict[str, list[pa.Table]] = {}
+        counts: Counter[str] = Counter()
+        for name, rows in parts:
+            waiting.setdefault(name, []).append(rows)
+            counts[name] += rows.num_rows
+            if name not in self._clean.families or counts[name] >= _ROWS_AT_ONCE:
+                yield name, pa.concat_tables(waiting.pop(name)).combine_chunks()
+                counts[name] = 0
+        for name, some in waiting.items():
+            yield name, pa.concat_tables(some).combine_chunks()
+
+    def _widened(self, name: str, rows: pa.Table, keys: Keys, end: int) -> pa.Table:
         """The rows with the new column, if the window ends after the day on which it begins to exist."""
         table, column, values = self._clean.new_column
         time = self._clean.time(name)
         if name != table or not time or not self._rate("new_columns") or end <= self._drift_us:
             return rows
-        keys = hashed(rows[self._clean.tables[name][0].name])
-        filled = self._random.uniform("new column", keys) < self._rate("new_columns")
-        filled &= rows[time].cast(pa.int64()).to_numpy() >= self._drift_us
-        drawn = pa.array(self._choice("new value", keys, len(values)), mask=~filled)
+        bits = self._random.bits("new column", keys)
+        empty = fraction(bits) >= self._rate("new_columns")
+        empty |= _integers(rows[time]) < self._drift_us
+        drawn = pa.array((low_fraction(bits) * len(values)).astype(np.int64), mask=empty)
         return rows.append_column(self.domain.schema(name).field(column), pa.array(values).take(drawn))
 
-    def _lateness(self, name: str, rows: pa.Table, end: int) -> pa.Table:
-        """The ledger of rows that arrive late, which have no other defect."""
-        rows = rows.combine_chunks()
-        numbers = self._random.bits(f"row of {name}", self._identities(name, rows))
-        return _ledger(_Found("late", name, numbers, rows.column(0), self._clean.time(name)), end)
-
-    def _identities(self, name: str, rows: pa.Table) -> Keys:
+    def _identities(self, name: str, rows: pa.Table, keys: Keys) -> Keys:
         """A number for each row: not of its key alone, since a row may come again as a later version."""
-        numbers, time = hashed(rows.column(0)), self._clean.time(name)
-        if time:
-            numbers ^= rows[time].cast(pa.int64()).to_numpy().view(np.uint64) * _ODD
-        return numbers
+        time = self._clean.time(name)
+        return keys ^ _integers(rows[time]).view(np.uint64) * _ODD if time else keys
+
+    def _numbers(self, name: str, identities: Keys) -> Keys:
+        return self._random.bits(f"row of {name}", identities)
 
     def _damaged(self, name: str, rows: pa.Table, end: int) -> Parts:
-        """The rows with their defects, and the ledger of these."""
+        """The rows with their defects and the new column, and the ledger of these."""
         rows = rows.combine_chunks()
-        keys, identities = rows.column(0), self._identities(name, rows)
+        keys, hashes = rows.column(0), hashed(rows.column(0))
+        identities = self._identities(name, rows, hashes)
         edges = np.cumsum([self._rate(kind) for kind in OF_A_ROW])
-        uniform = self._random.uniform(f"kind of {name}", identities)
-        wrong_rows = np.flatnonzero(uniform < edges[-1])
-        drawn = np.searchsorted(edges, uniform[wrong_rows], side="right")
-        numbers = self._random.bits(f"row of {name}", identities[wrong_rows])
-        found, extra = [], []
-        for kind, column, few in self._targets(name, drawn, numbers):
+        wrong_rows = self._random.happens(f"defects of {name}", identities, edges[-1])
+        identities = identities[wrong_rows]
+        kind_of = np.searchsorted(edges, self._random.uniform("kind", identities) * edges[-1], side="right")
+        numbers = self._numbers(name, identities)
+        rows = self._widened(name, rows, hashes, end)
+        found, places, extra = [], [], []
+        for kind, column, few in self._targets(name, kind_of, numbers):
             chosen = wrong_rows[few]
-            clean = rows[column].combine_chunks().take(pa.array(chosen)) if column else None
-            found.append(_Found(kind, name, numbers[few], keys.take(pa.array(chosen)), column, clean))
-            if clean is None:
+            places.append(chosen)
+            if column is None:
+                found.append(_Found(kind, numbers[few]))
                 extra.append(rows.take(pa.array(chosen)))
                 continue
-            wrong = DAMAGE[kind](clean, self._random.bits("damage", numbers[few]))
             place = rows.column_names.index(column)
+            whole = rows.column(place).chunk(0)
+            clean = whole.take(pa.array(chosen))
+            found.append(_Found(kind, numbers[few], column, clean))
+            wrong = DAMAGE[kind](clean, self._random.bits("damage", numbers[few]))
             if kind == "near_duplicates":
                 extra.append(rows.take(pa.array(chosen)).set_column(place, rows.schema.field(place), wrong))
-                continue
-            mask = np.zeros(rows.num_rows, dtype=bool)
-            mask[chosen] = True
-            damaged = pc.replace_with_mask(rows.column(place).combine_chunks(), pa.array(mask), wrong)
-            rows = rows.set_column(place, rows.schema.field(place), damaged)
+            else:
+                rows = rows.set_column(place, rows.schema.field(place), replaced(whole, chosen, wrong))
         yield name, pa.concat_tables([rows, *extra])
-        for one in found:
-            yield LEDGER, _ledger(one, end)
+        if found:
+            yield LEDGER, _ledger(name, keys.take(pa.array(np.concatenate(places))), found, end)
 
     def _targets(self, name: str, drawn: Ints, numbers: Keys) -> Iterator[tuple[str, str | None, Ints]]:
         """(kind, column, places in `drawn`) of the defects of rows. `drawn`: for each of them the index of its kind."""
+        columns = self._columns(name)
+        counts = np.array([len(one) for one in columns])
+        first = np.cumsum(counts) - counts
+        target = first[drawn] + (self._random.uniform("column", numbers) * counts[drawn]).astype(np.int64)
+        target[counts[drawn] == 0] = -1  # the table has no column for this kind
+        in_order = np.argsort(target, kind="stable")
+        every = [(kind, column) for kind, some in zip(OF_A_ROW, columns, strict=True) for column in some]
+        bounds = np.searchsorted(target[in_order], np.arange(len(every) + 1))
+        for (kind, column), (low, high) in zip(every, pairwise(bounds.tolist()), strict=True):
+            if low < high:
+                yield kind, column, in_order[low:high]
+
+    def _columns_of(self, name: str) -> list[list[str | None]]:
+        """For each kind of OF_A_ROW, the columns of a table that can have it; None means the whole row."""
         domain, time = self._clean, self._clean.time(name)
-        texts_ = domain.texts(name)
-        columns: dict[str, list[str]] = {
-            "nulls": texts_,
-            "encoding": texts_,
-            "near_duplicates": texts_ or ([time] if time else []),
+        described = domain.texts(name)
+        possible: dict[str, Sequence[str | None]] = {
+            "nulls": described,
+            "duplicates": [None],
+            "near_duplicates": described or ([time] if time else []),
             "out_of_range": domain.amounts(name),
             "broken_references": domain.references(name),
+            "encoding": described,
         }
-        for index, kind in enumerate(OF_A_ROW):
-            rows = np.flatnonzero(drawn == index)
-            if kind == "duplicates" and len(rows):
-                yield kind, None, rows
-            elif len(rows) and (possible := columns.get(kind)):
-                choice = self._choice("column", numbers[rows], len(possible))
-                yield from ((kind, possible[one], rows[choice == one]) for one in np.unique(choice))
+        return [list(possible[kind]) for kind in OF_A_ROW]
 
     def _choice(self, purpose: str, keys: Keys, size: int) -> Ints:
         chosen: Ints = (self._random.uniform(purpose, keys) * size).astype(np.int64)
@@ -216,29 +267,39 @@ class WithDefects:
 
 @dataclass(frozen=True)
 class _Found:
-    """Defects of one kind in one column. `keys` and `clean`: of their rows, None if the defect is not in a row."""
+    """Defects of one kind in one column. `column` and `clean`: None if the whole row is meant."""
 
     kind: str
-    table: str
     numbers: Keys
-    keys: pa.Array | None
-    column: str | None
+    column: str | None = None
     clean: pa.Array | None = None
 
 
-def _ledger(found: _Found, end: int) -> pa.Table:
-    size = len(found.numbers)
-    nothing = pa.nulls(size, pa.string())
+def _ledger(table: str, keys: pa.Array | pa.ChunkedArray, found: Sequence[_Found], end: int) -> pa.Table:
+    """The ledger of defects of one table. `keys`: of their rows, in the order of what was found."""
+    sizes = [len(one.numbers) for one in found]
+    each = pa.array(np.repeat(np.arange(len(found)), sizes))
     columns = [
-        texts("d", found.numbers >> np.uint64(10)),
-        pa.repeat(found.kind, size),
-        pa.repeat(found.table, size),
-        nothing if found.keys is None else found.keys,
-        nothing if found.column is None else pa.repeat(found.column, size),
-        nothing if found.clean is None else found.clean.cast(pa.string()),
-        pa.repeat(end, size).cast(TIME),
+        texts("d", np.concatenate([one.numbers for one in found]) >> np.uint64(10)),
+        pa.array([one.kind for one in found]).take(each),
+        pa.repeat(table, len(keys)),
+        keys,
+        pa.array([one.column for one in found], pa.string()).take(each),
+        pa.concat_arrays(
+            [
+                pa.nulls(size, pa.string()) if one.clean is None else one.clean.cast(pa.string())
+                for one, size in zip(found, sizes, strict=True)
+            ]
+        ),
+        pa.repeat(end, len(keys)).cast(TIME),
     ]
     return pa.Table.from_arrays(columns, schema=schema_of(LEDGER_COLUMNS))
+
+
+def _integers(times: pa.ChunkedArray) -> Ints:
+    """Microseconds since 1970, from times in one piece."""
+    integers: Ints = times.chunk(0).view(pa.int64()).to_numpy()
+    return integers
 
 
 def _moment(microseconds_: int) -> datetime:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -13,72 +13,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from floe_synthetic import people
-from floe_synthetic.calendar import DAY_US, SLOT_US, SLOTS, Calendar, Patterns, Region, day_number
+from floe_synthetic.calendar import DAY_US, SLOT_US, SLOTS, Calendar, Patterns, day_number
 from floe_synthetic.domain import SHOP, money
-from floe_synthetic.entities import EVERYTHING, Families, Generator, Parts, words
+from floe_synthetic.entities import EVERYTHING, Families, Generator, Parts, opening, words
 from floe_synthetic.randomness import CARDS, Floats, Ints, Keys, Source, card, deck, fraction, low_fraction
 from floe_synthetic.schema import TIME, arrow_schema
+from floe_synthetic.shop_catalogue import Catalogue
+from floe_synthetic.shop_values import (
+    DISCOUNT_DECKS,
+    DOMAIN_DECK,
+    DOMAINS,
+    LINE_DECKS,
+    LINES,
+    PAYMENT_DECKS,
+    PAYMENTS,
+    QUANTITY_DECKS,
+    REGIONS,
+    RETURN_REASONS,
+    SEGMENT_DECK,
+    SEGMENTS,
+)
 from floe_synthetic.text_keys import Letters, joined, letters, strings, table
-
-REGIONS = (
-    Region("US", "America/New_York", "en_US", 34),
-    Region("DE", "Europe/Berlin", "de_DE", 14),
-    Region("GB", "Europe/London", "en_GB", 12),
-    Region("FR", "Europe/Paris", "fr_FR", 9),
-    Region("NL", "Europe/Amsterdam", "nl_NL", 6),
-    Region("ES", "Europe/Madrid", "es_ES", 6),
-    Region("IT", "Europe/Rome", "it_IT", 6),
-    Region("PL", "Europe/Warsaw", "pl_PL", 5),
-    Region("SE", "Europe/Stockholm", "sv_SE", 4),
-    Region("CA", "America/Toronto", "en_CA", 4),
-)
-_PAYMENTS = ("card", "invoice", "direct debit", "wallet", "bank transfer")
-_PAYMENT_SHARES = {
-    "US": (72, 2, 4, 20, 2),
-    "DE": (22, 34, 18, 22, 4),
-    "NL": (14, 8, 4, 10, 64),
-    "PL": (24, 2, 2, 14, 58),
-}
-_PAYMENT_ELSEWHERE = (58, 8, 8, 20, 6)
-
-SEGMENTS = ("consumer", "small_business", "enterprise")
-_SEGMENT_SHARES = {0: 0.82, 1: 0.14, 2: 0.04}
-# By segment: how many products an order has, how many pieces of each, and how much each category is liked.
-_LINES: tuple[dict[int, float], ...] = (
-    {1: 46, 2: 28, 3: 14, 4: 7, 5: 3, 6: 2},
-    {1: 22, 2: 25, 3: 20, 4: 13, 5: 9, 6: 6, 8: 5},
-    {2: 12, 3: 16, 4: 18, 6: 20, 8: 18, 10: 10, 12: 6},
-)
-_QUANTITIES: tuple[dict[int, float], ...] = (
-    {1: 78, 2: 15, 3: 4, 4: 2, 5: 1},
-    {1: 46, 2: 24, 3: 10, 5: 12, 10: 8},
-    {1: 18, 2: 18, 5: 26, 10: 24, 20: 10, 50: 4},
-)
-_DISCOUNTS: tuple[dict[int, float], ...] = (
-    {0: 76, 5: 10, 10: 10, 20: 4},
-    {0: 60, 5: 22, 10: 14, 15: 4},
-    {0: 20, 5: 20, 10: 30, 15: 20, 20: 10},
-)
-# For each category: the typical price, how much each segment likes it, and the names of its articles.
-_CATEGORIES: dict[str, tuple[float, tuple[float, float, float], Sequence[str]]] = {
-    "electronics": (120.0, (1.0, 1.6, 3.0), ("Headphones", "Keyboard", "Monitor", "Charger", "Speaker", "Webcam")),
-    "home": (45.0, (1.1, 1.2, 1.5), ("Lamp", "Kettle", "Blanket", "Shelf", "Clock", "Mirror")),
-    "clothing": (35.0, (1.4, 0.7, 0.3), ("Jacket", "Shirt", "Scarf", "Trousers", "Socks", "Cap")),
-    "sports": (55.0, (1.0, 0.6, 0.4), ("Backpack", "Bottle", "Mat", "Racket", "Gloves", "Tent")),
-    "beauty": (18.0, (1.2, 0.6, 0.2), ("Soap", "Cream", "Shampoo", "Comb", "Perfume", "Balm")),
-    "books": (15.0, (1.0, 0.9, 0.8), ("Novel", "Atlas", "Cookbook", "Diary", "Guide", "Comic")),
-}
-_STYLES = ("Classic", "Compact", "Everyday", "Light", "Nordic", "Premium", "Sturdy", "Urban")
-_RETURN_REASONS = ("does not fit", "not as described", "damaged", "changed my mind", "arrived too late")
-
-_LINE_DECKS, _QUANTITY_DECKS, _DISCOUNT_DECKS = (
-    np.stack([deck(weights) for weights in by_segment]) for by_segment in (_LINES, _QUANTITIES, _DISCOUNTS)
-)
-_PAYMENT_DECKS = np.stack(
-    [deck(np.array(_PAYMENT_SHARES.get(one.country, _PAYMENT_ELSEWHERE), dtype=np.float64)) for one in REGIONS]
-)
-_DOMAINS = ("example.com", "example.org", "example.net")
-_DOMAIN_DECK, _SEGMENT_DECK = deck({0: 6, 1: 3, 2: 1}), deck(_SEGMENT_SHARES)
 
 _DAYS_BEFORE = 365  # base customers registered during so many days before the opening
 _SIGNUPS_PER_ORDER = 0.06
@@ -86,8 +41,7 @@ _NEWCOMER = 3.0  # how much more a customer orders on the day of the registratio
 _FORGETS_DAYS, _FORGETS = 14.0, -0.6  # the interest of a cohort falls by a power of its age
 _LOYAL = 0.15  # the most loyal customer of a cohort orders 1 / _LOYAL times as often as the average one
 _MOST_PRODUCTS = 10_000
-_EARLIEST, _LATEST = date(1971, 1, 1), date(2600, 1, 1)  # so that a day fits into the keys
-_MAX_LINES = max(max(lines) for lines in _LINES)
+_MAX_LINES = max(max(lines) for lines in LINES)
 _LINE_BITS = 4
 _LINE_ENDINGS = table([f"-{line:02}" for line in range(_MAX_LINES + 1)])
 _CHUNK = 1 << 16  # orders that are generated at once: their columns fit into the processor's cache
@@ -216,15 +170,14 @@ class EcommerceGenerator(Generator):
             raise ValueError(f"customers must be at least {len(REGIONS)}, one for each region")
         if products > _MOST_PRODUCTS:
             raise ValueError(f"products must be at most {_MOST_PRODUCTS}")
-        if not _EARLIEST <= opened <= _LATEST:
-            raise ValueError(f"opened must be from {_EARLIEST} to {_LATEST}")
+        self.opened = opening(opened)
         self._random = Source(seed)
         self._seed = seed
-        self._customers, self._products, self._orders_per_day = customers, products, float(orders_per_day)
+        self._customers, self._orders_per_day = customers, float(orders_per_day)
+        self._catalogue = Catalogue(self._random, products)
         self._versions = versions
         self._calendar = Calendar(REGIONS, patterns or Patterns(), opened)
         self._opened = day_number(opened)
-        self.opened = datetime.combine(opened, datetime.min.time(), UTC)
         self._first = self._opened - _DAYS_BEFORE
         self._order_ends = lru_cache(maxsize=64)(self._count_orders)
         self._signup_ends = lru_cache(maxsize=64)(self._spread_signups)
@@ -235,11 +188,9 @@ class EcommerceGenerator(Generator):
         """The catalogue, and the customers who registered before a time."""
         for customers in self._customers_between(self._first * DAY_US, end):
             yield "customers", customers
-        yield "products", self._product_table()
+        yield "products", self._catalogue.table()
 
     def _parts(self, start: int, end: int, oldest: int, families: Families) -> Parts:
-        if end > day_number(_LATEST) * DAY_US:
-            raise ValueError(f"the window ends after {_LATEST}")
         for customers in self._customers_between(start, end) if families.others else ():
             yield "customers", customers
         oldest = max(oldest, start - int(_BEFORE_RETURNED[1] * _HOUR_US), self._opened * DAY_US)
@@ -263,19 +214,26 @@ class EcommerceGenerator(Generator):
         slots = ((start - day * DAY_US) // SLOT_US, -((day * DAY_US - end) // SLOT_US))
         first, last = (int(ends[slot * len(REGIONS) - 1]) if slot else 0 for slot in np.clip(slots, 0, SLOTS))
         waiting: list[tuple[Keys, Ints]] = []
+        first_key = _key(0, day, 0)
         for low in range(first, last, _CHUNK):
             high = min(low + _CHUNK, last)
-            bounds = np.clip(ends, low, high)
-            sizes = bounds - np.concatenate([[low], bounds[:-1]])
-            cell = np.repeat(np.arange(len(ends)), sizes)
-            key = _key(0, day, np.arange(low, high))
+            number = families.among(int(first_key) + low, high - low)
+            key = number.view(np.uint64) + (first_key + np.uint64(low))
+            if len(key) < _DIRECT:
+                cell = np.searchsorted(ends, number + low, side="right")
+            else:
+                bounds = np.clip(ends, low, high)
+                sizes = bounds - np.concatenate([[low], bounds[:-1]])
+                cell = np.repeat(np.arange(len(ends)), sizes)
+                if len(key) < high - low:
+                    cell = cell[number]
             if families is not EVERYTHING:
-                chosen = np.flatnonzero(families.chosen(key))
-                waiting.append((key[chosen], cell[chosen]))
+                waiting.append((key, cell))
                 # Of a few families, those of several parts are taken together.
                 if high < last and sum(len(one) for one, _ in waiting) < _CHUNK // 2:
                     continue
-                key, cell = (np.concatenate([one[column] for one in waiting]) for column in range(2))
+                if len(waiting) > 1:
+                    key, cell = (np.concatenate([one[column] for one in waiting]) for column in range(2))
                 waiting = []
             if not len(key):
                 continue
@@ -382,7 +340,7 @@ class EcommerceGenerator(Generator):
     def _items(self, day: int, orders: _Orders) -> _Items:
         """The items of orders. The products of an order differ: of two items with the same product, one is left out."""
         key, segment = orders.placed.key, orders.segment
-        lines = _LINE_DECKS.take(segment * CARDS + card(orders.placed.bits, 0))
+        lines = LINE_DECKS.take(segment * CARDS + card(orders.placed.bits, 0))
         ends = np.cumsum(lines)
         order = np.repeat(np.arange(len(lines)), lines)
         line = np.arange(len(order)) - (ends - lines)[order]
@@ -390,7 +348,7 @@ class EcommerceGenerator(Generator):
         item |= line.view(np.uint64)
         bits = self._random.bits("item", item)
         kind = segment[order] * CARDS
-        product = self._popularity.take(kind + card(bits, 0))
+        product = self._catalogue.popularity.take(kind + card(bits, 0))
         # Sorted by order and product, in one number with the rest of what is needed.
         packed = (((order << 14) | product) << _LINE_BITS) | line
         packed.sort()
@@ -402,11 +360,11 @@ class EcommerceGenerator(Generator):
         order = packed >> (_LINE_BITS + 14)
         number = (ends - lines)[order] + (packed & ((1 << _LINE_BITS) - 1))
         bits, kind = bits[number], kind[number]
-        quantity = _QUANTITY_DECKS.take(kind + card(bits, 1))
+        quantity = QUANTITY_DECKS.take(kind + card(bits, 1))
         promotion = self._calendar.promotion(day)
         percents = card(bits, 2)
-        percent = deck(promotion.percent)[percents] if promotion else _DISCOUNT_DECKS.take(kind + percents)
-        price = self._cents[product]
+        percent = deck(promotion.percent)[percents] if promotion else DISCOUNT_DECKS.take(kind + percents)
+        price = self._catalogue.cents[product]
         full = quantity * price
         # Rounded down to whole cents, so that the discount never exceeds the price of the item.
         discount = full * percent // 100
@@ -419,13 +377,13 @@ class EcommerceGenerator(Generator):
         """`status`: None for orders that were just placed."""
         placed = orders.placed
         count = len(placed.key)
-        payment = _PAYMENT_DECKS.take(placed.region * CARDS + card(placed.bits, 1))
+        payment = PAYMENT_DECKS.take(placed.region * CARDS + card(placed.bits, 1))
         columns = [
             strings(orders.id),
             strings(letters("c", orders.customer)),
             pa.array(placed.at).cast(TIME),
             pa.repeat(pa.scalar(PLACED), count) if status is None else words(STATUSES, status),
-            words(_PAYMENTS, payment),
+            words(PAYMENTS, payment),
             money(np.add.reduceat(items.amount, items.first) if count else items.amount),
             pa.array(changed_at).cast(TIME),
         ]
@@ -436,7 +394,7 @@ class EcommerceGenerator(Generator):
         columns = [
             strings(joined(order_id, _LINE_ENDINGS, items.line)),
             strings(order_id),
-            strings(self._product_ids.take(items.product, axis=0)),
+            strings(self._catalogue.ids.take(items.product, axis=0)),
             pa.array(items.quantity.astype(np.int32)),
             money(items.price),
             money(items.discount),
@@ -458,7 +416,7 @@ class EcommerceGenerator(Generator):
             strings(order_id),
             pa.array(pieces.astype(np.int32)),
             money(items.amount[item] * pieces // quantity),
-            words(_RETURN_REASONS, (why * np.sqrt(why) * len(_RETURN_REASONS)).astype(np.int64)),
+            words(RETURN_REASONS, (why * np.sqrt(why) * len(RETURN_REASONS)).astype(np.int64)),
             pa.array(at[rows]).cast(TIME),
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("returns"))
@@ -502,7 +460,7 @@ class EcommerceGenerator(Generator):
             places.append(rows)
         back = pa.array(np.argsort(np.concatenate(places), kind="stable"))
         people_of = pa.concat_tables(parts).combine_chunks().take(back)
-        domain = words(_DOMAINS, self._random.draw("domain", key, _DOMAIN_DECK))
+        domain = words(DOMAINS, self._random.draw("domain", key, DOMAIN_DECK))
         columns = [
             ids,
             people_of["name"],
@@ -514,24 +472,8 @@ class EcommerceGenerator(Generator):
         ]
         return pa.Table.from_arrays(columns, schema=arrow_schema("customers"))
 
-    def _product_table(self) -> pa.Table:
-        keys = np.arange(self._products, dtype=np.uint64)
-        articles = [f"{style} {noun}" for _, _, nouns in _CATEGORIES.values() for style in _STYLES for noun in nouns]
-        per_category = len(articles) // len(_CATEGORIES)
-        article = self._category * per_category + (self._random.uniform("article", keys) * per_category).astype(
-            np.int64
-        )
-        model = pa.array(np.arange(self._products) + 100).cast(pa.string())
-        columns = [
-            strings(self._product_ids),
-            pc.binary_join_element_wise(pa.array(articles).take(pa.array(article)), model, " "),
-            words(list(_CATEGORIES), self._category),
-            money(self._cents),
-        ]
-        return pa.Table.from_arrays(columns, schema=arrow_schema("products"))
-
     def _segments(self, customer: Keys) -> Ints:
-        return self._random.draw("segment", customer, _SEGMENT_DECK)
+        return self._random.draw("segment", customer, SEGMENT_DECK)
 
     def _count_orders(self, day: int) -> Ints:
         """The number of orders of a day up to each slot and region; the regions of a slot follow each other."""
@@ -567,30 +509,6 @@ class EcommerceGenerator(Generator):
         )
         counts: Ints = drawn.cumsum(axis=1)
         return counts
-
-    @cached_property
-    def _product_ids(self) -> Letters:
-        return table([f"p{number:06}" for number in range(1, self._products + 1)])
-
-    @cached_property
-    def _category(self) -> Ints:
-        return self._random.generator("categories").integers(0, len(_CATEGORIES), self._products, dtype=np.int64)
-
-    @cached_property
-    def _cents(self) -> Ints:
-        """Each product's price in cents, from 0.99 to 4999.99: lognormal around the typical price of its category."""
-        typical = np.array([price for price, _, _ in _CATEGORIES.values()])[self._category]
-        units = typical * np.exp(self._random.generator("prices").normal(0.0, 0.6, self._products))
-        whole: Ints = units.clip(max=4999).astype(np.int64)
-        return whole * 100 + 99
-
-    @cached_property
-    def _popularity(self) -> Ints:
-        """For each segment a deck of products: a few are sold often, most of them rarely (Zipf and Mandelbrot)."""
-        rank = self._random.generator("popularity").permutation(self._products)
-        weight = (rank + 9.0) ** -1.05
-        liked = np.array([likes for _, likes, _ in _CATEGORIES.values()])[self._category]
-        return np.stack([deck(weight * liked[:, segment]) for segment in range(len(SEGMENTS))])
 
 
 def _key(region: Ints | int, day: Ints | int, number: Ints | int) -> Keys:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +22,8 @@ from floe_synthetic.text_keys import letters, strings
 
 DAYS_BEFORE = 365
 """Those who are there at the opening registered during so many days before it."""
+
+_EARLIEST, _LATEST = date(1971, 1, 1), date(2600, 1, 1)  # so that a day fits into the keys
 
 Parts = Iterator[tuple[str, pa.Table]]
 """Parts of tables, as (name of the table, rows)."""
@@ -81,18 +82,32 @@ def microseconds(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
+def opening(day: date) -> datetime:
+    """The beginning (UTC) of the day on which a business opens. Raises ValueError for a day that cannot be in keys."""
+    if not _EARLIEST <= day <= _LATEST:
+        raise ValueError(f"opened must be from {_EARLIEST} to {_LATEST}")
+    return _midnight(day)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
 @dataclass(frozen=True)
 class Families:
     """Which rows to generate: those of the families whose keys `chosen` selects.
 
+    `chosen`: keys → the places of those that are selected, in order. `among`: the same for keys that follow each other,
+    given as (the first, how many).
     `others`: whether also the rows of tables that have no families (see Domain).
     """
 
-    chosen: Callable[[Keys], npt.NDArray[np.bool_]]
+    chosen: Callable[[Keys], Ints]
+    among: Callable[[int, int], Ints]
     others: bool
 
 
-EVERYTHING = Families(lambda keys: np.ones(len(keys), dtype=bool), others=True)
+EVERYTHING = Families(lambda keys: np.arange(len(keys)), lambda _, size: np.arange(size), others=True)
 
 
 class Generates(Protocol):
@@ -193,9 +208,12 @@ def gathered(domain: Domain, parts: Parts, without: Sequence[str] = ()) -> dict[
 def window(since: datetime, until: datetime, oldest: datetime) -> tuple[int, int, int]:
     """The start and end of a window, and the earliest time that it may begin, in microseconds since 1970.
 
-    Raises ValueError if a time has no time zone, `until` is not after `since`, or `since` is before `oldest`.
+    Raises ValueError if a time has no time zone, `until` is not after `since` or after the last day that can be
+    generated, or `since` is before `oldest`.
     """
     start, end, first = microseconds(since), microseconds(until), microseconds(oldest)
+    if until > _midnight(_LATEST):
+        raise ValueError(f"the window ends at {until.isoformat()}, after {_LATEST}, the end of what can be generated")
     if end <= start:
         raise ValueError(f"the window ends at {until.isoformat()}, which is not after its start {since.isoformat()}")
     if start < first:

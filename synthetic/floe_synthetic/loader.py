@@ -18,27 +18,24 @@ since that day, so its cost does not depend on the table's history. `floe_synthe
 and metadata few.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.expressions import And, BooleanExpression, EqualTo, GreaterThanOrEqual
-from pyiceberg.partitioning import PartitionField, PartitionSpec
-from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.table.sorting import SortField, SortOrder
-from pyiceberg.transforms import DayTransform, IdentityTransform
 
 from floe_runtime.errors import FloeError
 from floe_synthetic.batch import Batch
 from floe_synthetic.datafiles import Changes, day_number, discard, in_a_sentence, now, write_rows
+from floe_synthetic.fitting import CLOCKS_DIFFER, check_batch, check_tables
 from floe_synthetic.maintenance import data_bytes
-from floe_synthetic.schema import BATCH_ID, LOADED, LOADED_AT, TIME, iceberg_schema, loaded_schema
+from floe_synthetic.raw_tables import PROPERTIES, altered, by_day, by_time
+from floe_synthetic.schema import BATCH_ID, LOADED_AT, TIME, iceberg_schema, loaded_schema
 
 BATCH_PROPERTY = "floe.batch-id"
 """The property of a snapshot's summary that holds the id of the batch that the snapshot added.
@@ -51,28 +48,6 @@ UNTIL_PROPERTY = "floe.loaded-until"
 
 BEGUN_PROPERTY = "floe.begun"
 """The property of a table that holds the time at which its history begins."""
-
-_PROPERTIES = {
-    # By default, the bounds of strings are truncated to 16 characters. Ids with the same beginning would then have the
-    # same bounds, and the search for a batch would read every file.
-    f"write.metadata.metrics.column.{BATCH_ID}": "full",
-    # Merge manifests: every append adds one, and the search for a batch reads all of them.
-    "commit.manifest-merge.enabled": "true",
-    "commit.manifest.min-count-to-merge": "20",
-    # Several hundred files. A larger manifest would have files of all days, and a search since a day would read it.
-    "commit.manifest.target-size-bytes": str(128 * 1024),
-    # Several backfills may append at the same time.
-    "commit.retry.num-retries": "10",
-    # Every commit writes a new metadata file. Keep only the last 20 of them.
-    "write.metadata.delete-after-commit.enabled": "true",
-    "write.metadata.previous-versions-max": "20",
-    # So that a compaction does not fail whenever another writer appends at the same time.
-    "write.delete.isolation-level": "snapshot",
-    "write.update.isolation-level": "snapshot",
-}
-
-_CLOCKS_DIFFER = timedelta(days=1)
-"""By how much the clocks of two machines may differ: far more than they do, because one day costs nothing."""
 
 _ATTEMPTS = 5
 
@@ -116,9 +91,9 @@ class IcebergLoader:
         Raises FloeError before any row is written if the batch is invalid, if an existing table cannot take its rows,
         or if the namespace would exceed `max_bytes`; also if the catalog or the storage fails.
         """
-        _check_batch(batch, not_before)
+        check_batch(batch, not_before)
         found = {name: self._find(name) for name in batch.tables}
-        _check_tables(batch, found)
+        check_tables(batch, found)
         search = _search(batch.batch_id, not_before)
         self._check_room(batch, found, search)
         loaded_at = now()
@@ -169,11 +144,11 @@ class IcebergLoader:
                 self._ensure_namespace()
                 schema = iceberg_schema(rows)
                 table = self._catalog.create_table_if_not_exists(
-                    self._identifier(name), schema, None, _by_day(schema), _by_time(schema), _PROPERTIES
+                    self._identifier(name), schema, None, by_day(schema), by_time(schema), PROPERTIES
                 )
             for attempt in range(1, _ATTEMPTS + 1):
                 try:
-                    return _altered(table, rows)
+                    return altered(table, rows)
                 except CommitFailedException:
                     if attempt == _ATTEMPTS:
                         raise
@@ -278,7 +253,7 @@ def _search(batch_id: str, not_before: datetime | None) -> BooleanExpression:
     has_id = EqualTo(BATCH_ID, batch_id)  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
     if not_before is None:
         return has_id
-    earliest = (not_before.astimezone(UTC) - _CLOCKS_DIFFER).isoformat()
+    earliest = (not_before.astimezone(UTC) - CLOCKS_DIFFER).isoformat()
     return And(has_id, GreaterThanOrEqual(LOADED_AT, earliest))  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
 
 
@@ -334,84 +309,3 @@ def _loaded(rows: pa.Table, batch_id: str, loaded_at: datetime) -> pa.Table:
     batch_ids = pa.repeat(pa.scalar(batch_id), rows.num_rows)
     times = pa.repeat(pa.scalar(loaded_at, type=TIME), rows.num_rows)
     return pa.Table.from_arrays([*rows.columns, batch_ids, times], schema=loaded_schema(rows.schema))
-
-
-def _by_day(schema: Schema) -> PartitionSpec:
-    source = schema.find_field(LOADED_AT).field_id
-    return PartitionSpec(PartitionField(source, 1000, DayTransform(), f"{LOADED_AT}_day"))
-
-
-def _by_time(schema: Schema) -> SortOrder:
-    return SortOrder(SortField(schema.find_field(LOADED_AT).field_id, IdentityTransform()))
-
-
-def _altered(table: Table, rows: pa.Schema) -> Table:
-    """Add the columns and the properties that a table lacks: one commit, or none."""
-    known = table.schema().column_names
-    columns = [field.with_nullable(True) for field in rows if field.name not in known]
-    properties = {name: value for name, value in _PROPERTIES.items() if name not in table.properties}
-    if columns or properties:
-        with table.transaction() as transaction:
-            if columns:
-                with transaction.update_schema() as update:
-                    update.union_by_name(pa.schema(columns))
-            if properties:
-                transaction.set_properties(properties)
-    return table
-
-
-def _check_batch(batch: Batch, not_before: datetime | None) -> None:
-    """Raise FloeError, with all problems, if no table could take the batch."""
-    problems = [] if batch.batch_id else ["it has no id"]
-    if not_before is not None and not_before.utcoffset() is None:
-        problems.append(f"the time {not_before.isoformat()} before which it was not loaded has no time zone")
-    elif not_before is not None and not_before > now() + _CLOCKS_DIFFER:
-        problems.append(f"the time {not_before.isoformat()} before which it was not loaded is in the future")
-    for name, rows in batch.tables.items():
-        problems += [f"{name} {problem}" for problem in _problems_of_rows(rows, may_be_empty=bool(batch.until))]
-    _refuse(f"batch {batch.batch_id!r} cannot be loaded", problems)
-
-
-def _problems_of_rows(rows: pa.Table, *, may_be_empty: bool) -> list[str]:
-    problems = [] if rows.num_rows or may_be_empty else ["has no rows and must be left out"]
-    counts = Counter(name.lower() for name in rows.schema.names)
-    problems += [f"has {count} columns {name}" for name, count in counts.items() if count > 1]
-    problems += [f"has the reserved column {column.name}" for column in LOADED if column.name in counts]
-    for field, column in zip(rows.schema, rows.columns, strict=True):
-        if column.null_count and not field.nullable:
-            problems.append(f"has {column.null_count} NULL in {field.name}")
-        try:
-            iceberg_schema(pa.schema([field.with_name("column")]))
-        except TypeError:
-            problems.append(f"has {field.name} as {field.type}, which Iceberg does not have")
-    return problems
-
-
-def _check_tables(batch: Batch, found: Mapping[str, Table | None]) -> None:
-    """Raise FloeError if an existing table cannot take the rows of the batch."""
-    for name, table in found.items():
-        if table is not None:
-            what = f"table {'.'.join(table.name())} cannot take the rows of batch {batch.batch_id!r}"
-            _refuse(what, _problems_of_table(table, batch.tables[name]))
-
-
-def _problems_of_table(table: Table, rows: pa.Table) -> list[str]:
-    given = {field.name: field for field in iceberg_schema(rows.schema).fields}
-    actual = {field.name: field for field in table.schema().fields}
-    problems = [f"it lacks {column.name}" for column in LOADED if column.name not in actual]
-    for name, field in actual.items():
-        if name not in given:
-            problems += [f"it requires {name}, which the batch lacks"] if field.required else []
-        elif field.field_type != given[name].field_type:
-            problems.append(f"{name} is {field.field_type} in the table and {given[name].field_type} in the batch")
-        elif field.required and name in rows.schema.names and rows[name].null_count:
-            problems.append(f"it requires {name}, which is NULL in {rows[name].null_count} rows")
-    if not problems and table.spec().fields and table.spec() != _by_day(table.schema()):
-        problems.append(f"it is partitioned by {', '.join(field.name for field in table.spec().fields)}")
-    return problems
-
-
-def _refuse(what: str, problems: Sequence[str]) -> None:
-    if problems:
-        hint = "Nothing was written. Correct the batch, or move the table away: the loader then creates another."
-        raise FloeError(f"{what}: {'; '.join(problems)}", hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +20,7 @@ from floe_synthetic.entities import (
     child,
     inside,
     key,
+    opening,
     persons,
     texts,
     times,
@@ -168,7 +169,7 @@ class SaaSGenerator(Generator):
         if not 0 <= events_per_user <= 10_000:
             raise ValueError("events_per_user must be from 0 to 10000")
         self._random, self._seed = Source(seed), seed
-        self._events_per_user, self.opened = float(events_per_user), datetime.combine(opened, datetime.min.time(), UTC)
+        self._events_per_user, self.opened = float(events_per_user), opening(opened)
         self._cohorts = Cohorts(self._random, Calendar(REGIONS, patterns, opened), organisations, organisations_per_day)
         self._usage = Calendar(REGIONS, replace(patterns, growth=0.0), opened)
         self._cohort = lru_cache(maxsize=None)(self._cohorts.of_day)
@@ -295,7 +296,7 @@ class SaaSGenerator(Generator):
             number = np.arange(first, min(first + _CHUNK, int(ends[-1])))
             index = np.searchsorted(ends, number, side="right")
             keys = key(region[index], np.full(len(number), day), number)
-            chosen = np.flatnonzero(families.chosen(keys))
+            chosen = families.chosen(keys)
             index, keys = index[chosen], keys[chosen]
             at = times(demand, region[index], self._random.uniform("occurred at", keys), day)
             user = users[index]

@@ -9,14 +9,16 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from floe_runtime.contract.defects import KINDS, SCENARIOS, rates
 from floe_synthetic import EcommerceGenerator, SaaSGenerator, WithDefects
-from floe_synthetic.damage import DAMAGE
+from floe_synthetic.damage import DAMAGE, replaced
 from floe_synthetic.defects import DELAYS, LEDGER
+from floe_synthetic.domain import money
 from floe_synthetic.entities import GeneratesFamilies
 from floe_synthetic.text_hashes import hashed
 
@@ -291,3 +293,25 @@ def test_rates_that_make_no_sense_are_refused(words: list[str], message: str) ->
 def test_unknown_scenarios_are_refused() -> None:
     with pytest.raises(ValueError, match="there is no scenario 'dirty'"):
         WithDefects(clean_window("saas").generator, "dirty")
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong"),
+    [
+        (pa.array(["a-1", "b-2", "c-3", "d-4"]), pa.array(["b-u", "d-u"])),
+        (pa.array(["a", "bb", "c", "dd"]), pa.array(["bbb", "d"])),
+        (pa.array(["a", "b", "c", "d"]), pa.nulls(2, pa.string())),
+        (pa.array([None, "b", "c", "d"]), pa.array(["x", "y"])),
+        (pa.array(["-", "a", "b", "c", "d"]).slice(1), pa.array(["x", "y"])),
+        (pa.array([1, 2, 3, 4], pa.int32()), pa.array([0, -5, -7], pa.int32()).slice(1)),
+        (money(np.array([1, 2, 3, 4])), money(np.array([-5, 10**9]))),
+    ],
+    ids=["keys", "texts of other lengths", "nothing", "with nulls", "a slice", "numbers", "money"],
+)
+def test_only_the_chosen_rows_of_a_column_are_replaced(column: pa.Array, wrong: pa.Array) -> None:
+    before = column.to_pylist()
+    after = replaced(column, np.array([1, 3]), wrong)
+
+    after.validate(full=True)
+    assert after.to_pylist() == [before[0], wrong[0].as_py(), before[2], wrong[1].as_py()]
+    assert column.to_pylist() == before

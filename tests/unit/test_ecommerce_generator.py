@@ -17,9 +17,9 @@ import pytest
 
 from floe_synthetic import Batch, EcommerceGenerator
 from floe_synthetic.calendar import Calendar, Patterns, Region
-from floe_synthetic.ecommerce import REGIONS
 from floe_synthetic.randomness import deck
 from floe_synthetic.schema import TABLES, arrow_schema
+from floe_synthetic.shop_values import REGIONS
 
 OPENED, SINCE, UNTIL = date(2025, 3, 1), datetime(2025, 3, 20, 18, tzinfo=UTC), datetime(2025, 3, 20, 20, tzinfo=UTC)
 ALL = ["customers", "products", "orders", "order_items", "order_events", "returns"]

@@ -21,7 +21,7 @@ import pytest
 
 from floe_synthetic import EcommerceGenerator
 from floe_synthetic.calendar import FLAT, Patterns
-from floe_synthetic.ecommerce import REGIONS, SEGMENTS
+from floe_synthetic.shop_values import REGIONS, SEGMENTS
 from p_values import more, upper
 
 NEVER, LIKELY = 1e-6, 1e-3

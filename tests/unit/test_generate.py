@@ -10,6 +10,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 from floe import cli, repo
 from floe.contract.files import load
 from floe.errors import FloeError
-from floe.generate.profile import Panel
+from floe.generate.profile import SHAPES, Panel, Profile
 from floe.generate.request import request
 from floe.generate.run import Report
 from floe_runtime.connect import open_catalog
@@ -126,6 +127,18 @@ def test_a_profile_without_a_folder_writes_nothing(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_weekday_that_a_window_has_twice_is_not_busier_for_that() -> None:
+    counted = Profile(SHAPES["ecommerce"], since=0)  # a Thursday
+    counted.add("customers", pa.table({"customer_id": ["c"], "country": ["GB"], "segment": ["consumer"]}))
+    noons = [timedelta(days=day, hours=12) // timedelta(microseconds=1) for day in range(8)]
+    at = pa.array(noons).cast(pa.timestamp("us", "UTC"))
+    counted.add("orders", pa.table({"customer_id": ["c"] * 8, "ordered_at": at, "payment_method": ["card"] * 8}))
+    panels = {panel.title: panel.counts for panel in counted.panels()}
+
+    assert panels["weekday"] == dict.fromkeys(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), 1)
+    assert panels["week"] == {"01 Jan 70": 7}
+
+
 def test_a_chart_shows_the_highest_and_the_lowest() -> None:
     assert Panel("week", {"a": 1, "b": 4, "c": 10}).line() == "▁▃█  c has 2.00 times the mean, a 0.20"
     assert Panel("kind", {"a": 1, "b": 3}, is_mix=True).line() == "a 25.0%, b 75.0%"
@@ -151,6 +164,12 @@ def test_the_output_for_people_names_rows_and_pace(tmp_path: Path) -> None:
         (["saas", "--profile"], "give either --until TIME or --rows N"),
         (["saas", *WEEKS, "--rows", "5", "--profile"], "give either --until TIME or --rows N"),
         (["saas", "--rows", "-5", "--profile"], "--rows must be at least 1"),
+        (["saas", "--rows", "99999999999999999999", "--profile"], "at most 1000000000000, and is 99999999999999999999"),
+        (["saas", "--until", "9999-12-31", "--profile"], "after 2600-01-01, the end of what can be generated"),
+        (["ecommerce", "--until", "9999-12-31", "--to", "dev"], "after 2600-01-01, the end of"),
+        (["saas", "--since", "0001-01-01T00:00+10:00", "--rows", "5", "--profile"], "--since is no time"),
+        (["saas", "--since", "2026-03-01T00:00 Mars/Phobos", "--rows", "5", "--profile"], "--since is no time"),
+        (["saas", *WEEKS, "--opened", "0001-01-01", "--profile"], "opened must be from 1971-01-01 to 2600-01-01"),
         (["saas", *WEEKS, "--rate", "-1", "--profile"], "--rate must be above 0, and is -1"),
         (["ecommerce", *WEEKS, "--rate", "nan", "--profile"], "--rate must be above 0, and is nan"),
         (["ecommerce", *WEEKS, "--rate", "1e15", "--profile"], "orders_per_day must be"),
@@ -196,10 +215,10 @@ def test_every_reference_in_the_files_has_its_row(tmp_path: Path) -> None:
 
 
 @contextmanager
-def little_room() -> Iterator[None]:
-    """During the block no file may become larger than 20 kB: the write then fails as on a full disk."""
+def little_room(size: int = 20_000) -> Iterator[None]:
+    """During the block no file may become larger than so many bytes: the write then fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
@@ -292,3 +311,28 @@ def test_a_catalog_that_is_away_gives_a_sentence(embedded: Path) -> None:
     with pytest.raises(FloeError, match="the catalog of embedded cannot be used: ") as error:
         generate(*SMALL, "--to", "embedded")
     assert "floe preflight embedded" in error.value.hint
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_table_of_another_shape_gives_a_sentence_and_no_table_more() -> None:
+    catalog = open_catalog(load(Platform, repo.current().platform_file()))
+    catalog.create_namespace("saas")
+    catalog.create_table("saas.events", pa.schema([("event_id", pa.int64())]))
+    with pytest.raises(
+        FloeError, match=r"table saas\.events cannot take the rows .* event_id is long in the table"
+    ) as error:
+        generate(*SMALL, "--to", "embedded")
+    assert "Nothing was written" in error.value.hint
+    assert catalog.list_tables("saas") == [("saas", "events")]
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_full_disk_during_a_load_gives_a_sentence_and_the_next_run_completes_it() -> None:
+    room_for_the_catalog = little_room(64_000)
+    with room_for_the_catalog, pytest.raises(FloeError, match="could not be read or written: File too large") as error:
+        generate(*SMALL, "--to", "embedded")
+    assert "it appends what is missing, and nothing twice" in error.value.hint
+    generate(*SMALL, "--to", "embedded")
+
+    for name, rows in expected("2026-02-24", "2026-03-10").items():
+        assert sorted(loaded(name)[0].to_pylist()) == sorted(rows[0].to_pylist())

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from floe.generate.profile import Panel
 
 _COLUMNS, _WIDTH, _HEIGHT = 2, 11.0, 1.5  # of a panel, in inches
-_MOST_LABELS = 12  # so that they do not overlap
+_SHORT = 5  # a label takes the place of so many letters at least
+_MOST_LETTERS = 72  # of the labels of a panel, so that they do not overlap
 _STYLE: Any = {  # the keys are words of matplotlib
     "font.size": 8,
     "svg.fonttype": "none",  # text stays text, which can be searched
@@ -36,7 +37,9 @@ def draw(title: str, panels: Sequence[Panel], folder: Path) -> None:
             positions = range(len(panel.counts))
             axes.bar(positions, list(panel.counts.values()), width=0.8, color="#3b78b5")
             axes.set_title(panel.title, loc="left", fontsize=8)
-            step = -(-len(panel.counts) // _MOST_LABELS) or 1
+            letters = max(map(len, panel.counts), default=1)
+            most = _MOST_LETTERS // max(letters, _SHORT)
+            step = 1 if panel.is_mix else -(-len(panel.counts) // most) or 1
             axes.set_xticks(positions[::step], list(panel.counts)[::step])
             axes.set_yticks([])
         for axes in places:  # without a panel

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from floe_synthetic import ecommerce, saas
+from floe_synthetic import saas, shop_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BARS = "▁▂▃▄▅▆▇█"
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY_US = 86_400_000_000
+_THURSDAY = 3  # the weekday of 1970-01-01; Monday is 0
 _MOST_WEEKS = 60  # in a chart; of more, some are taken together
 
 
@@ -40,7 +41,7 @@ class Shape:
 
 SHAPES = {
     "ecommerce": Shape(
-        *("orders", "ordered_at", "customer_id", "customers", ecommerce.REGIONS),
+        *("orders", "ordered_at", "customer_id", "customers", shop_values.REGIONS),
         mixes=(("orders", "payment_method"), ("customers", "segment"), ("order_events", "status")),
     ),
     "saas": Shape(
@@ -102,16 +103,23 @@ class Profile:
         """What was counted: the hours of each region, the weekdays, the whole weeks, the mixes."""
         for country, counts in self._hours.items():
             yield Panel(f"{country}, hour", {f"{hour}:00": int(one) for hour, one in enumerate(counts)})
-        yield Panel("weekday", dict(zip(_DAYS, map(int, self._weekdays), strict=True)))
+        # Of each weekday the average day: a window may have one Thursday more than Wednesdays.
+        days = np.arange(self.since // _DAY_US, max(self.since, self._last) // _DAY_US + 1)
+        averages = self._weekdays / np.bincount((days + _THURSDAY) % 7, minlength=7).clip(1)
+        yield Panel("weekday", dict(zip(_DAYS, map(round, averages.tolist()), strict=True)))
         whole = (self._last - self.since + _DAY_US // 2) // (7 * _DAY_US)
         step = -(-whole // _MOST_WEEKS) or 1
         sums = {first: sum(self._weeks[first + one] for one in range(step)) for first in range(0, whole, step)}
-        complete = {f"week {first + 1}": count for first, count in sums.items() if first + step <= whole}
+        complete = {self._day(first): count for first, count in sums.items() if first + step <= whole}
         yield Panel("week" if step == 1 else f"{step} weeks", complete)
         for (_, column), counter in self._mixes.items():
             common = dict(counter.most_common(6))
             rest = counter.total() - sum(common.values())
             yield Panel(column.replace("_", " "), common | ({"others": rest} if rest else {}), is_mix=True)
+
+    def _day(self, week: int) -> str:
+        """The day on which a week begins."""
+        return f"{np.datetime64(self.since + week * 7 * _DAY_US, 'us').item():%d %b %y}"
 
     def _count_times(self, rows: pa.Table) -> None:
         owners = self._owners[0].combine_chunks()

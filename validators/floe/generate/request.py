@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _EXAMPLES = "Run `floe generate --help` for examples."
 _SHORTEST, _LONGEST = timedelta(minutes=10), timedelta(days=30)  # windows of a run that is asked for rows
 _LAST_RESORT = timedelta(days=20 * 365)  # a run that is asked for rows ends then
+_MOST_ROWS = 10**12
 _BASE_DAYS = 300  # organisations that were there before the opening, in days of sign-ups
 
 
@@ -61,7 +62,7 @@ class Request:
                 raise FloeError(f"{_LAST_RESORT.days // 365} years have only {count:,} rows", "Give a higher --rate.")
             pace = count / ((end - self.since) / _SHORTEST)  # rows in the shortest window
             windows = (self.rows - count) / pace if pace else 2 * ((end - start) / _SHORTEST)
-            start, end = end, end + min(max(_SHORTEST * windows, _SHORTEST), _LONGEST)
+            start, end = end, end + _SHORTEST * min(max(windows, 1.0), _LONGEST / _SHORTEST)
 
 
 def request(
@@ -83,8 +84,8 @@ def request(
         raise FloeError(f"there is no domain {domain!r}", f"Use one of the domains that exist: {', '.join(DOMAINS)}.")
     if (rows is None) == (until is None):
         raise FloeError("give either --until TIME or --rows N", _EXAMPLES)
-    if rows is not None and rows < 1:
-        raise FloeError(f"--rows must be at least 1, and is {rows}", _EXAMPLES)
+    if rows is not None and not 1 <= rows <= _MOST_ROWS:
+        raise FloeError(f"--rows must be at least 1 and at most {_MOST_ROWS}, and is {rows}", _EXAMPLES)
     if rate is not None and not 0 < rate < float("inf"):
         raise FloeError(f"--rate must be above 0, and is {rate:g}", _EXAMPLES)
     opening = moment("--opened", opened)
@@ -103,6 +104,6 @@ def moment(option: str, text: str) -> datetime:
     """A time given as text, in UTC if it does not say otherwise. Raises FloeError if it is none."""
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the year 1 in another zone can be before all times
         raise FloeError(f"{option} is no time: {text!r}", "Write it as 2026-03-01 or 2026-03-01T12:00+01:00.") from None
-    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
