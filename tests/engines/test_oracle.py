@@ -75,4 +75,4 @@ def test_trino(
         assert pipeline.tick()
     env = trino.cube | {"FLOE_MART": f"iceberg.{{namespace}}_{scenario}.{{mart}}"}
     with serving(cube.install(repo.current()), fork / "unused", "readyz", **env) as running:
-        assert compare(running, pipeline.shop(), Area.together) == []
+        assert compare(running, pipeline.shop(), Area.together_by_few) == []
