@@ -65,7 +65,7 @@ cluster-status: $(STAMP) ## show what runs on that node
 cluster-down: $(STAMP) ## stop that node and remove it
 	@PYTHONPATH=tests $(BIN)/python -m cluster down
 
-test-engines: setup ## test the pipeline on Trino (ARGS as for test)
+test-engines: setup ## test the pipeline on Trino, and all answers of Cube on both engines (ARGS as for test)
 	@$(BIN)/python -m pytest tests/engines $(ARGS)
 
 # Needs these Debian packages: --no-install-recommends buildah podman runc skopeo mmdebstrap netavark uidmap

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import trino.exceptions
 
+from code_location import edit
 from floe import repo
 from floe.errors import FloeError
 from floe.tools.sources import install
@@ -41,6 +42,21 @@ class Server:
     def compute(self) -> Trino:
         """The server as a compute target, as platform.yaml describes it."""
         return Trino(target="trino", host=HOST, port=self.port, http_scheme="http", user="floe")
+
+    @property
+    def cube(self) -> dict[str, str]:
+        """The variables of a Cube that reads the marts from the server."""
+        address = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": HOST, "CUBEJS_DB_PORT": str(self.port)}
+        names = {"CUBEJS_DB_PRESTO_CATALOG": "iceberg", "FLOE_MART": "iceberg.{namespace}.{mart}"}
+        return address | names | {"CUBEJS_DB_USER": "floe"}
+
+    def use(self, checkout: Path, store: ObjectStore) -> None:
+        """Let a checkout compute with the server, on the store that the server reads."""
+        file = checkout / "platform.yaml"
+        edit(file, ("compute",), self.compute.model_dump(exclude_none=True))
+        edit(file, ("storage",), {"kind": "s3", "bucket": store.bucket, "endpoint": store.s3})
+        edit(file, ("catalog",), {"kind": "rest", "uri": store.catalog, "warehouse": store.warehouse})
+        edit(file, ("marts",), {"kind": "tables", "path": "iceberg"})
 
 
 def installed() -> Path:

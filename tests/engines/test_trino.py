@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,23 +25,13 @@ from floe_synthetic.datafiles import exchange
 MARTS = ("customers", "products", "orders", "order_items", "quarantine")
 
 
-@pytest.fixture(scope="module")
-def trino(object_store: servers.ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[trino_server.Server]:
-    with trino_server.server(tmp_path_factory.mktemp("trino"), object_store) as server:
-        yield server
-
-
 @pytest.fixture
 def location(
     checkout: Path, object_store: servers.ObjectStore, trino: trino_server.Server, monkeypatch: pytest.MonkeyPatch
 ) -> Location:
     for name, value in object_store.env.items():
         monkeypatch.setenv(name, value)
-    file = checkout / "platform.yaml"
-    edit(file, ("compute",), trino.compute.model_dump(exclude_none=True))
-    edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
-    edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
-    edit(file, ("marts",), {"kind": "tables", "path": "iceberg"})
+    trino.use(checkout, object_store)
     edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("pipeline", "retries"), {"max": 0})
     edit(checkout / "apps" / "ecommerce" / "floe.yaml", ("synthetic",), SHOP)
     monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
@@ -149,8 +138,6 @@ def test_only_old_scratch_schemas_are_dropped(location: Location, trino: trino_s
 
 def test_cube_reads_the_tables(location: Location, trino: trino_server.Server, tmp_path: Path) -> None:
     assert location.run(0).success
-    env = {"CUBEJS_DB_TYPE": "trino", "CUBEJS_DB_HOST": servers.HOST, "CUBEJS_DB_PORT": str(trino.port)}
-    env |= {"CUBEJS_DB_PRESTO_CATALOG": "iceberg", "CUBEJS_DB_USER": "floe", "FLOE_MART": "iceberg.{namespace}.{mart}"}
-    with serving(cube.install(repo.current()), tmp_path / "unused", "readyz", **env) as running:
+    with serving(cube.install(repo.current()), tmp_path / "unused", "readyz", **trino.cube) as running:
         (row,) = running.load(measures=["orders.count"])
     assert int(row["orders.count"]) == len(location.rows("marts", "orders"))
