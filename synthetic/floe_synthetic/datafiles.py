@@ -1,6 +1,7 @@
 """Data files of an Iceberg table: writes rows into them, and exchanges files of the table in one commit."""
 
 import os
+import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -138,12 +139,14 @@ def in_a_sentence(what: str, hint: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str | None:
-    from sqlalchemy.exc import SQLAlchemyError  # only a SQL catalog has loaded it already
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError  # only a SQL catalog has loaded it already
 
     if isinstance(error, CommitFailedException):
         return "other writers were faster in every attempt"
     if isinstance(error, OSError):
         return os.strerror(error.errno) if error.errno else f"storage or catalog failed ({type(error).__name__})"
+    if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
+        return f"the catalog failed: {error.orig}"  # such as: database or disk is full; SQLite has no secrets
     if isinstance(error, RESTError | SQLAlchemyError):
         return f"the catalog failed ({type(error).__name__})"
     return None

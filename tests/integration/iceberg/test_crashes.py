@@ -177,7 +177,9 @@ def test_a_catalog_without_its_database_is_reported(catalog: SqlCatalog, folder:
     catalog.engine.dispose()
     database.write_bytes(b"no database" * 1000)
     try:
-        with pytest.raises(FloeError, match=r"raw\.customers could not be read or written: the catalog failed"):
+        with pytest.raises(
+            FloeError, match=r"raw\.customers could not be read or written: the catalog failed: file is not a database"
+        ):
             IcebergLoader(catalog).load(GENERATOR.batch("second", AT))
     finally:
         catalog.engine.dispose()
