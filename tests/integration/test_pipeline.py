@@ -157,7 +157,8 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
         ("raw",), ("ecommerce", "staging"), ("ecommerce", "intermediate"), ("marts",)
     }  # fmt: skip
     checks = {check.check_name for check in done.get_asset_check_evaluations()}
-    assert {"orders_and_items_agree", "order_totals_agree", "no_negative_amount"} <= checks
+    assert {"orders_and_items_agree", "order_totals_agree", "no_negative_amount", "few_rows_are_refused"} <= checks
+    assert not done.get_asset_observation_events()  # each test is a check
     (orders,) = (
         event
         for event in done.get_asset_materialization_events()
