@@ -187,7 +187,7 @@ def _exchange(table: Table, old: list[DataFile], days: Sequence[date | None], bu
                 "" if day is None else f"where {{time}} >= date '{day}' and {{time}} < date '{day + timedelta(days=1)}'"
             )
             order = " order by {key}" if built.mart.key else ""
-            rows: pa.Table = built.query(f"select {columns} from {{mart}} {part}{order}").to_arrow_table()  # noqa: S608 # the part is a date
+            rows: pa.Table = built.query(f"select {columns} from {{mart}} {part}{order}").to_arrow_table()  # noqa: S608 # quoted names of columns, and a date
             if rows.num_rows:
                 files += write_rows(table, rows, [] if day is None else [_number(day)], one_file=True)
     except duckdb.ConversionException as error:
