@@ -351,7 +351,7 @@ class EcommerceGenerator(Generator):
         product = self._catalogue.popularity.take(kind + card(bits, 0))
         # Sorted by order and product, in one number with the rest of what is needed.
         packed = (((order << 14) | product) << _LINE_BITS) | line
-        packed.sort()
+        packed.sort(kind="stable")  # much faster here than the default, since only the items of an order are unsorted
         kept = np.empty(len(packed), dtype=bool)
         kept[:1] = True
         np.not_equal(packed[1:] >> _LINE_BITS, packed[:-1] >> _LINE_BITS, out=kept[1:])
