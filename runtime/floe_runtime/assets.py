@@ -98,7 +98,8 @@ def dbt_project_assets(dbt_project: dbt.Project) -> dg.AssetsDefinition:
             for each in run(dbt_project, manifest, context.run.run_id, full_refresh=full_refresh, again_since=again):
                 if isinstance(each, Inputs):
                     seen = f"adds to publication {each.last.number}, and sees marts from {each.since}"
-                    context.log.info(f"this run {seen if each.incremental else 'builds everything from all raw rows'}")
+                    what = seen if each.incremental else "builds everything from all raw rows"
+                    context.log.info(f"part {each.part} of {each.parts}: this run {what}")
                 elif isinstance(each, marts.Published):
                     context.log.info(f"published {each.mart}: {each.rows} rows, snapshot {each.snapshot_id}")
                     published[each.mart] = each

@@ -78,8 +78,7 @@ def _arguments(
 
 def _variables(pipeline: Pipeline) -> dict[str, object]:
     """The variables of the project that floe.yaml sets: they decide what its sources and its models are."""
-    names = {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
-    return {**names, "lookback_days": pipeline.lookback_days}
+    return {"raw_namespace": pipeline.raw_namespace, "marts_namespace": pipeline.marts_namespace}
 
 
 def _parse(folder: Path, output: Path, target: str, pipeline: Pipeline) -> None:

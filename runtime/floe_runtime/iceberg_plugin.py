@@ -15,7 +15,7 @@ from pyiceberg.types import DateType
 from floe_runtime import tables
 from floe_runtime.connect import open_catalog
 from floe_runtime.contract.artifacts import mounted
-from floe_runtime.inputs import LOADED_AT, Inputs, Raw, raw_of
+from floe_runtime.inputs import Inputs, Raw, raw_of
 
 PUBLISHED = "published"
 """The schema of the marts as they were published last."""
@@ -69,14 +69,8 @@ def since(table: Table, column: str | None, day: date) -> BooleanExpression:
 
 def _loaded(table: Table, raw: Raw) -> str:
     """The rows of a raw table that a run reads."""
-    if raw.whole:
-        return _select(table, raw.position.snapshot_id)
-    if raw.since is None:
-        return _select(table, None)
-    moment = raw.since.isoformat()
-    condition = GreaterThanOrEqual(LOADED_AT, moment)  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
-    rows = _select(table, raw.position.snapshot_id, condition)
-    return f"select * from ({rows}) where {LOADED_AT} >= timestamptz '{moment}'"  # noqa: S608 # a time that floe formats
+    rows, condition = _select(table, raw.position.snapshot_id, raw.expression()), raw.condition("timestamptz")
+    return f"select * from ({rows}) where {condition}" if condition else rows  # noqa: S608 # a time that floe formats
 
 
 def _select(table: Table, snapshot_id: int | None, condition: BooleanExpression = tables.ALWAYS) -> str:

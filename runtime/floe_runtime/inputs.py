@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from pyiceberg.catalog import Catalog
 from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import CommitFailedException, NoSuchNamespaceError, NoSuchTableError
-from pyiceberg.manifest import ManifestEntryStatus
+from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, LessThanOrEqual
+from pyiceberg.manifest import DataFile, ManifestEntryStatus
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot, ancestors_of
 from pyiceberg.types import TimestamptzType
@@ -67,11 +68,41 @@ class Publication(BaseModel):
 
 
 class Raw(BaseModel):
-    """A raw table in a run, which reads it `whole`, or only rows loaded at `since` or later; None: no row."""
+    """A raw table in a run, which reads it `whole`, or only rows loaded at `since` or later; None: no row.
+
+    `until`: and no row that was loaded later.
+    """
 
     position: Position
     whole: bool = True
     since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the run reads no row."""
+        return not self.whole and self.since is None
+
+    @property
+    def _bounds(self) -> dict[str, datetime]:
+        bounds = {">=": None if self.whole else self.since, "<=": self.until}
+        return {sign: at for sign, at in bounds.items() if at}
+
+    def condition(self, kind: str) -> str:
+        """The condition of SQL for the rows; empty if that is all. `kind`: the name of the type of times with zone."""
+        if self.is_empty:
+            return "false"
+        bounds = (f"{LOADED_AT} {sign} {kind} '{at.isoformat(sep=' ')}'" for sign, at in self._bounds.items())
+        return " and ".join(bounds)
+
+    def expression(self) -> BooleanExpression:
+        """The condition of Iceberg for the files that may have such rows."""
+        if self.is_empty:
+            return AlwaysFalse()
+        found: BooleanExpression = AlwaysTrue()
+        for sign, at in self._bounds.items():
+            found = And(found, (GreaterThanOrEqual if sign == ">=" else LessThanOrEqual)(LOADED_AT, at.isoformat()))  # type: ignore[misc, call-arg, arg-type] # mypy assumes pydantic's __init__
+        return found
 
 
 class Inputs(BaseModel):
@@ -84,6 +115,9 @@ class Inputs(BaseModel):
     raw: dict[str, Raw] = {}
     event_times: dict[str, str | None] = {}
     """By mart: the column whose day partitions it."""
+    part: int = 1
+    parts: int = 1
+    """A run that has much to read does so in parts (floe_runtime.parts)."""
 
     @property
     def incremental(self) -> bool:
@@ -92,9 +126,9 @@ class Inputs(BaseModel):
 
     def variables(self) -> dict[str, object]:
         """The variables of dbt. In a run that builds everything, `published_since` is empty."""
-        partly = {name: raw.since for name, raw in self.raw.items() if not raw.whole}
-        loaded = {name: since.isoformat(sep=" ") if since else "" for name, since in partly.items()}
-        return {"published_since": str(self.since or ""), "loaded_since": loaded}
+        conditions = {name: raw.condition("timestamp") for name, raw in self.raw.items()}
+        loaded = {name: condition for name, condition in conditions.items() if condition}
+        return {"published_since": str(self.since or ""), "loaded": loaded}
 
 
 def inputs_of(
@@ -245,20 +279,23 @@ def _new_snapshots(table: Table, known: Position) -> Iterator[Snapshot]:
             yield snapshot
 
 
-def _load_times(table: Table, snapshot: Snapshot) -> Iterator[tuple[datetime, datetime]]:
-    """The earliest and latest load time of each file that a snapshot added. Unknown ones count as any time."""
+def load_times(table: Table, file: DataFile) -> tuple[datetime, datetime]:
+    """The earliest and latest load time of a file's rows; if they are unknown, a time before all others."""
     field = next((one for one in table.schema().fields if one.name == LOADED_AT), None)
+    if field and file.lower_bounds and field.field_id in file.lower_bounds and file.upper_bounds:
+        return _moment(file.lower_bounds[field.field_id]), _moment(file.upper_bounds[field.field_id])
+    return _DAY_ZERO, _DAY_ZERO
+
+
+def _load_times(table: Table, snapshot: Snapshot) -> Iterator[tuple[datetime, datetime]]:
+    """The earliest and latest load time of each file that a snapshot added."""
     for manifest in snapshot.manifests(table.io):
         if manifest.added_snapshot_id != snapshot.snapshot_id:
             continue
         for entry in manifest.fetch_manifest_entry(table.io):
             if entry.snapshot_id != snapshot.snapshot_id or entry.status != ManifestEntryStatus.ADDED:
                 continue
-            file = entry.data_file
-            if field and file.lower_bounds and field.field_id in file.lower_bounds and file.upper_bounds:
-                yield _moment(file.lower_bounds[field.field_id]), _moment(file.upper_bounds[field.field_id])
-            else:
-                yield _DAY_ZERO, _DAY_ZERO
+            yield load_times(table, entry.data_file)
 
 
 def _moment(bound: bytes) -> datetime:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -71,8 +71,8 @@ def marts_of(manifest: Mapping[str, Any]) -> list[Mart]:
     return found
 
 
-def publish(scratch: str, marts: Sequence[Mart], inputs: Inputs, platform: Platform, run_id: str) -> list[Published]:
-    """Publish what a run has built in its scratch database or schema; returns all marts, also the unchanged ones.
+def write(scratch: str, marts: Sequence[Mart], inputs: Inputs, platform: Platform, run_id: str) -> Publication:
+    """Commit to the marts what a run has built in its scratch database or schema; returns what `publish` needs.
 
     Raises Superseded if another run has published since this one began.
     """
@@ -84,18 +84,31 @@ def publish(scratch: str, marts: Sequence[Mart], inputs: Inputs, platform: Platf
     newest = (
         min(newest, datetime.now(UTC).date()) if newest else None
     )  # a wrong date would end the lookback of all others
-    found = {mart.name: catalog.load_table((inputs.marts_namespace, mart.name)) for mart in marts}
-    publication = Publication(
+    found = _load(catalog, inputs, (mart.name for mart in marts))
+    return Publication(
         number=inputs.last.number + 1,
         run_id=run_id,
         marts={name: table.metadata.current_snapshot_id for name, table in found.items()},
         raw={name: raw.position for name, raw in inputs.raw.items()},
         newest=max(filter(None, [newest, inputs.last.newest if inputs.incremental else None]), default=None),
     )
+
+
+def publish(publication: Publication, inputs: Inputs, platform: Platform) -> list[Published]:
+    """Let all marts that were written count as published; returns them, also the unchanged ones.
+
+    Raises Superseded if another run has published since this one began.
+    """
+    catalog = open_catalog(platform)
     conclude(catalog, inputs, publication)
+    found = _load(catalog, inputs, publication.marts)
     if platform.marts.kind == "parquet":
         list_files(platform, inputs.marts_namespace, publication.number, found)
     return [_published(name, table) for name, table in found.items()]
+
+
+def _load(catalog: Catalog, inputs: Inputs, names: Iterable[str]) -> dict[str, Table]:
+    return {name: catalog.load_table((inputs.marts_namespace, name)) for name in names}
 
 
 def _published(name: str, table: Table) -> Published:

@@ -8,7 +8,9 @@ from typing import Any
 
 from floe_runtime import dbt, marts
 from floe_runtime.connect import open_catalog
+from floe_runtime.contract.platform import DuckDB
 from floe_runtime.inputs import Inputs, inputs_of
+from floe_runtime.parts import in_parts
 from floe_runtime.scratch import scratch
 
 
@@ -20,24 +22,36 @@ def run(
     full_refresh: bool = False,
     again_since: date | None = None,
 ) -> Iterator[Inputs | dict[str, Any] | marts.Published]:
-    """Yield what the run reads, then dbt's events as they occur, then each published mart.
+    """Yield what each part of the run reads, then dbt's events of the last one as they occur, then each published mart.
 
     `manifest`: that of the project. `again_since`: the run works through all rows that were loaded from that day on.
     Raises dbt.DbtFailed, and inputs.Superseded if another run has published meanwhile.
     """
+    platform, catalog = project.platform, open_catalog(project.platform)
     declared, pipeline = marts.marts_of(manifest), project.app.pipeline
     sources = manifest["sources"].values()
+    by_load_time = [source["identifier"] for source in sources if source["config"].get("event_time")]
     inputs = inputs_of(
-        open_catalog(project.platform),
+        catalog,
         pipeline.raw_namespace,
         pipeline.marts_namespace,
         {mart.name: mart.event_time for mart in declared},
-        [source["identifier"] for source in sources if source["config"].get("event_time")],
+        by_load_time,
         pipeline.lookback_days,
         full_refresh=full_refresh,
         again_since=again_since,
     )
-    yield inputs
-    with scratch(project.platform) as place:
-        yield from dbt.build(project, place, inputs)
-        yield from marts.publish(place, declared, inputs, project.platform, run_id)
+    parts = [inputs]
+    # With Trino, consumers read the tables themselves, and would see a rebuilt mart grow.
+    if isinstance(platform.compute, DuckDB) or inputs.incremental or not inputs.last.marts:
+        parts = in_parts(catalog, inputs, by_load_time, pipeline.rows_at_once)
+    publication = inputs.last
+    for part in parts:
+        part.last = publication.model_copy(update={"number": inputs.last.number})
+        yield part
+        with scratch(platform) as place:
+            for event in dbt.build(project, place, part):
+                if part.part == part.parts:  # Dagster reports each model once
+                    yield event
+            publication = marts.write(place, declared, part, platform, run_id)
+    yield from marts.publish(publication, inputs, platform)

@@ -62,9 +62,11 @@ class Shop:
         self._loader.load(self._generator.batch(since, since + EVERY, BEGIN))
         self._ticks += 1
 
-    def begun(self, namespace: str = "marts", *, full: bool = False, again: date | None = None) -> Iterator[Any]:
-        """A run, which goes on as far as its events are asked for."""
-        pipeline = self.app.pipeline.model_copy(update={"marts_namespace": namespace})
+    def begun(
+        self, namespace: str = "marts", *, full: bool = False, again: date | None = None, **settings: object
+    ) -> Iterator[Any]:
+        """A run, which goes on as far as its events are asked for. `settings`: of the pipeline."""
+        pipeline = self.app.pipeline.model_copy(update={"marts_namespace": namespace, **settings})
         app = self.app.model_copy(update={"pipeline": pipeline})
         place = project(app, self.checkout / "apps/ecommerce", self.platform)
         return runs.run(place, self.manifest, "a-run", full_refresh=full, again_since=again)
@@ -106,9 +108,13 @@ class Shop:
     def differences(self) -> dict[str, int]:
         """How many rows of each mart differ from those of a run that builds everything into another namespace."""
         self.run("rebuilt", full=True)
+        return self.differences_from("rebuilt")
+
+    def differences_from(self, namespace: str) -> dict[str, int]:
+        """How many rows of each mart differ from those of another namespace."""
         counts = {}
         for mart in MARTS:
-            added, rebuilt = self.rows(mart), self.rows(mart, "rebuilt")
+            added, rebuilt = self.rows(mart), self.rows(mart, namespace)
             assert added.num_rows
             assert added.column_names == rebuilt.column_names
             both = duckdb.sql("(from added except all from rebuilt) union all (from rebuilt except all from added)")
@@ -330,6 +336,32 @@ def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop) -> None:
     (healed,) = (row for row in shop.rows("orders").to_pylist() if row["order_id"] == "orphan")
     assert (healed["status"], healed["item_count"]) == ("shipped", 1)
     assert "orphan" not in shop.rows("quarantine")["row_key"].to_pylist()
+
+
+def test_a_rebuild_in_parts_gives_the_same_and_is_published_as_one(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part has about 2,500 of the raw rows. A rebuild that is killed in its second part has published nothing."""
+
+    def kill() -> None:
+        raise KeyboardInterrupt
+
+    events = list(shop.begun("in_parts", full=True, rows_at_once=2_500))
+    parts = [one for one in events if isinstance(one, Inputs)]
+    assert [one.part for one in parts] == list(range(1, parts[0].parts + 1))
+    assert len(parts) > 2
+    built = Counter(one["data"]["node_info"]["unique_id"] for one in events if _is_model(one))
+    assert set(built.values()) == {1}
+    assert shop.differences_from("in_parts") == dict.fromkeys(MARTS, 0)
+    before = last_publication(shop.catalog, "in_parts")
+    assert before.number == 1
+    with interrupted(monkeypatch, len(MARTS) + 3, kill), pytest.raises(KeyboardInterrupt):
+        list(shop.begun("in_parts", full=True, rows_at_once=2_500))
+    assert last_publication(shop.catalog, "in_parts") == before
+    shop.run("in_parts")
+    assert shop.differences_from("in_parts") == dict.fromkeys(MARTS, 0)
+
+
+def _is_model(event: object) -> bool:
+    return isinstance(event, dict) and event["info"]["name"] == "LogModelResult"
 
 
 def test_a_row_older_than_the_lookback_waits_for_a_run_of_its_day(shop: Shop) -> None:

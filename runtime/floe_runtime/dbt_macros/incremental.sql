@@ -31,18 +31,15 @@
   {%- endif -%}
 {%- endmacro %}
 
-{# A source with an event_time has, in an incremental run, only the rows that were loaded since the last publication. The
-   source `published` has the marts as they were published last. With DuckDB, both are views that floe creates. #}
+{# A source with an event_time has only the rows that the run is to work through, such as those loaded since the last
+   publication. The source `published` has the marts as they were published last. With DuckDB, both are views that floe
+   creates. #}
 {% macro source(source_name, table_name) -%}
   {%- set relation = builtins.source(source_name, table_name) -%}
   {%- if source_name == 'published' and execute -%}
     {{ return(floe_published(table_name)) }}
-  {%- elif target.type == 'duckdb' or not is_incremental() -%}
-    {{ return(relation) }}
-  {%- elif table_name in var('loaded_since', {}) -%}
-    {%- set since = var('loaded_since')[table_name] -%}
-    {%- set condition = "_loaded_at >= timestamp '" ~ since ~ "'" if since else 'false' -%}
-    {{ return('(select * from ' ~ relation ~ ' where ' ~ condition ~ ')') }}
+  {%- elif execute and target.type != 'duckdb' and table_name in var('loaded', {}) -%}
+    {{ return('(select * from ' ~ relation ~ ' where ' ~ var('loaded')[table_name] ~ ')') }}
   {%- else -%}
     {{ return(relation) }}
   {%- endif -%}

@@ -49,9 +49,7 @@
     true as has_waited
   from {{ source('published', 'quarantine') }} as quarantine
   where table_name = '{{ table }}' and (reason like 'broken_reference%' or reason like 'in_quarantine%')
-    and loaded_at >= (
-      select max(loaded_at) - interval '{{ var("lookback_days") }}' day from {{ source('published', 'quarantine') }} as newest
-    )
+    and loaded_at >= cast('{{ var("published_since") }}' as timestamp)
   {% endif %}
 {%- endmacro %}
 
