@@ -49,7 +49,7 @@ class Pipeline(Model):
     ] = 30
     rows_at_once: Annotated[
         int, Field(ge=1, description="about how many raw rows a run works through at a time, in memory")
-    ] = 2_000_000
+    ] = 5_000_000
     first_day: Annotated[date, Field(description="the first day that a backfill can name")] = date(2026, 1, 1)
     schedule: Schedule
     retries: Retries = Retries()
