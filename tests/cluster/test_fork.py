@@ -12,7 +12,17 @@ import pytest
 import yaml
 
 import ci
-from cluster.deployed import LOCATION, OVERLAY, Deployed, environment, moment, proxied, wait_for, window
+from cluster.deployed import (
+    LOCATION,
+    OVERLAY,
+    READY_SECONDS,
+    Deployed,
+    environment,
+    moment,
+    proxied,
+    wait_for,
+    window,
+)
 from cluster.kubectl import Kubectl
 from floe import charts, image_builds, repo
 from floe.charts import packaging
@@ -185,4 +195,5 @@ def _launched(one: Deployed, app: str) -> tuple[str, str]:
 def _tables(one: Deployed) -> dict[str, dict[str, int]]:
     """The orders of each batch in each namespace of an environment's catalog, as a code location's pod sees them."""
     (pod, *_) = one.pods("component=user-deployments")
-    return dict(json.loads(one.kubectl("exec", pod["metadata"]["name"], "--", "python", "-c", _TABLES)))
+    program = ("exec", pod["metadata"]["name"], "--", "python", "-c", _TABLES)
+    return dict(json.loads(one.kubectl(*program, timeout=READY_SECONDS)))
