@@ -16,6 +16,7 @@ from cluster.deployed import (
     LOCATION,
     OVERLAY,
     READY_SECONDS,
+    RUN,
     Deployed,
     environment,
     moment,
@@ -38,7 +39,6 @@ APPS = {LOCATION: "", APP: f"{APP}_"}
 """The prefix of each app's namespaces."""
 NAMESPACES = {prefix + kind for prefix in APPS.values() for kind in ("raw", "marts")}
 TAG = "0.1.0-fork"
-RUN = "app.kubernetes.io/component=run_worker"
 _TABLES = """
 import json
 from collections import Counter

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cluster.deployed import LOCATION, Deployed, moment, wait_for
+from cluster.deployed import LOCATION, RUN, Deployed, moment, wait_for
 from floe.demo import cube
 
 Note = Callable[[str, float], None]
 
-RUN = "app.kubernetes.io/component=run_worker"
 EXPLAINED = {
     r"(Startup|Readiness) probe failed": "probes start in the first second of a container, before it can answer",
     r"Liveness probe failed": "one late answer on a busy machine; several would be a restart, which another test finds",
