@@ -57,7 +57,7 @@ SUITES = (
     Suite("test-engines", "computing", 7, 'make test-engines ARGS="--durations=10"'),
     Suite("test-built", "computing", 1, 'make test-built ARGS="--durations=10"'),
     Suite("test-apiserver", "images", 4, 'make test-apiserver ARGS="--durations=10"'),
-    Suite("test-cluster", "pods", 20, 'make test-cluster ARGS="--durations=10"'),
+    Suite("test-cluster", "pods", 25, 'make test-cluster ARGS="--durations=10"'),
     Suite("test-images", "images", 6, 'make test-images ARGS="--durations=10"'),
     Suite("test-gitops", "images", 12, 'make test-gitops ARGS="--durations=10"'),
 )

@@ -29,6 +29,8 @@ query Schedules($selector: RepositorySelector!) {
 }
 """
 
+_LOCATIONS = "query Locations { workspaceOrError { ... on Workspace { locationEntries { name } } } }"
+
 _ASSETS = "query Assets { assetNodes { assetKey { path } } }"
 
 
@@ -67,6 +69,10 @@ class Dagster(dagster_api.Dagster):
                 f"Dagster cannot list the schedules of {location}: {reason(answer)}", "Check that it has been loaded."
             )
         return {schedule["name"]: schedule["scheduleState"]["status"] for schedule in answer["results"]}
+
+    def locations(self) -> set[str]:
+        """The names of the code locations of the workspace, loaded or not."""
+        return {entry["name"] for entry in self.ask(_LOCATIONS, {})["workspaceOrError"]["locationEntries"]}
 
     def assets(self) -> list[list[str]]:
         """The path of the key of each asset, in all code locations."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from timings import took
 _CONTEXT = "FLOE_TEST_CLUSTER"
 """The context of a kubeconfig whose cluster the tests use; if it is not set, the tests start a node."""
 
+_NODE = "test"
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Kubectl]:
@@ -35,12 +37,22 @@ def cluster() -> Iterator[Kubectl]:
         pytest.skip(f"no node: {reason}")
     images = _archives()
     with took("s until the node is up"), ExitStack() as held:
-        one = held.enter_context(node.node("test"))
+        one = held.enter_context(node.node(_NODE))
         kept = held.pop_all()
     with kept:
         with took("s until images are loaded"):
             one.load(images)
         yield Kubectl(one.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def load(cluster: Kubectl) -> Callable[[Sequence[Path]], None]:
+    """Loads more images, from docker-archives, into the cluster. Skips the test if the cluster can only pull them."""
+    if cluster.kubeconfig:
+        return node.Node(_NODE).load
+    if cluster.context.startswith("kind-"):
+        return lambda images: node.load_into_kind(cluster.context.removeprefix("kind-"), images)
+    pytest.skip(f"no images: the cluster of {cluster.context} pulls its images from a registry")
 
 
 def _archives() -> list[Path]:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from floe import render, repo
 from floe.demo import cube
 from floe.demo.processes import tied_to_us
 from floe.errors import FloeError
+from floe.repo import Checkout
 from floe.tools import resolve
 from floe.yaml import load_file
 from floe_runtime.contract.app import BATCH_AT
@@ -36,6 +37,8 @@ _RUN_SECONDS = 180
 _BUSY = 3
 """How much slower pods may be where other suites use the same two cores."""
 LOCATION, JOB = "ecommerce", "pipeline"
+RUN = "app.kubernetes.io/component=run_worker"
+"""The label of the pods of runs."""
 _USER = "floe"
 _ASK_CUBE = Path(__file__).with_name("ask_cube.py")
 
@@ -48,6 +51,7 @@ class Deployed:
     kubectl: Kubectl  # uses the namespace of the environment
     folder: Path  # the manifests are built here
     url: str = ""  # URL of a proxy to the cluster's API
+    checkout: Checkout = field(default_factory=repo.current)
 
     @property
     def namespace(self) -> str:
@@ -77,11 +81,15 @@ class Deployed:
 
     @cached_property
     def manifests(self) -> bytes:
+        """What `built` returned first, since the object was created."""
+        return self.built()
+
+    def built(self) -> bytes:
         """The manifests to apply: the rendered overlay with the changes of the tests' overlay."""
         for part in (OVERLAY, SERVICES):
-            shutil.copytree(repo.current().root / part, self.folder / part, dirs_exist_ok=True)
+            shutil.copytree(self.checkout.root / part, self.folder / part, dirs_exist_ok=True)
         top = self.folder / OVERLAY / self.environment
-        (top / "rendered.yaml").write_bytes(render.render(repo.current(), self.environment))
+        (top / "rendered.yaml").write_bytes(render.render(self.checkout, self.environment))
         objects = [
             {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": content}
             for name, content in self.secrets.items()
@@ -99,16 +107,20 @@ class Deployed:
 
         A part with `kind` or `target` replaces the whole part of the overlay. Any other part replaces single fields.
         """
-        value = json.loads(repo.current().artifacts_file(self.environment).read_bytes())
+        value = json.loads(self.checkout.artifacts_file(self.environment).read_bytes())
         platform = value["platform"]
-        changes = load_file(repo.current().root / OVERLAY / self.environment / "platform.yaml")
+        changes = load_file(self.checkout.root / OVERLAY / self.environment / "platform.yaml")
         for part, fields in changes.items():
             platform[part] = fields if {"kind", "target"} & set(fields) else platform[part] | fields
         return CompiledArtifacts.model_validate(value)
 
-    def apply(self) -> str:
-        """Apply the manifests by server-side apply with strict validation; returns the warnings of kubectl."""
-        done = self.kubectl.run("apply", "--server-side", "--validate=strict", "-f", "-", stdin=self.manifests)
+    def apply(self, manifests: bytes = b"") -> str:
+        """Apply manifests, by default those of the environment; returns the warnings of kubectl.
+
+        This is a server-side apply with strict validation.
+        """
+        given = manifests or self.manifests
+        done = self.kubectl.run("apply", "--server-side", "--validate=strict", "-f", "-", stdin=given)
         assert done.returncode == 0, done.stderr.decode()
         return done.stderr.decode()
 
@@ -219,23 +231,23 @@ class Deployed:
         service = f"api/v1/namespaces/{self.namespace}/services/dagster-webserver:3000"
         return Dagster(f"{self.url}/{service}/proxy")
 
-    def loaded(self) -> bool:
+    def loaded(self, app: str = LOCATION) -> bool:
         """Whether Dagster has loaded the code location; not if it only knows that the previous server has ended."""
         with suppress(FloeError):
-            return self.dagster.loaded(LOCATION)
+            return self.dagster.loaded(app)
         return False
 
-    def launch(self, at: str) -> str:
+    def launch(self, at: str, app: str = LOCATION) -> str:
         """Launch the pipeline to load until a time, such as `moment()`; returns the id of the run."""
-        return self.dagster.launch(LOCATION, JOB, {BATCH_AT: at})
+        return self.dagster.launch(app, JOB, {BATCH_AT: at})
 
     def follow(self, run: str) -> str:
         """Wait until a run ends; returns its status. Raises FloeError if it does not end in time."""
         return self.dagster.follow(run, _RUN_SECONDS * _BUSY)
 
-    def orders_between(self, since: str, until: str) -> int:
+    def orders_between(self, since: str, until: str, app: str = LOCATION) -> int:
         """The number of orders in a window, as computed by the generator."""
-        synthetic = self.artifacts().apps[LOCATION].app.synthetic
+        synthetic = self.artifacts().apps[app].app.synthetic
         assert synthetic
         start, end = map(datetime.fromisoformat, (since, until))
         return int(generator(synthetic).batch(start, end).tables["orders"].num_rows) if start < end else 0
@@ -246,24 +258,26 @@ class Deployed:
         wait_for(lambda: self.pods(selector), 60, self.why)
         return str(self.pods(selector)[0]["metadata"]["name"])
 
-    def wait_for_orders(self, *until: str, seconds: float = 60) -> None:
+    def wait_for_orders(self, *until: str, seconds: float = 60, app: str = LOCATION) -> dict[str, int]:
         """Wait until Cube's REST API, queried from inside the cluster, has all orders up to the last of these times.
 
         Every window between must have been loaded exactly once: the orders of each batch are those of its window, which
-        its id names, and together they are those of the whole time since the first. Raises AssertionError after the
-        given seconds, with the number of orders of each batch.
+        its id names, and together they are those of the whole time since the first. Returns the number of orders of
+        each batch. Raises AssertionError after the given seconds, with these numbers.
         """
-        first = self._orders(1, seconds)
-        start, end = min(_window(one)[0] for one in first), max(until)
-        shown = self._orders(self.orders_between(start, end), seconds)
-        end = max(end, *(_window(one)[1] for one in shown))
-        wanted = {one: self.orders_between(*_window(one)) for one in shown}
+        first = self._orders(1, seconds, app)
+        start, end = min(window(one)[0] for one in first), max(until)
+        shown = self._orders(self.orders_between(start, end, app), seconds, app)
+        end = max(end, *(window(one)[1] for one in shown))
+        wanted = {one: self.orders_between(*window(one), app) for one in shown}
         assert shown == wanted, f"after {seconds:.0f} s: {shown} in place of {wanted}"
-        assert sum(shown.values()) == self.orders_between(start, end), f"from {start} until {end}: {shown}"
+        assert sum(shown.values()) == self.orders_between(start, end, app), f"from {start} until {end}: {shown}"
+        return shown
 
-    def _orders(self, least: int, seconds: float) -> dict[str, int]:
+    def _orders(self, least: int, seconds: float, app: str) -> dict[str, int]:
         """The orders of each batch, as soon as there are so many of them or the seconds are over."""
-        query = {"measures": ["orders.count"], "dimensions": ["orders.batch_id"], "limit": 10_000}
+        cube_name = "orders" if app == LOCATION else f"{app}_orders"
+        query = {"measures": [f"{cube_name}.count"], "dimensions": [f"{cube_name}.batch_id"], "limit": 10_000}
         token = cube.token(self.secrets["floe-cube"]["CUBEJS_API_SECRET"])
         arguments = map(json.dumps, (query, least, seconds))
         shown: dict[str, int] = self.ask(_ASK_CUBE.read_text(), token, *arguments, seconds=seconds + 30)
@@ -281,7 +295,7 @@ def moment() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _window(batch: str) -> tuple[str, str]:
+def window(batch: str) -> tuple[str, str]:
     """The start and end of a batch, from its id."""
     end, start = batch.split(" from ")
     return start, end
@@ -318,9 +332,9 @@ def wait_for(done: Callable[[], Any], seconds: float, what: Callable[[], str] = 
         time.sleep(max(0.3, now - asked))  # so that the queries use at most half of a core
 
 
-def environment(name: str, kubectl: Kubectl, folder: Path, url: str = "") -> Deployed:
-    """An environment of this repository on a cluster."""
-    return Deployed(name, replace(kubectl, namespace=f"floe-{name}"), folder, url)
+def environment(name: str, kubectl: Kubectl, folder: Path, url: str = "", checkout: Checkout | None = None) -> Deployed:
+    """An environment of a checkout on a cluster; by default of this repository."""
+    return Deployed(name, replace(kubectl, namespace=f"floe-{name}"), folder, url, checkout or repo.current())
 
 
 @contextmanager

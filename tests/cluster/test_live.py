@@ -8,17 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cluster.deployed import LOCATION, Deployed, moment, wait_for
+from cluster.deployed import LOCATION, RUN, Deployed, moment, wait_for
 from floe.demo import cube
 
 Note = Callable[[str, float], None]
 
-RUN = "app.kubernetes.io/component=run_worker"
 EXPLAINED = {
     r"(Startup|Readiness) probe failed": "probes start in the first second of a container, before it can answer",
     r"Liveness probe failed": "one late answer on a busy machine; several would be a restart, which another test finds",
     r"FailedScheduling: .*(unbound|not found)": "a claim is bound a moment after its pod is first scheduled",
-    r"ClusterIPNotAllocated: .* is not allocated; repairing": "the API server's check sees a Service before its IP",
+    r"ClusterIPNotAllocated: .* is not allocated; repairing": "a new Service is repaired before it has its address",
     r"FailedGetResourceMetric|FailedComputeMetricsReplicas": "the cluster has no metrics server for autoscalers",
 }
 """Expected events of type Warning: a pattern, and the reason."""

@@ -12,14 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cluster.deployed import LOCATION, Deployed, moment, wait_for
+from cluster.deployed import LOCATION, RUN, Deployed, moment, wait_for
 from floe.errors import FloeError
 from floe_runtime.contract.app import BATCH_AT, App
 from floe_runtime.contract.artifacts import Specification
 
 pytestmark = pytest.mark.parametrize("live", ["dev"], indirect=True)
 
-RUN = "app.kubernetes.io/component=run_worker"
 _ASK_ALL_THE_TIME = """
 import json, sys, threading, time
 from urllib.request import urlopen

@@ -25,6 +25,7 @@ import debian
 from floe import image_builds, repo
 from floe.console import err, run
 from floe.errors import FloeError
+from floe.repo import Checkout
 from toolbox import resolve
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,27 @@ def archives(names: Sequence[str] = ON_THE_NODE) -> list[Path]:
         return [_archive(folder, name) for name in names]
 
 
+@contextmanager
+def of_fork(fork: Checkout, tag: str) -> Iterator[list[Path]]:
+    """Archives of the images that hold apps, built from another checkout with a tag of its own.
+
+    They exist during the block only, and replace no archive of this checkout. Only the last steps are built again,
+    because a fork has the same packages.
+    """
+    with tempfile.TemporaryDirectory() as temporary, _alone():
+        yield [_of_fork(fork, name, tag, Path(temporary)) for name in ("dagster", "cube")]
+
+
+def _of_fork(fork: Checkout, name: str, tag: str, folder: Path) -> Path:
+    image, path = image_builds.IMAGES[name], folder / f"{name}-{tag}.tar"
+    reference = f"{REGISTRY}/{image.name}:{tag}"
+    engine = _with_bases(name)
+    engine.build(fork, image, tag, RECIPES[name].arguments, reference)
+    engine.call("rm", "--all")  # containers of build stages, which would stay mounted
+    _export(path, reference)
+    return path
+
+
 def stored(name: str) -> str:
     """The name of an image in the store of the builder, built if it does not exist yet."""
     with _alone():
@@ -111,21 +133,20 @@ def _archive(folder: Path, name: str) -> Path:
     build(name)
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
-    first, *others = RECIPES[name].names
-    extra = [option for other in others for option in ("--additional-tag", other)]
-    copy = ["skopeo", *_SKOPEO, "copy", "--quiet", *extra]
-    _call(
-        [
-            *copy,
-            f"containers-storage:[overlay@{_store('root')}+{_store('run')}]{first}",
-            f"docker-archive:{part}:{first}",
-        ]
-    )
+    _export(part, *RECIPES[name].names)
     part.rename(path)
     for old in folder.glob(f"{name}-{'[0-9a-f]' * 12}.tar"):
         if old != path:
             old.unlink()
     return path
+
+
+def _export(archive: Path, name: str, *others: str) -> None:
+    """Write an image of the store to a docker-archive, in which it also has other names."""
+    extra = [option for other in others for option in ("--additional-tag", other)]
+    copy = ["skopeo", *_SKOPEO, "copy", "--quiet", *extra]
+    source = f"containers-storage:[overlay@{_store('root')}+{_store('run')}]{name}"
+    _call([*copy, source, f"docker-archive:{archive}:{name}"])
 
 
 _SKOPEO = ("--insecure-policy",)
@@ -165,11 +186,7 @@ def _store(part: str) -> Path:
 
 def build(name: str) -> image_builds.Built:
     """Build an image and its missing base images. Raises FloeError with the end of the builder's output."""
-    recipe = RECIPES[name]
-    engine = builder()
-    for base in recipe.on:
-        if not store_has(base):
-            build(base)
+    recipe, engine = RECIPES[name], _with_bases(name)
     err().print(f"[dim]building {name}[/]")
     if recipe.production:
         image = image_builds.IMAGES[recipe.production]
@@ -179,6 +196,14 @@ def build(name: str) -> image_builds.Built:
     engine.call("tag", done.reference, _marked(name))
     _forget(engine, name)
     return done
+
+
+def _with_bases(name: str) -> image_builds.Builder:
+    """The builder, whose store has the base images of an image."""
+    for base in RECIPES[name].on:
+        if not store_has(base):
+            build(base)
+    return builder()
 
 
 def _forget(engine: image_builds.Builder, name: str) -> None:
