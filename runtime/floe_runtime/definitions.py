@@ -1,12 +1,14 @@
 """The Dagster definitions of a data application: its pipeline from raw tables to published marts, and the schedule."""
 
+import json
 from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from floe_runtime.assets import dbt_project_assets, project
+from floe_runtime import dbt
+from floe_runtime.assets import dbt_project_assets, project, sources
 from floe_runtime.contract.app import APP, BATCH_AT
 from floe_runtime.contract.artifacts import mounted
 from floe_runtime.errors import FloeError
@@ -42,8 +44,11 @@ def definitions(file: str) -> dg.Definitions:
             f"`floe compile {artifacts.environment}`.",
         )
     app = artifacts.apps[folder.name].app
-    models = dbt_project_assets(project(app, folder, artifacts.platform))
-    raw = [raw_assets(app, app.synthetic, artifacts.platform)] if app.synthetic else []
+    dbt_project = project(app, folder, artifacts.platform)
+    manifest = json.loads(dbt.manifest(dbt_project).read_bytes())
+    models = dbt_project_assets(dbt_project, manifest)
+    documented = sources(manifest, app.pipeline.raw_namespace)
+    raw = [raw_assets(app, app.synthetic, artifacts.platform, documented)] if app.synthetic else []
     job = dg.define_asset_job(
         PIPELINE,
         selection=dg.AssetSelection.all(),

@@ -22,6 +22,7 @@ from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, Valida
 from pyiceberg.io.pyarrow import PYARROW_PARQUET_FIELD_ID_KEY, pyarrow_to_schema
 from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
 
@@ -48,11 +49,12 @@ class Mart:
 
 @dataclass(frozen=True)
 class Published:
-    """A mart after a publication. `rows`: the number of rows in its snapshot."""
+    """A mart after a publication. `rows`: the number of rows in its snapshot. `schema`: its columns."""
 
     mart: str
     rows: int
     snapshot_id: int | None
+    schema: Schema
 
 
 def is_mart(node: Mapping[str, Any]) -> bool:
@@ -95,13 +97,10 @@ def publish(scratch: str, marts: Sequence[Mart], inputs: Inputs, platform: Platf
     conclude(catalog, inputs, publication)
     if platform.marts.kind == "parquet":
         list_files(platform, inputs.marts_namespace, publication.number, found)
-    return [_published(name, table) for name, table in found.items()]
-
-
-def _published(name: str, table: Table) -> Published:
-    snapshot = table.current_snapshot()
-    rows = snapshot.summary.get("total-records") if snapshot and snapshot.summary else None
-    return Published(name, int(rows or 0), snapshot.snapshot_id if snapshot else None)
+    return [
+        Published(name, tables.rows_of(table), table.metadata.current_snapshot_id, table.schema())
+        for name, table in found.items()
+    ]
 
 
 def _publish(scratch: str, marts: Sequence[Mart], inputs: Inputs, catalog: Catalog) -> date | None:

@@ -33,6 +33,7 @@ WINDOWS = [f"{(TICK + n * EVERY).isoformat()} from {(TICK + (n - 1) * EVERY).iso
 """The ids of the batches of the first two ticks."""
 MARTS = ("customers", "products", "orders", "order_items")
 RAW = ("raw", "orders")
+RAW_TABLES = (*MARTS, "order_events", "returns")
 
 
 @pytest.fixture
@@ -150,9 +151,7 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location, check
 def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> None:
     done = location.run(0)
     materialized = {tuple(event.asset_key.path) for event in done.get_asset_materialization_events() if event.asset_key}
-    assert materialized >= {("raw", table) for table in (*MARTS, "order_events", "returns")} | {
-        ("marts", mart) for mart in MARTS
-    }
+    assert materialized >= {("raw", table) for table in RAW_TABLES} | {("marts", mart) for mart in MARTS}
     assert {path[:-1] for path in materialized} == {
         ("raw",), ("ecommerce", "staging"), ("ecommerce", "intermediate"), ("marts",)
     }  # fmt: skip
@@ -165,6 +164,18 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
         if event.asset_key == dg.AssetKey(["marts", "orders"])
     )
     assert orders.materialization.metadata["dagster/row_count"].value == len(location.rows("marts", "orders"))
+    published = location.catalog().load_table(("marts", "orders")).schema()
+    table = orders.materialization.metadata["dagster/column_schema"].value
+    assert isinstance(table, dg.TableSchema)
+    assert [(one.name, one.type) for one in table.columns] == [
+        (one.name, str(one.field_type)) for one in published.fields
+    ]
+    rows = {
+        tuple(event.asset_key.path): event.materialization.metadata["dagster/row_count"].value
+        for event in done.get_asset_materialization_events()
+        if event.asset_key and event.asset_key.path[0] == "raw"
+    }
+    assert rows == {("raw", table): len(location.rows("raw", table)) for table in RAW_TABLES}
     graph = location.module.defs.resolve_asset_graph()
     shown, staged = (
         graph.get(dg.AssetKey(["marts", "orders"])),
@@ -173,7 +184,39 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
     assert (shown.group_name, staged.group_name) == ("marts", "staging")
     assert shown.metadata["dagster/table_name"] == "marts.orders"  # what is published
     assert "dagster/table_name" not in staged.metadata  # it is gone after the run
-    assert shown.owners == staged.owners == ["team:data-engineering"]
+    assert shown.kinds == {"dbt", "duckdb", "iceberg"}
+    for key in graph.materializable_asset_keys:
+        node = graph.get(key)
+        assert node.owners == ["team:data-engineering"], key
+        assert node.description, key
+        assert node.kinds, key
+    raw = graph.get(dg.AssetKey(RAW))
+    assert raw.metadata["dagster/table_name"] == "raw.orders"
+    assert {column.name: column.type for column in raw.metadata["dagster/column_schema"].columns} == {
+        field.name: str(field.field_type) for field in location.catalog().load_table(RAW).schema().fields
+    }
+
+
+def test_columns_show_what_they_are_made_from(location: Location) -> None:
+    graph = location.module.defs.resolve_asset_graph()
+    keys: set[dg.AssetKey] = set()
+    columns: dict[str, list[dg.TableColumnDep]] = {}
+    for key in graph.materializable_asset_keys - {dg.AssetKey(["raw", table]) for table in RAW_TABLES}:
+        lineage = graph.get(key).metadata["dagster/column_lineage"].deps_by_column
+        assert {column.name for column in graph.get(key).metadata["dagster/column_schema"].columns} == set(lineage)
+        columns |= {f"{key.path[-1]}.{name}": made_from for name, made_from in lineage.items()}
+        keys |= {column.asset_key for made_from in lineage.values() for column in made_from}
+    assert keys <= graph.materializable_asset_keys  # tables that are published, and models: nothing in the scratch
+
+    def made_from(column: str) -> set[str]:
+        return {f"{'/'.join(one.asset_key.path)}.{one.column_name}" for one in columns[column]}
+
+    assert made_from("stg_orders.ordered_at") == {"raw/orders.ordered_at"}
+    assert made_from("orders.amount") == {"marts/order_items.amount"}
+    assert made_from("order_items.amount") == {
+        f"ecommerce/staging/stg_order_items.{name}" for name in ("quantity", "unit_price", "discount")
+    }
+    assert made_from("customers.orders") == set()  # a number of rows
 
 
 def test_a_backfill_of_a_day_works_through_what_was_loaded_since(location: Location) -> None:
@@ -257,3 +300,14 @@ def test_broken_data_are_loaded_with_their_ledger_and_not_published(location: Lo
     again = Location(checkout)
     assert again.run(0).success
     assert len(exported("orders")) == len(again.rows(*RAW)) > 0
+
+
+def test_a_model_that_asks_the_database_while_it_is_compiled_needs_none_to_be_loaded(
+    location: Location, checkout: Path
+) -> None:
+    """Without a connection its columns have no origins, and all else is as it was."""
+    file = checkout / "apps/ecommerce/dbt/models/marts/products.sql"
+    file.write_text("{% if execute %}{% do run_query('select 1') %}{% endif %}\n" + file.read_text())
+    graph = Location(checkout).module.defs.resolve_asset_graph()
+    assert graph.materializable_asset_keys == location.module.defs.resolve_asset_graph().materializable_asset_keys
+    assert "dagster/column_lineage" not in graph.get(dg.AssetKey(["marts", "orders"])).metadata
