@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from floe_runtime import dbt
+from floe_runtime import dbt, freshness
 from floe_runtime.assets import dbt_project_assets, project, sources
 from floe_runtime.contract.app import APP, BATCH_AT
 from floe_runtime.contract.artifacts import mounted
@@ -78,9 +78,14 @@ def definitions(file: str) -> dg.Definitions:
         at = context.scheduled_execution_time.astimezone(UTC).isoformat()
         return dg.RunRequest(run_key=at, tags={BATCH_AT: at})
 
+    tables, limits = {app.pipeline.raw_namespace, app.pipeline.marts_namespace}, freshness.policy(app.pipeline.schedule)
+
+    def watched(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return dg.apply_freshness_policy(spec, limits) if limits and spec.key.path[0] in tables else spec
+
     upkeep = maintenance_job(app, artifacts.platform)
     return dg.Definitions(
-        assets=[*raw, models],
+        assets=[assets.map_asset_specs(watched) for assets in (*raw, models)],
         jobs=[job, backfill, upkeep],
         schedules=[ticks, maintenance_schedule(app, artifacts.platform)],
     )

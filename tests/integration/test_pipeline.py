@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -18,6 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from dagster._core.definitions.asset_health.asset_freshness_health import AssetFreshnessHealthState
+from dagster._core.definitions.asset_health.asset_health import AssetHealthStatus
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.test_utils import freeze_time
+from dagster._daemon.freshness import FreshnessDaemon
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 import servers
@@ -300,6 +306,42 @@ def test_broken_data_are_loaded_with_their_ledger_and_not_published(location: Lo
     again = Location(checkout)
     assert again.run(0).success
     assert len(exported("orders")) == len(again.rows(*RAW)) > 0
+
+
+@pytest.mark.parametrize(("cron", "warn", "fail"), [("*/5 * * * *", 10, 15), ("0 9 * * 1-5", 4 * 1440, 5 * 1440)])
+def test_a_table_is_late_after_missed_ticks(
+    location: Location, checkout: Path, cron: str, warn: int, fail: int
+) -> None:
+    """`warn`, `fail`: minutes after a run, asked of the daemon that Dagster evaluates freshness with."""
+    edit(checkout / APP, ("pipeline", "schedule", "cron"), cron)
+    location = Location(checkout)
+    keys = [dg.AssetKey([namespace, mart]) for namespace in ("raw", "marts") for mart in MARTS]
+    for key in keys:
+        location.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+    now = datetime.now(UTC)
+    daemon, graph = FreshnessDaemon(), location.module.defs.resolve_asset_graph()
+
+    async def judged() -> set[AssetHealthStatus]:
+        for key in keys:
+            await daemon._evaluate_asset(LoadingContextForTest(location.instance), graph.get(key))
+        found = LoadingContextForTest(location.instance)
+        return {(await AssetFreshnessHealthState.compute_for_asset(key, found)).health_status for key in keys}
+
+    def health(minutes: float) -> set[AssetHealthStatus]:
+        with freeze_time(now + timedelta(minutes=minutes)):
+            return asyncio.run(judged())
+
+    assert health(warn - 1) == {AssetHealthStatus.HEALTHY}
+    assert health(warn + 1) == {AssetHealthStatus.WARNING}
+    assert health(fail + 1) == {AssetHealthStatus.DEGRADED}
+    assert graph.get(dg.AssetKey(["ecommerce", "staging", "stg_orders"])).freshness_policy is None
+
+
+@pytest.mark.usefixtures("location")
+def test_a_schedule_that_is_disabled_makes_no_table_late(checkout: Path) -> None:
+    edit(checkout / APP, ("pipeline", "schedule", "enabled"), False)
+    graph = Location(checkout).module.defs.resolve_asset_graph()
+    assert {graph.get(key).freshness_policy for key in graph.materializable_asset_keys} == {None}
 
 
 def test_a_model_that_asks_the_database_while_it_is_compiled_needs_none_to_be_loaded(
