@@ -13,6 +13,7 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from floe_runtime import columns, dbt, marts
 from floe_runtime.contract.app import FULL_REFRESH, App, Retries, package
 from floe_runtime.contract.platform import Platform
+from floe_runtime.failures import in_dagster
 from floe_runtime.inputs import Inputs
 from floe_runtime.runs import run
 
@@ -123,7 +124,7 @@ def dbt_project_assets(dbt_project: dbt.Project, manifest: Mapping[str, Any]) ->
         published: dict[str, marts.Published] = {}
         full_refresh = context.run.tags.get(FULL_REFRESH) == "true"
         again = date.fromisoformat(context.partition_key) if context.has_partition_key else None
-        try:
+        with in_dagster(dbt_project.platform):
             for each in run(dbt_project, manifest, context.run.run_id, full_refresh=full_refresh, again_since=again):
                 if isinstance(each, Inputs):
                     seen = f"adds to publication {each.last.number}, and sees marts from {each.since}"
@@ -143,8 +144,6 @@ def dbt_project_assets(dbt_project: dbt.Project, manifest: Mapping[str, Any]) ->
                             yield result
                         else:
                             unpublished[mart] = result
-        except dbt.TestsFailed as failed:
-            raise dg.Failure(failed.message, allow_retries=False) from failed
         for mart, output in unpublished.items():  # in the order in which dbt built them, as Dagster demands
             yield _with_metadata(output, published[mart])
 

@@ -12,6 +12,7 @@ from floe_runtime.assets import owners_of, retry_policy
 from floe_runtime.connect import open_catalog
 from floe_runtime.contract.app import BATCH_AT, App, Service, Shop
 from floe_runtime.contract.platform import Platform
+from floe_runtime.failures import in_dagster
 from floe_synthetic import EcommerceGenerator, IcebergLoader, SaaSGenerator, WithDefects
 from floe_synthetic.entities import Generates, GeneratesFamilies
 from floe_synthetic.history import continued
@@ -67,27 +68,28 @@ def raw_assets(
         retry_policy=retry_policy(app.pipeline.retries),
     )
     def load_batch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        max_bytes = int(max_gib * _GIB) if max_gib else None
-        loader = IcebergLoader(open_catalog(platform), namespace, max_bytes=max_bytes)
-        at = batch_at(context.instance, context.run)
-        first = timedelta(days=synthetic.history_days) or _INTERVAL
-        rows = dict.fromkeys(tables, 0)
-        for appended in continued(loader, source, at, first):
-            rows[appended.table] += appended.rows
-        for table, total in loader.rows(tables).items():
-            context.log.info(f"{namespace}.{table}: {rows[table]} rows until {at.isoformat()}")
-            metadata: dict[str, str | int] = {"rows_appended": rows[table], "loaded_until": at.isoformat()}
-            metadata["dagster/row_count"] = total
-            yield dg.MaterializeResult(asset_key=[namespace, table], metadata=metadata)
-        if max_bytes:
-            stored = loader.stored_bytes()
-            yield dg.AssetCheckResult(
-                asset_key=room[0].asset_key,
-                check_name=room[0].name,
-                passed=stored < _FULL * max_bytes,
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata={"bytes": stored, "bytes_allowed": max_bytes, "part_used": stored / max_bytes},
-            )
+        with in_dagster(platform):
+            max_bytes = int(max_gib * _GIB) if max_gib else None
+            loader = IcebergLoader(open_catalog(platform), namespace, max_bytes=max_bytes)
+            at = batch_at(context.instance, context.run)
+            first = timedelta(days=synthetic.history_days) or _INTERVAL
+            rows = dict.fromkeys(tables, 0)
+            for appended in continued(loader, source, at, first):
+                rows[appended.table] += appended.rows
+            for table, total in loader.rows(tables).items():
+                context.log.info(f"{namespace}.{table}: {rows[table]} rows until {at.isoformat()}")
+                metadata: dict[str, str | int] = {"rows_appended": rows[table], "loaded_until": at.isoformat()}
+                metadata["dagster/row_count"] = total
+                yield dg.MaterializeResult(asset_key=[namespace, table], metadata=metadata)
+            if max_bytes:
+                stored = loader.stored_bytes()
+                yield dg.AssetCheckResult(
+                    asset_key=room[0].asset_key,
+                    check_name=room[0].name,
+                    passed=stored < _FULL * max_bytes,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"bytes": stored, "bytes_allowed": max_bytes, "part_used": stored / max_bytes},
+                )
 
     return load_batch
 

@@ -40,6 +40,7 @@ WINDOWS = [f"{(TICK + n * EVERY).isoformat()} from {(TICK + (n - 1) * EVERY).iso
 MARTS = ("customers", "products", "orders", "order_items")
 RAW = ("raw", "orders")
 RAW_TABLES = (*MARTS, "order_events", "returns")
+KEYS = {"access": "ACCESS_KEY_ID", "secret": "SECRET_ACCESS_KEY"}
 
 
 @pytest.fixture
@@ -248,27 +249,96 @@ def test_a_run_of_the_schedule_loads_until_its_tick(location: Location) -> None:
     assert ticks.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
-def test_object_store_and_rest_catalog(
-    checkout: Path, object_store: servers.ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The services are those of the dev overlay; SeaweedFS takes the place of Polaris and S3."""
+@pytest.fixture
+def served(
+    location: Location, checkout: Path, object_store: servers.ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> Location:
+    """The location with the services of the dev overlay; SeaweedFS takes the place of Polaris and S3."""
+    del location  # has made the settings of the embedded default
     for name, value in object_store.env.items():
         monkeypatch.setenv(name, value)
     file = checkout / "platform.yaml"
-    edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
+    keys = {f"{which}_key": {"env": f"AWS_{name}", "secret": "floe-object-store"} for which, name in KEYS.items()}
+    edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3, **keys})
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
     edit(file, ("marts", "path"), f"s3://{object_store.bucket}")
-    edit(checkout / APP, ("synthetic",), SHOP)
-    monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
-    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
-    location = Location(checkout)
+    edit(checkout / APP, ("pipeline", "retries"), {"max": 1, "delay_seconds": 0.1})
+    return Location(checkout)
 
+
+WRONG = "not-the-secret-of-this-test"
+
+
+@pytest.mark.parametrize(
+    ("change", "refused", "words"),
+    [
+        (
+            {"AWS_SECRET_ACCESS_KEY": WRONG},
+            True,
+            [
+                "storage: S3 bucket failed on authorization: s3://floe: ",
+                "next: Renew the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which come from the "
+                "Secret floe-object-store.",
+            ],
+        ),
+        (
+            {"FLOE_CATALOG_CLIENT_SECRET": WRONG},
+            True,
+            [
+                "catalog: Iceberg REST failed on authentication: http://",
+                "next: Renew the credentials in FLOE_CATALOG_CLIENT_ID and FLOE_CATALOG_CLIENT_SECRET.",
+            ],
+        ),
+        (
+            {},  # the services are gone
+            False,
+            [
+                "storage: S3 bucket failed on connection: s3://floe: ",
+                "next: Check storage.endpoint, and that it can be reached from here.",
+                "catalog: Iceberg REST failed on connection: http://127.0.0.1:1: ",
+                "next: Check catalog.uri, and that it can be reached from here.",
+            ],
+        ),
+    ],
+    ids=["key-of-the-store", "secret-of-the-catalog", "stopped"],
+)
+def test_a_run_says_first_which_service_fails_and_what_to_renew(
+    served: Location,
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, str],
+    refused: bool,
+    words: list[str],
+) -> None:
+    for name, value in change.items():
+        monkeypatch.setenv(name, value)
+    if not change:
+        edit(checkout / "platform.yaml", ("storage", "endpoint"), "http://127.0.0.1:1")
+        edit(checkout / "platform.yaml", ("catalog", "uri"), "http://127.0.0.1:1")
+        served = Location(checkout)
+    done = served.run(0)
+
+    assert not done.success
+    retried = [event for event in done.all_events if event.is_step_up_for_retry]
+    assert len(retried) == (0 if refused else 1)  # refused credentials stay the same during a run
+    (failure,) = (event.step_failure_data for event in done.all_node_events if event.is_step_failure)
+    assert failure.user_failure_data
+    told = str(failure.user_failure_data.description).splitlines()
+    assert [line.startswith(begin) for line, begin in zip(told, words, strict=True)] == [True] * len(words), told
+    everything = served.instance.all_logs(done.run_id)
+    assert not [entry for entry in everything if WRONG in str(entry)]
+    assert failure.error
+    assert (failure.error.cause or failure.error).cause is None  # Dagster's own "Exceeded max_retries", and no more
+
+
+def test_object_store_and_rest_catalog(served: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = served
     assert location.run(0).success
     assert location.run(1).success
 
     storage = location.artifacts.platform.storage
     assert isinstance(storage, S3Storage)
-    body = s3_client(storage).get_object(Bucket=object_store.bucket, Key="marts/marts.json")["Body"].read()
+    body = s3_client(storage).get_object(Bucket=storage.bucket, Key="marts/marts.json")["Body"].read()
     files = re.findall(r"'s3://([^']+\.parquet)'", json.loads(body)["marts"]["orders"])
     storage_of_files = location.catalog().load_table(("marts", "orders")).io
     assert isinstance(storage_of_files, PyArrowFileIO)
