@@ -112,6 +112,11 @@ def dbt_project_assets(dbt_project: dbt.Project, manifest: Mapping[str, Any]) ->
     A run for a day, as a backfill is, works through all raw rows that were loaded on that day or later.
     """
     translator = Translator(dbt_project.app, manifest, dbt.origins(dbt_project))
+    documented = {
+        node["name"]: {name: column.get("description") for name, column in node["columns"].items()}
+        for node in manifest["nodes"].values()
+        if marts.is_mart(node)
+    }
 
     @dbt_assets(
         manifest=manifest,
@@ -124,7 +129,7 @@ def dbt_project_assets(dbt_project: dbt.Project, manifest: Mapping[str, Any]) ->
         published: dict[str, marts.Published] = {}
         full_refresh = context.run.tags.get(FULL_REFRESH) == "true"
         again = date.fromisoformat(context.partition_key) if context.has_partition_key else None
-        with in_dagster(dbt_project.platform):
+        with in_dagster(context.op_execution_context, dbt_project.platform, dbt_project.app.pipeline.retries.max):
             for each in run(dbt_project, manifest, context.run.run_id, full_refresh=full_refresh, again_since=again):
                 if isinstance(each, Inputs):
                     seen = f"adds to publication {each.last.number}, and sees marts from {each.since}"
@@ -145,7 +150,7 @@ def dbt_project_assets(dbt_project: dbt.Project, manifest: Mapping[str, Any]) ->
                         else:
                             unpublished[mart] = result
         for mart, output in unpublished.items():  # in the order in which dbt built them, as Dagster demands
-            yield _with_metadata(output, published[mart])
+            yield _with_metadata(output, published[mart], documented[mart])
 
     return models
 
@@ -169,10 +174,12 @@ def _mart_of(context: dg.AssetExecutionContext, result: Any, namespace: str) -> 
     return name if above == [namespace] else None
 
 
-def _with_metadata(output: dg.Output[Any], done: marts.Published) -> dg.Output[Any]:
+def _with_metadata(
+    output: dg.Output[Any], done: marts.Published, documented: Mapping[str, str | None]
+) -> dg.Output[Any]:
     published: dict[str, Any] = {
         "dagster/row_count": done.rows,
-        "dagster/column_schema": columns.schema_of(done.schema),
+        "dagster/column_schema": columns.schema_of(done.schema, documented),
         "iceberg/snapshot_id": str(done.snapshot_id),
     }
     return dg.Output(output.value, output_name=output.output_name, metadata={**output.metadata, **published})

@@ -15,16 +15,15 @@ Origins = dict[str, dict[str, list[tuple[str, str]]]]
 """By unique id of a model and by its column: (unique id of a model or a source, column) of each origin, sorted."""
 
 
-def schema_of(columns: Schema) -> dg.TableSchema:
-    """The columns of an Iceberg table, with their types and comments."""
-    return dg.TableSchema(
-        [
-            dg.TableColumn(
-                one.name, str(one.field_type), one.doc, constraints=dg.TableColumnConstraints(nullable=not one.required)
-            )
-            for one in columns.fields
-        ]
-    )
+def schema_of(columns: Schema, documented: Mapping[str, str | None] | None = None) -> dg.TableSchema:
+    """The columns of an Iceberg table, with their types and what is `documented` of them, or else their comments."""
+    texts = documented or {}
+
+    def shown(name: str, kind: object, text: str | None, *, required: bool) -> dg.TableColumn:
+        constraints = dg.TableColumnConstraints(nullable=not required)
+        return dg.TableColumn(name, str(kind), texts.get(name) or text, constraints)
+
+    return dg.TableSchema([shown(one.name, one.field_type, one.doc, required=one.required) for one in columns.fields])
 
 
 def origins(manifest: Mapping[str, Any]) -> Origins:

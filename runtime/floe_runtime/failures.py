@@ -14,13 +14,17 @@ from floe_runtime.errors import FloeError
 
 
 @contextmanager
-def in_dagster(platform: Platform, env: Mapping[str, str] = os.environ) -> Iterator[None]:
+def in_dagster(
+    context: dg.OpExecutionContext, platform: Platform, retries: int = 0, env: Mapping[str, str] = os.environ
+) -> Iterator[None]:
     """Run a step. If it fails, raise a Failure with what is wrong, where, and what to do next.
 
     After a failure, the checks of preflight ask each service of the platform. What they find is the failure: not how a
     client of the service took it. The step is not retried if a service refuses the credentials, which stay the same
-    during a run, or if only tests failed.
+    during a run, or if only tests failed. `retries`: how often it is at most; Dagster puts what it says about that
+    before the last failure, unless that one asks for no retry.
     """
+    again = context.retry_number < retries
     from floe_runtime.preflight import runner
 
     try:
@@ -33,7 +37,8 @@ def in_dagster(platform: Platform, env: Mapping[str, str] = os.environ) -> Itera
         found = [one for one in runner.run(platform, env=env, metadata=False) if one.status == "failed"]
         if found:
             told = "\n".join(f"{one.title} {one.detail}\nnext: {one.remedy}" for one in found)
-            raise dg.Failure(told, allow_retries=not any(one.refused for one in found)) from None
+            raise dg.Failure(told, allow_retries=again and not any(one.refused for one in found)) from None
         if isinstance(error, FloeError):
-            raise dg.Failure(f"{error.message}\nnext: {error.hint}" if error.hint else error.message) from error
+            told = f"{error.message}\nnext: {error.hint}" if error.hint else error.message
+            raise dg.Failure(told, allow_retries=again) from error
         raise

@@ -46,7 +46,7 @@ def maintenance_job(app: App, platform: Platform) -> dg.JobDefinition:
     @dg.op
     def maintain_tables(context: dg.OpExecutionContext, config: Maintenance) -> None:
         """Drop old days, merge small files, expire snapshots and delete the files that nothing refers to."""
-        with in_dagster(platform):
+        with in_dagster(context, platform):
             for line in _tables(app, platform, dry_run=config.dry_run):
                 context.log.info(line)
 

@@ -68,7 +68,7 @@ def raw_assets(
         retry_policy=retry_policy(app.pipeline.retries),
     )
     def load_batch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        with in_dagster(platform):
+        with in_dagster(context.op_execution_context, platform, app.pipeline.retries.max):
             max_bytes = int(max_gib * _GIB) if max_gib else None
             loader = IcebergLoader(open_catalog(platform), namespace, max_bytes=max_bytes)
             at = batch_at(context.instance, context.run)
