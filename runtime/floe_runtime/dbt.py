@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from floe_runtime import profile
+from floe_runtime import columns, profile
 from floe_runtime.contract.app import App, Pipeline
 from floe_runtime.contract.model import parse
 from floe_runtime.contract.platform import DuckDB, Platform
@@ -25,6 +25,10 @@ OUTPUT = "target"
 """Name of the folder in a project for dbt's output."""
 _VARIABLES = "floe-variables.json"
 """Name of the file beside a manifest with the variables for which dbt made it."""
+_OFFLINE = ("--select", "resource_type:model", "--no-introspect", "--no-populate-cache")
+"""Options of `compile` with which dbt connects to nothing. It compiles the models alone."""
+_ORIGINS = "floe-columns.json"
+"""Name of the file beside a manifest with the origins of the models' columns."""
 
 
 class DbtFailed(FloeError):
@@ -82,13 +86,25 @@ def _variables(pipeline: Pipeline) -> dict[str, object]:
 
 
 def _parse(folder: Path, output: Path, target: str, pipeline: Pipeline) -> None:
-    """Write the manifest of the project in `folder` for a compute target to `output`, with the profile for that."""
+    """Write the manifest of the project in `folder` for a compute target to `output`, with the profile for that.
+
+    Compiles the models, without a connection, to know where their columns come from.
+    """
     profile.for_parsing(
         target, output, Inputs(raw_namespace=pipeline.raw_namespace, marts_namespace=pipeline.marts_namespace)
     )
-    for _ in _invoke(_arguments("parse", folder, output, output, pipeline), {}):
-        pass
+    try:
+        _run([*_arguments("compile", folder, output, output, pipeline), *_OFFLINE])
+    except DbtFailed:  # a model that asks the database while it is compiled, or a mistake, which dbt then finds again
+        _run(_arguments("parse", folder, output, output, pipeline))
+    made = json.loads((output / "manifest.json").read_bytes())
+    (output / _ORIGINS).write_text(json.dumps(columns.origins(made)))
     (output / _VARIABLES).write_text(json.dumps(_variables(pipeline)))
+
+
+def _run(arguments: list[str]) -> None:
+    for _ in _invoke(arguments, {}):
+        pass
 
 
 def manifest(project: Project) -> Path:
@@ -103,10 +119,16 @@ def manifest(project: Project) -> Path:
     for folder in (project.target, output / project.platform.compute.target):
         path, variables = folder / "manifest.json", folder / _VARIABLES
         is_ours = variables.is_file() and variables.read_text() == json.dumps(_variables(project.app.pipeline))
-        if is_ours and path.is_file() and path.stat().st_mtime >= newest:
+        if is_ours and path.is_file() and path.with_name(_ORIGINS).is_file() and path.stat().st_mtime >= newest:
             return path
     _parse(project.folder, project.target, project.platform.compute.target, project.app.pipeline)
     return project.target / "manifest.json"
+
+
+def origins(project: Project) -> columns.Origins:
+    """The origins of the columns of each model of the project."""
+    found: columns.Origins = json.loads(manifest(project).with_name(_ORIGINS).read_bytes())
+    return found
 
 
 def build(project: Project, scratch: str, inputs: Inputs) -> Iterator[dict[str, Any]]:

@@ -1,12 +1,14 @@
 """The Dagster definitions of a data application: its pipeline from raw tables to published marts, and the schedule."""
 
+import json
 from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from floe_runtime.assets import dbt_project_assets, project
+from floe_runtime import dbt, freshness
+from floe_runtime.assets import dbt_project_assets, project, sources
 from floe_runtime.contract.app import APP, BATCH_AT
 from floe_runtime.contract.artifacts import mounted
 from floe_runtime.errors import FloeError
@@ -42,8 +44,11 @@ def definitions(file: str) -> dg.Definitions:
             f"`floe compile {artifacts.environment}`.",
         )
     app = artifacts.apps[folder.name].app
-    models = dbt_project_assets(project(app, folder, artifacts.platform))
-    raw = [raw_assets(app, app.synthetic, artifacts.platform)] if app.synthetic else []
+    dbt_project = project(app, folder, artifacts.platform)
+    manifest = json.loads(dbt.manifest(dbt_project).read_bytes())
+    models = dbt_project_assets(dbt_project, manifest)
+    documented = sources(manifest, app.pipeline.raw_namespace)
+    raw = [raw_assets(app, app.synthetic, artifacts.platform, documented)] if app.synthetic else []
     job = dg.define_asset_job(
         PIPELINE,
         selection=dg.AssetSelection.all(),
@@ -73,9 +78,14 @@ def definitions(file: str) -> dg.Definitions:
         at = context.scheduled_execution_time.astimezone(UTC).isoformat()
         return dg.RunRequest(run_key=at, tags={BATCH_AT: at})
 
+    tables, limits = {app.pipeline.raw_namespace, app.pipeline.marts_namespace}, freshness.policy(app.pipeline.schedule)
+
+    def watched(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return dg.apply_freshness_policy(spec, limits) if limits and spec.key.path[0] in tables else spec
+
     upkeep = maintenance_job(app, artifacts.platform)
     return dg.Definitions(
-        assets=[*raw, models],
+        assets=[assets.map_asset_specs(watched) for assets in (*raw, models)],
         jobs=[job, backfill, upkeep],
         schedules=[ticks, maintenance_schedule(app, artifacts.platform)],
     )

@@ -16,6 +16,7 @@ from floe_runtime import inputs
 from floe_runtime.connect import open_catalog, trino_connection
 from floe_runtime.contract.app import APP, App
 from floe_runtime.contract.platform import Platform, Retention, Trino
+from floe_runtime.failures import in_dagster
 from floe_runtime.raw import generator
 from floe_synthetic import datafiles, maintenance
 from floe_synthetic.defects import LEDGER
@@ -45,8 +46,9 @@ def maintenance_job(app: App, platform: Platform) -> dg.JobDefinition:
     @dg.op
     def maintain_tables(context: dg.OpExecutionContext, config: Maintenance) -> None:
         """Drop old days, merge small files, expire snapshots and delete the files that nothing refers to."""
-        for line in _tables(app, platform, dry_run=config.dry_run):
-            context.log.info(line)
+        with in_dagster(context, platform):
+            for line in _tables(app, platform, dry_run=config.dry_run):
+                context.log.info(line)
 
     @dg.op
     def delete_old_runs(context: dg.OpExecutionContext, config: Maintenance) -> None:

@@ -104,17 +104,11 @@ def publish(publication: Publication, inputs: Inputs, platform: Platform) -> lis
     found = _load(catalog, inputs, publication.marts)
     if platform.marts.kind == "parquet":
         list_files(platform, inputs.marts_namespace, publication.number, found)
-    return [_published(name, table) for name, table in found.items()]
+    return [Published(name, tables.rows_of(table), table.metadata.current_snapshot_id) for name, table in found.items()]
 
 
 def _load(catalog: Catalog, inputs: Inputs, names: Iterable[str]) -> dict[str, Table]:
     return {name: catalog.load_table((inputs.marts_namespace, name)) for name in names}
-
-
-def _published(name: str, table: Table) -> Published:
-    snapshot = table.current_snapshot()
-    rows = snapshot.summary.get("total-records") if snapshot and snapshot.summary else None
-    return Published(name, int(rows or 0), snapshot.snapshot_id if snapshot else None)
 
 
 def _publish(scratch: str, marts: Sequence[Mart], inputs: Inputs, catalog: Catalog) -> date | None:

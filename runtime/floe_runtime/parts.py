@@ -27,7 +27,7 @@ def in_parts(catalog: Catalog, inputs: Inputs, by_load_time: Collection[str], mo
     `most_rows` raw rows: files are not divided at all places, and a load never is.
     """
     found = {name: catalog.load_table((inputs.raw_namespace, name)) for name in by_load_time if name in inputs.raw}
-    if sum(map(_rows, found.values())) <= most_rows:
+    if sum(map(tables.rows_of, found.values())) <= most_rows:
         return [inputs]
     loads = (load for name, table in found.items() for load in _loads(table, inputs.raw[name]))
     bounds = [None, *ends_of_parts(loads, most_rows), None]
@@ -54,11 +54,6 @@ def ends_of_parts(loads: Iterable[tuple[datetime, int]], most_rows: int) -> Iter
             yield end
             rows = 0
         rows, end = rows + count, at
-
-
-def _rows(table: Table) -> int:
-    snapshot = table.current_snapshot()
-    return int(snapshot.summary.get("total-records") or 0) if snapshot and snapshot.summary else 0
 
 
 def _loads(table: Table, raw: Raw) -> Iterator[tuple[datetime, int]]:

@@ -48,6 +48,12 @@ _TYPES: dict[type[IcebergType], str] = {
 }
 
 
+def rows_of(table: Table) -> int:
+    """The number of rows in the current snapshot, as its summary says, which reads no file."""
+    snapshot = table.current_snapshot()
+    return int((snapshot and snapshot.summary and snapshot.summary.get("total-records")) or 0)
+
+
 def live_files(table: Table, snapshot_id: int | None, condition: BooleanExpression = ALWAYS) -> list[DataFile]:
     """The data files of a snapshot that may have rows under a condition.
 

@@ -30,6 +30,7 @@ from pyiceberg.expressions import And, BooleanExpression, EqualTo, GreaterThanOr
 from pyiceberg.table import Table
 
 from floe_runtime.errors import FloeError
+from floe_runtime.tables import rows_of
 from floe_synthetic.batch import Batch
 from floe_synthetic.datafiles import Changes, day_number, discard, in_a_sentence, now, write_rows
 from floe_synthetic.fitting import CLOCKS_DIFFER, check_batch, check_tables
@@ -116,6 +117,11 @@ class IcebergLoader:
         """The time at which the history of a table begins; None if it has none."""
         table = self._find(name)
         return _time(table, BEGUN_PROPERTY) if table else None
+
+    def rows(self, names: Iterable[str]) -> dict[str, int]:
+        """The number of rows of each of these tables."""
+        found = {name: self._find(name) for name in names}
+        return {name: rows_of(table) if table else 0 for name, table in found.items()}
 
     def stored_bytes(self) -> int:
         """The bytes of the data files of the namespace's tables, those of former snapshots too."""

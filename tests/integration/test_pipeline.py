@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -18,6 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from dagster._core.definitions.asset_health.asset_freshness_health import AssetFreshnessHealthState
+from dagster._core.definitions.asset_health.asset_health import AssetHealthStatus
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.test_utils import freeze_time
+from dagster._daemon.freshness import FreshnessDaemon
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 import servers
@@ -33,6 +39,8 @@ WINDOWS = [f"{(TICK + n * EVERY).isoformat()} from {(TICK + (n - 1) * EVERY).iso
 """The ids of the batches of the first two ticks."""
 MARTS = ("customers", "products", "orders", "order_items")
 RAW = ("raw", "orders")
+RAW_TABLES = (*MARTS, "order_events", "returns")
+KEYS = {"access": "ACCESS_KEY_ID", "secret": "SECRET_ACCESS_KEY"}
 
 
 @pytest.fixture
@@ -150,9 +158,7 @@ def test_marts_that_fail_their_tests_are_not_published(location: Location, check
 def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> None:
     done = location.run(0)
     materialized = {tuple(event.asset_key.path) for event in done.get_asset_materialization_events() if event.asset_key}
-    assert materialized >= {("raw", table) for table in (*MARTS, "order_events", "returns")} | {
-        ("marts", mart) for mart in MARTS
-    }
+    assert materialized >= {("raw", table) for table in RAW_TABLES} | {("marts", mart) for mart in MARTS}
     assert {path[:-1] for path in materialized} == {
         ("raw",), ("ecommerce", "staging"), ("ecommerce", "intermediate"), ("marts",)
     }  # fmt: skip
@@ -165,6 +171,12 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
         if event.asset_key == dg.AssetKey(["marts", "orders"])
     )
     assert orders.materialization.metadata["dagster/row_count"].value == len(location.rows("marts", "orders"))
+    rows = {
+        tuple(event.asset_key.path): event.materialization.metadata["dagster/row_count"].value
+        for event in done.get_asset_materialization_events()
+        if event.asset_key and event.asset_key.path[0] == "raw"
+    }
+    assert rows == {("raw", table): len(location.rows("raw", table)) for table in RAW_TABLES}
     graph = location.module.defs.resolve_asset_graph()
     shown, staged = (
         graph.get(dg.AssetKey(["marts", "orders"])),
@@ -173,7 +185,42 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
     assert (shown.group_name, staged.group_name) == ("marts", "staging")
     assert shown.metadata["dagster/table_name"] == "marts.orders"  # what is published
     assert "dagster/table_name" not in staged.metadata  # it is gone after the run
-    assert shown.owners == staged.owners == ["team:data-engineering"]
+    columns = {one.name: one.description for one in shown.metadata["dagster/column_schema"].columns}
+    assert list(columns) == location.catalog().load_table(("marts", "orders")).schema().column_names
+    assert columns["amount"] == "The sum of its items."
+    assert shown.kinds == {"dbt", "duckdb", "iceberg"}
+    for key in graph.materializable_asset_keys:
+        node = graph.get(key)
+        assert node.owners == ["team:data-engineering"], key
+        assert node.description, key
+        assert node.kinds, key
+    raw = graph.get(dg.AssetKey(RAW))
+    assert raw.metadata["dagster/table_name"] == "raw.orders"
+    assert {column.name: column.type for column in raw.metadata["dagster/column_schema"].columns} == {
+        field.name: str(field.field_type) for field in location.catalog().load_table(RAW).schema().fields
+    }
+
+
+def test_columns_show_what_they_are_made_from(location: Location) -> None:
+    graph = location.module.defs.resolve_asset_graph()
+    keys: set[dg.AssetKey] = set()
+    columns: dict[str, list[dg.TableColumnDep]] = {}
+    for key in graph.materializable_asset_keys - {dg.AssetKey(["raw", table]) for table in RAW_TABLES}:
+        lineage = graph.get(key).metadata["dagster/column_lineage"].deps_by_column
+        assert {column.name for column in graph.get(key).metadata["dagster/column_schema"].columns} == set(lineage)
+        columns |= {f"{key.path[-1]}.{name}": made_from for name, made_from in lineage.items()}
+        keys |= {column.asset_key for made_from in lineage.values() for column in made_from}
+    assert keys <= graph.materializable_asset_keys  # tables that are published, and models: nothing in the scratch
+
+    def made_from(column: str) -> set[str]:
+        return {f"{'/'.join(one.asset_key.path)}.{one.column_name}" for one in columns[column]}
+
+    assert made_from("stg_orders.ordered_at") == {"raw/orders.ordered_at"}
+    assert made_from("orders.amount") == {"marts/order_items.amount"}
+    assert made_from("order_items.amount") == {
+        f"ecommerce/staging/stg_order_items.{name}" for name in ("quantity", "unit_price", "discount")
+    }
+    assert made_from("customers.orders") == set()  # a number of rows
 
 
 def test_a_backfill_of_a_day_works_through_what_was_loaded_since(location: Location) -> None:
@@ -199,27 +246,97 @@ def test_a_run_of_the_schedule_loads_until_its_tick(location: Location) -> None:
     assert ticks.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
-def test_object_store_and_rest_catalog(
-    checkout: Path, object_store: servers.ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The services are those of the dev overlay; SeaweedFS takes the place of Polaris and S3."""
+@pytest.fixture
+def served(
+    location: Location, checkout: Path, object_store: servers.ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> Location:
+    """The location with the services of the dev overlay; SeaweedFS takes the place of Polaris and S3."""
+    del location  # has made the settings of the embedded default
     for name, value in object_store.env.items():
         monkeypatch.setenv(name, value)
     file = checkout / "platform.yaml"
-    edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3})
+    keys = {f"{which}_key": {"env": f"AWS_{name}", "secret": "floe-object-store"} for which, name in KEYS.items()}
+    edit(file, ("storage",), {"kind": "s3", "bucket": object_store.bucket, "endpoint": object_store.s3, **keys})
     edit(file, ("catalog",), {"kind": "rest", "uri": object_store.catalog, "warehouse": object_store.warehouse})
     edit(file, ("marts", "path"), f"s3://{object_store.bucket}")
-    edit(checkout / APP, ("synthetic",), SHOP)
-    monkeypatch.setenv(VARIABLE, str(repo.current().artifacts_file(repo.EMBEDDED)))
-    monkeypatch.setenv("FLOE_DBT_TARGET", str(repo.current().state / "dbt"))
-    location = Location(checkout)
+    edit(checkout / APP, ("pipeline", "retries"), {"max": 1, "delay_seconds": 0.1})
+    return Location(checkout)
 
+
+WRONG = "not-the-secret-of-this-test"
+
+
+@pytest.mark.parametrize(
+    ("change", "refused", "words"),
+    [
+        (
+            {"AWS_SECRET_ACCESS_KEY": WRONG},
+            True,
+            [
+                "storage: S3 bucket failed on authorization: s3://floe: ",
+                "next: Renew the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which come from the "
+                "Secret floe-object-store.",
+            ],
+        ),
+        (
+            {"FLOE_CATALOG_CLIENT_SECRET": WRONG},
+            True,
+            [
+                "catalog: Iceberg REST failed on authentication: http://",
+                "next: Renew the credentials in FLOE_CATALOG_CLIENT_ID and FLOE_CATALOG_CLIENT_SECRET.",
+            ],
+        ),
+        (
+            {},  # the services are gone
+            False,
+            [
+                "storage: S3 bucket failed on connection: s3://floe: ",
+                "next: Check storage.endpoint, and that it can be reached from here.",
+                "catalog: Iceberg REST failed on connection: http://127.0.0.1:1: ",
+                "next: Check catalog.uri, and that it can be reached from here.",
+            ],
+        ),
+    ],
+    ids=["key-of-the-store", "secret-of-the-catalog", "stopped"],
+)
+def test_a_run_says_first_which_service_fails_and_what_to_renew(
+    served: Location,
+    checkout: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, str],
+    refused: bool,
+    words: list[str],
+) -> None:
+    for name, value in change.items():
+        monkeypatch.setenv(name, value)
+    if not change:
+        edit(checkout / "platform.yaml", ("storage", "endpoint"), "http://127.0.0.1:1")
+        edit(checkout / "platform.yaml", ("catalog", "uri"), "http://127.0.0.1:1")
+        served = Location(checkout)
+    done = served.run(0)
+
+    assert not done.success
+    retried = [event for event in done.all_events if event.is_step_up_for_retry]
+    assert len(retried) == (0 if refused else 1)  # refused credentials stay the same during a run
+    (failure,) = (event.step_failure_data for event in done.all_node_events if event.is_step_failure)
+    assert failure.user_failure_data
+    told = str(failure.user_failure_data.description).splitlines()
+    assert [line.startswith(begin) for line, begin in zip(told, words, strict=True)] == [True] * len(words), told
+    everything = served.instance.all_logs(done.run_id)
+    assert not [entry for entry in everything if WRONG in str(entry)]
+    assert failure.error
+    assert failure.error.message.startswith(f"dagster._core.definitions.events.Failure: {words[0]}")
+    assert failure.error.cause is None  # no traceback of a client library
+
+
+def test_object_store_and_rest_catalog(served: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = served
     assert location.run(0).success
     assert location.run(1).success
 
     storage = location.artifacts.platform.storage
     assert isinstance(storage, S3Storage)
-    body = s3_client(storage).get_object(Bucket=object_store.bucket, Key="marts/marts.json")["Body"].read()
+    body = s3_client(storage).get_object(Bucket=storage.bucket, Key="marts/marts.json")["Body"].read()
     files = re.findall(r"'s3://([^']+\.parquet)'", json.loads(body)["marts"]["orders"])
     storage_of_files = location.catalog().load_table(("marts", "orders")).io
     assert isinstance(storage_of_files, PyArrowFileIO)
@@ -257,3 +374,50 @@ def test_broken_data_are_loaded_with_their_ledger_and_not_published(location: Lo
     again = Location(checkout)
     assert again.run(0).success
     assert len(exported("orders")) == len(again.rows(*RAW)) > 0
+
+
+@pytest.mark.parametrize(("cron", "warn", "fail"), [("*/5 * * * *", 10, 15), ("0 9 * * 1-5", 4 * 1440, 5 * 1440)])
+def test_a_table_is_late_after_missed_ticks(
+    location: Location, checkout: Path, cron: str, warn: int, fail: int
+) -> None:
+    """`warn`, `fail`: minutes after a run, asked of the daemon that Dagster evaluates freshness with."""
+    edit(checkout / APP, ("pipeline", "schedule", "cron"), cron)
+    location = Location(checkout)
+    keys = [dg.AssetKey([namespace, mart]) for namespace in ("raw", "marts") for mart in MARTS]
+    for key in keys:
+        location.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+    now = datetime.now(UTC)
+    daemon, graph = FreshnessDaemon(), location.module.defs.resolve_asset_graph()
+
+    async def judged() -> set[AssetHealthStatus]:
+        for key in keys:
+            await daemon._evaluate_asset(LoadingContextForTest(location.instance), graph.get(key))
+        found = LoadingContextForTest(location.instance)
+        return {(await AssetFreshnessHealthState.compute_for_asset(key, found)).health_status for key in keys}
+
+    def health(minutes: float) -> set[AssetHealthStatus]:
+        with freeze_time(now + timedelta(minutes=minutes)):
+            return asyncio.run(judged())
+
+    assert health(warn - 1) == {AssetHealthStatus.HEALTHY}
+    assert health(warn + 1) == {AssetHealthStatus.WARNING}
+    assert health(fail + 1) == {AssetHealthStatus.DEGRADED}
+    assert graph.get(dg.AssetKey(["ecommerce", "staging", "stg_orders"])).freshness_policy is None
+
+
+@pytest.mark.usefixtures("location")
+def test_a_schedule_that_is_disabled_makes_no_table_late(checkout: Path) -> None:
+    edit(checkout / APP, ("pipeline", "schedule", "enabled"), False)
+    graph = Location(checkout).module.defs.resolve_asset_graph()
+    assert {graph.get(key).freshness_policy for key in graph.materializable_asset_keys} == {None}
+
+
+def test_a_model_that_asks_the_database_while_it_is_compiled_needs_none_to_be_loaded(
+    location: Location, checkout: Path
+) -> None:
+    """Without a connection its columns have no origins, and all else is as it was."""
+    file = checkout / "apps/ecommerce/dbt/models/marts/products.sql"
+    file.write_text("{% if execute %}{% do run_query('select 1') %}{% endif %}\n" + file.read_text())
+    graph = Location(checkout).module.defs.resolve_asset_graph()
+    assert graph.materializable_asset_keys == location.module.defs.resolve_asset_graph().materializable_asset_keys
+    assert "dagster/column_lineage" not in graph.get(dg.AssetKey(["marts", "orders"])).metadata

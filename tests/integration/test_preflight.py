@@ -13,28 +13,13 @@ import psycopg
 import pytest
 
 import servers
+from embedded import platform
 from floe_runtime.connect import s3_client
-from floe_runtime.contract.platform import Platform, S3Storage
+from floe_runtime.contract.platform import BigQuery, Platform, S3Storage
 from floe_runtime.preflight import runner
 from floe_runtime.preflight.checks import CHECKS, POSTGRES
 
 FLOE = Path(sys.executable).with_name("floe")
-
-
-def platform(**parts: dict[str, Any]) -> Platform:
-    """An embedded platform with some parts replaced."""
-    return Platform.model_validate(
-        {
-            "version": 1,
-            "specification": "follow",
-            "compute": {"target": "duckdb"},
-            "storage": {"kind": "file", "path": "/nonexistent"},
-            "catalog": {"kind": "sql", "path": "/nonexistent/catalog.db"},
-            "metadata": {"kind": "sqlite", "path": "unused"},
-            "marts": {"kind": "parquet", "path": "unused"},
-            **parts,
-        }
-    )
 
 
 def outcome(made: Platform, check: str, env: dict[str, str] | None = None) -> runner.Outcome:
@@ -199,10 +184,21 @@ def test_stopped_postgres_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
     assert json.loads(up.stdout)["failed"] == 0
 
 
+TABLES = {"kind": "tables", "path": "iceberg"}
+
+
 def test_parts_without_a_check_are_reported_as_unchecked() -> None:
-    trino = platform(compute={"target": "trino", "host": "localhost"}, marts={"kind": "tables", "path": "iceberg"})
-    (result,) = (one for one in runner.run(trino) if one.id == "compute-trino")
+    bigquery = platform().model_copy(update={"compute": BigQuery(target="bigquery", project="shop")})
+    (result,) = (one for one in runner.run(bigquery) if one.id == "compute-bigquery")
     assert result.status == "unchecked"
+
+
+def test_a_trino_that_is_not_there_is_reported() -> None:
+    trino = platform(compute={"target": "trino", "host": servers.HOST, "port": 1, "user": "floe"}, marts=TABLES)
+    result = outcome(trino, "compute-trino")
+    assert (result.status, result.refused) == ("failed", False)
+    assert result.detail.startswith("failed on connection: https://127.0.0.1:1: ")
+    assert "Check compute.host and compute.port" in result.remedy
 
 
 def test_unknown_environment_lists_those_that_exist() -> None:

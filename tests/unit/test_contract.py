@@ -133,6 +133,7 @@ APP_ERRORS = [
     ("pipeline.schedule.corn", "* * * * *", "pipeline.schedule.corn: there is no such field"),
     ("pipeline.schedule", ABSENT, "pipeline.schedule: "),
     ("pipeline.retries.max", 99, "pipeline.retries.max: "),
+    ("pipeline.schedule.freshness", {"warn": 3}, "pipeline.schedule.freshness: warn must be less than fail"),
     ("pipeline.raw_namespace", "Raw-1", "pipeline.raw_namespace: "),
     ("name", "Shop", "name: "),
     ("synthetic.customers", 0, "synthetic.customers: "),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded import platform
 from floe_runtime.errors import in_words
 from images.build import RECIPES
 
@@ -111,17 +112,12 @@ def test_the_image_has_only_the_command_floe_preflight(tmp_path: Path) -> None:
 
 
 def test_preflight_in_the_image(tmp_path: Path) -> None:
-    platform = {
-        "version": 1,
-        "specification": "follow",
-        "compute": {"target": "duckdb"},
-        "storage": {"kind": "file", "path": str(tmp_path / "warehouse")},
-        "catalog": {"kind": "sql", "path": str(tmp_path / "catalog.db")},
-        "metadata": {"kind": "sqlite", "path": "unused"},
-        "marts": {"kind": "parquet", "path": "unused"},
-    }
+    places = {name: str(tmp_path / name) for name in ("warehouse", "catalog.db")}
+    made = platform(
+        storage={"kind": "file", "path": places["warehouse"]}, catalog={"kind": "sql", "path": places["catalog.db"]}
+    ).model_dump(mode="json")
     file = tmp_path / "CompiledArtifacts.json"
-    file.write_text(json.dumps({"version": 1, "environment": "there", "platform": platform, "apps": {}}))
+    file.write_text(json.dumps({"version": 1, "environment": "there", "platform": made, "apps": {}}))
     done = in_the_image(tmp_path / "image", "-m", "floe", "preflight", "--mounted", FLOE_COMPILED_ARTIFACTS=str(file))
     assert done.returncode == 0, done.stderr
     assert "preflight there: 3 passed" in done.stdout

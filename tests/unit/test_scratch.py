@@ -8,30 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from floe_runtime.contract.platform import Platform
+from embedded import platform
 from floe_runtime.scratch import SCRATCH, scratch
 
 DAY = 24 * 3600
 
 
-@pytest.fixture
-def platform() -> Platform:
-    return Platform.model_validate(
-        {
-            "version": 1,
-            "specification": "follow",
-            "compute": {"target": "duckdb"},
-            "storage": {"kind": "file", "path": "unused"},
-            "catalog": {"kind": "sql", "path": "unused"},
-            "metadata": {"kind": "sqlite", "path": "unused"},
-            "marts": {"kind": "parquet", "path": "unused"},
-        }
-    )
-
-
-def left_over(platform: Platform, age: float) -> Path:
+def left_over(age: float) -> Path:
     """The folder of a run that was killed `age` seconds ago."""
-    with scratch(platform) as database:
+    with scratch(platform()) as database:
         folder = Path(database).parent
     folder.mkdir()
     Path(database).touch()
@@ -41,14 +26,14 @@ def left_over(platform: Platform, age: float) -> Path:
 
 
 def test_a_run_deletes_its_scratch_and_that_of_runs_killed_a_day_ago(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: Platform
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SCRATCH, str(tmp_path))
     another = tmp_path / "another"
     another.mkdir()
     os.utime(another, (0, 0))
-    recent, old = left_over(platform, DAY / 2), left_over(platform, 2 * DAY)
-    with scratch(platform) as database:
+    recent, old = left_over(DAY / 2), left_over(2 * DAY)
+    with scratch(platform()) as database:
         own = Path(database).parent
         assert set(tmp_path.iterdir()) == {another, recent, own}
     assert set(tmp_path.iterdir()) == {another, recent}

@@ -24,11 +24,32 @@ FULL_REFRESH = "floe/full-refresh"
 _Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
+_Ticks = Annotated[int, Field(ge=1, le=100)]
+
+
+class Freshness(Model):
+    """After how many missed ticks of the schedule Dagster warns of a raw table or a mart, and calls it stale (fail)."""
+
+    warn: _Ticks = 2
+    fail: _Ticks = 3
+
+    @model_validator(mode="after")
+    def _a_warning_comes_first(self) -> Freshness:
+        if self.warn >= self.fail:
+            raise ValueError("warn must be less than fail")
+        return self
+
+
+_USUAL = Freshness()
+
+
 class Schedule(Model):
-    """When the pipeline runs on a schedule."""
+    """When the pipeline runs on a schedule, and when its tables are late."""
 
     cron: Cron
     enabled: bool = True
+    # Left out of CompiledArtifacts with its usual value, so that those from before do not change.
+    freshness: Annotated[Freshness, Field(exclude_if=_USUAL.__eq__)] = _USUAL
 
 
 class Retries(Model):

@@ -102,3 +102,10 @@ def number(setting: Setting, env: Mapping[str, str] = os.environ) -> int:
 def secret(ref: Ref, env: Mapping[str, str] = os.environ) -> SecretStr:
     """The value of a reference, wrapped so that no log or traceback shows it. Raises Missing as `value` does."""
     return SecretStr(value(ref, env))
+
+
+def renew(*refs: Ref) -> str:
+    """What to do if a service refuses the values of these references: a sentence with their variables and Secrets."""
+    names = " and ".join(ref.env for ref in refs)
+    places = " and ".join(dict.fromkeys(f"the Secret {ref.secret}" for ref in refs if ref.secret))
+    return f"Renew the credentials in {names}" + (f", which come from {places}." if places else ".")

@@ -12,8 +12,17 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from floe_runtime import connect
-from floe_runtime.contract.platform import DuckDB, FileStorage, Platform, Postgres, RestCatalog, S3Storage, SqlCatalog
-from floe_runtime.contract.refs import value
+from floe_runtime.contract.platform import (
+    DuckDB,
+    FileStorage,
+    Platform,
+    Postgres,
+    RestCatalog,
+    S3Storage,
+    SqlCatalog,
+    Trino,
+)
+from floe_runtime.contract.refs import Ref, number, renew, value
 
 Env = Mapping[str, str]
 
@@ -24,7 +33,12 @@ class CheckFailed(Exception):
     def __init__(self, step: str, reason: str, remedy: str) -> None:
         """`step`: the step that failed, such as "authentication". `remedy`: what to do, as a full sentence."""
         super().__init__(f"failed on {step}: {reason}")
+        self.step = step
         self.remedy = remedy
+
+
+REFUSED = frozenset({"authentication", "authorization"})
+"""The steps that fail if a service does not accept the credentials, or they do not allow what the pipeline does."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,30 @@ def _duckdb(platform: Platform, _: Env) -> str:
     if row is None or row[1] != 499500:
         raise CheckFailed("query", "a sum over a thousand rows is wrong", "Reinstall the packages with `make setup`.")
     return f"DuckDB {row[0]}, {platform.compute.threads} threads, {platform.compute.memory_limit}"
+
+
+def _trino(platform: Platform, env: Env) -> str:
+    from trino.exceptions import Error, HttpError, TrinoConnectionError
+
+    assert isinstance(platform.compute, Trino)
+    compute = platform.compute
+    where = f"{compute.http_scheme}://{value(compute.host, env)}:{number(compute.port, env)}"
+    reach = "Check compute.host and compute.port, and that Trino is up and can be reached from here."
+    try:
+        with closing(connect.trino_connection(compute, env)) as connection:
+            namespaces = connection.cursor().execute(f"show schemas from {compute.catalog}").fetchall()
+    except HttpError as error:  # its message is `error CODE: CONTENT`
+        if re.match(r"error 40[13]\b", str(error)):
+            user = [ref for ref in (compute.user, compute.password) if isinstance(ref, Ref)]
+            remedy = renew(*user) if user else f"Check that Trino lets {compute.user} in."
+            raise CheckFailed("authentication", f"{where}: Trino refuses the credentials", remedy) from None
+        raise CheckFailed("connection", f"{where}: {_first_line(error)}", reach) from None
+    except TrinoConnectionError as error:
+        raise CheckFailed("connection", f"{where}: {_reason(error.__context__ or error)}", reach) from None
+    except Error as error:
+        remedy = f"Check that Trino has the catalog {compute.catalog}, and that {value(compute.user, env)} may use it."
+        raise CheckFailed("catalog", f"{where}: {getattr(error, 'message', error)}", remedy) from None
+    return f"{where}: catalog {compute.catalog}, {len(namespaces)} schemas"
 
 
 def _file_storage(platform: Platform, _: Env) -> str:
@@ -91,9 +129,9 @@ def _s3_storage(platform: Platform, env: Env) -> str:
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         remedies = {
-            401: f"Check the credentials in {storage.access_key.env} and {storage.secret_key.env}.",
-            403: f"Check the credentials in {storage.access_key.env} and {storage.secret_key.env}. They must allow "
-            "to list the bucket, and to put, get and delete objects in it.",
+            401: renew(storage.access_key, storage.secret_key),
+            403: f"{renew(storage.access_key, storage.secret_key)} They must allow to list the bucket, and to put, get "
+            "and delete objects in it.",
             404: f"Create the bucket {storage.bucket}, or correct storage.bucket.",
         }
         step = {401: "authentication", 403: "authorization", 404: "bucket"}.get(status, step)
@@ -138,7 +176,7 @@ def _rest_catalog(platform: Platform, env: Env) -> str:
     assert isinstance(platform.catalog, RestCatalog)
     catalog = platform.catalog
     uri = value(catalog.uri, env)
-    credentials = f"Check {catalog.client_id.env} and {catalog.client_secret.env}, and that the principal exists."
+    credentials = f"{renew(catalog.client_id, catalog.client_secret)} The principal must exist."
     try:
         namespaces = connect.open_catalog(platform, env).list_namespaces()
     except (OAuthError, UnauthorizedError, AuthorizationExpiredError):
@@ -150,9 +188,8 @@ def _rest_catalog(platform: Platform, env: Env) -> str:
         create = f"Create the warehouse {catalog.warehouse}, or correct catalog.warehouse and catalog.uri."
         raise CheckFailed("warehouse", f"{uri}: {_first_line(error)}", create) from None
     except requests.RequestException as error:
-        reason = _first_line(getattr(error.args[0], "reason", error) if error.args else error)
         raise CheckFailed(
-            "connection", f"{uri}: {reason}", "Check catalog.uri, and that it can be reached from here."
+            "connection", f"{uri}: {_reason(error)}", "Check catalog.uri, and that it can be reached from here."
         ) from None
     except (RESTError, ValueError) as error:
         raise CheckFailed(
@@ -199,6 +236,11 @@ def _postgres_remedy(message: str, where: str) -> tuple[str, str]:
     return "connection", f"Check that PostgreSQL listens at {where} (FLOE_POSTGRES_HOST, FLOE_POSTGRES_PORT)."
 
 
+def _reason(error: BaseException) -> str:
+    """Why a request failed, without what urllib3 says about its attempts."""
+    return _first_line(getattr(error.args[0], "reason", error) if error.args else error)
+
+
 def _first_line(error: object) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
@@ -208,6 +250,7 @@ POSTGRES = "metadata-postgres"
 
 CHECKS: tuple[Check, ...] = (
     Check("compute-duckdb", "compute: DuckDB", lambda p: isinstance(p.compute, DuckDB), _duckdb),
+    Check("compute-trino", "compute: Trino", lambda p: isinstance(p.compute, Trino), _trino),
     Check("storage-file", "storage: folder", lambda p: isinstance(p.storage, FileStorage), _file_storage),
     Check("storage-s3", "storage: S3 bucket", lambda p: isinstance(p.storage, S3Storage), _s3_storage),
     Check("catalog-sql", "catalog: SQL", lambda p: isinstance(p.catalog, SqlCatalog), _sql_catalog),

@@ -10,12 +10,12 @@ from typing import Literal
 
 from floe_runtime.contract.platform import Platform
 from floe_runtime.errors import FloeError
-from floe_runtime.preflight.checks import CHECKS, Check, CheckFailed, Env
+from floe_runtime.preflight.checks import CHECKS, POSTGRES, REFUSED, Check, CheckFailed, Env
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one check."""
+    """The result of one check. `refused`: whether the service does not accept the credentials."""
 
     id: str
     title: str
@@ -23,17 +23,21 @@ class Outcome:
     detail: str
     remedy: str = ""
     seconds: float = 0.0
+    refused: bool = False
 
 
-def run(platform: Platform, also: frozenset[str] = frozenset(), env: Env = os.environ) -> Iterator[Outcome]:
+def run(
+    platform: Platform, also: frozenset[str] = frozenset(), env: Env = os.environ, *, metadata: bool = True
+) -> Iterator[Outcome]:
     """Run the checks of a platform and yield each outcome as soon as it is known.
 
-    `also`: ids of further checks to run although the platform does not use their service. A part of the platform that
-    has no check is reported as unchecked, so that a missing check does not look like a success.
+    `also`: ids of further checks to run although the platform does not use their service. `metadata`: whether to check
+    Dagster's database too. A part of the platform that has no check is reported as unchecked, so that a missing check
+    does not look like a success.
     """
     covered = set()
     for check in CHECKS:
-        if check.applies(platform) or check.id in also:
+        if check.id in also or (check.applies(platform) and (metadata or check.id != POSTGRES)):
             covered.add(check.id.partition("-")[0])
             yield _outcome(check, platform, env)
     for part, kind in _parts(platform).items():
@@ -51,15 +55,16 @@ def _parts(platform: Platform) -> dict[str, str]:
 def _outcome(check: Check, platform: Platform, env: Env) -> Outcome:
     started = time.monotonic()
 
-    def outcome(status: Literal["passed", "failed"], detail: str, remedy: str = "") -> Outcome:
-        return Outcome(
-            check.id, check.title, status, _masked(detail, platform, env), remedy, round(time.monotonic() - started, 3)
-        )
+    def outcome(
+        status: Literal["passed", "failed"], detail: str, remedy: str = "", *, refused: bool = False
+    ) -> Outcome:
+        seconds = round(time.monotonic() - started, 3)
+        return Outcome(check.id, check.title, status, _masked(detail, platform, env), remedy, seconds, refused)
 
     try:
         return outcome("passed", check.run(platform, env))
     except CheckFailed as failure:
-        return outcome("failed", str(failure), failure.remedy)
+        return outcome("failed", str(failure), failure.remedy, refused=failure.step in REFUSED)
     except FloeError as error:
         return outcome("failed", f"failed on settings: {error.message}", error.hint)
     except Exception as error:  # an unknown error of a client library must not stop the other checks

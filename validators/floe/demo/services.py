@@ -122,7 +122,8 @@ def _instance_settings() -> dict[str, object]:
             "config": {"max_concurrent_runs": 1, "dequeue_interval_seconds": 1},
         },
         "run_monitoring": {"enabled": True, "start_timeout_seconds": 180, "poll_interval_seconds": 15},
-        "run_retries": {"enabled": True, "max_retries": 2},
+        # A failed step has retries of its own; these are for runs whose process died.
+        "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
         "retention": {"schedule": {"purge_after_days": 3}},
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},  # otherwise Dagster's first page asks for a subscription to its newsletter
