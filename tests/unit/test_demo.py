@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 from dagster import DagsterInstance
 from dagster._core.test_utils import instance_for_test
-from dagster._daemon.freshness import FreshnessDaemon
 
 from floe.demo.services import _instance_settings
 
@@ -28,5 +27,5 @@ def test_the_daemon_evaluates_freshness() -> None:
     """Without a setting, as in a cluster."""
     with instance_for_test(overrides=_instance_settings()) as instance:
         assert isinstance(instance, DagsterInstance)
-        assert FreshnessDaemon.daemon_type() in instance.get_required_daemon_types()
+        assert "FRESHNESS_DAEMON" in instance.get_required_daemon_types()
         assert not instance.nux_enabled
