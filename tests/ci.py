@@ -54,7 +54,7 @@ SUITES = (
     Suite("fork", "computing", 3, ".venv/bin/python tests/forked.py"),
     Suite("charts", "computing", 0.5, ".venv/bin/floe charts sync --check", reads_documentation=True),
     Suite("test", "computing", 13, 'make test ARGS="--durations=10"', as_newcomer=True),
-    Suite("test-engines", "building", 8, 'make test-engines ARGS="--durations=10"'),
+    Suite("test-engines", "computing", 8, 'make test-engines ARGS="--durations=10"'),
     Suite("test-built", "computing", 1, 'make test-built ARGS="--durations=10"'),
     Suite("test-apiserver", "images", 4, 'make test-apiserver ARGS="--durations=10"'),
     Suite("test-cluster", "pods", 25, 'make test-cluster ARGS="--durations=10"'),

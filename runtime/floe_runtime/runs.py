@@ -43,7 +43,7 @@ def run(
     )
     parts = [inputs]
     # With Trino, consumers read the tables themselves, and would see a rebuilt mart grow.
-    if isinstance(platform.compute, DuckDB) or inputs.incremental or not inputs.last.marts:
+    if isinstance(platform.compute, DuckDB):
         parts = in_parts(catalog, inputs, by_load_time, pipeline.rows_at_once)
     publication = inputs.last
     for part in parts:
