@@ -69,13 +69,15 @@ def live(
     """An environment, applied and ready. Nothing else runs on the cluster: each environment is deleted after use."""
     with proxied(cluster) as url:
         one = environment(request.param, cluster, tmp_path_factory.mktemp(request.param), url)
-        with took(f"{one.environment}: s to apply"):
-            warnings = one.apply()
-        assert not warnings
-        with took(f"{one.environment}: s from applied to all Ready"):
-            one.wait_ready()
-        yield one
-        one.delete()
+        try:
+            with took(f"{one.environment}: s to apply"):
+                warnings = one.apply()
+            assert not warnings
+            with took(f"{one.environment}: s from applied to all Ready"):
+                one.wait_ready()
+            yield one
+        finally:  # also if it is not ready in time: otherwise it would take the room of the next environment
+            one.delete()
 
 
 @pytest.fixture(scope="session")
