@@ -339,12 +339,12 @@ def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop) -> None:
 
 
 def test_a_rebuild_in_parts_gives_the_same_and_is_published_as_one(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each part has about 4,000 of the raw rows. A rebuild that is killed in its second part has published nothing."""
+    """Each part has about 3,000 of the raw rows. A rebuild that is killed in its second part has published nothing."""
 
     def kill() -> None:
         raise KeyboardInterrupt
 
-    events = list(shop.begun("in_parts", full=True, rows_at_once=4_000))
+    events = list(shop.begun("in_parts", full=True, rows_at_once=3_000))
     parts = [one for one in events if isinstance(one, Inputs)]
     assert [one.part for one in parts] == list(range(1, parts[0].parts + 1))
     assert len(parts) > 2
@@ -354,7 +354,7 @@ def test_a_rebuild_in_parts_gives_the_same_and_is_published_as_one(shop: Shop, m
     before = last_publication(shop.catalog, "in_parts")
     assert before.number == 1
     with interrupted(monkeypatch, len(MARTS) + 3, kill), pytest.raises(KeyboardInterrupt):
-        list(shop.begun("in_parts", full=True, rows_at_once=4_000))
+        list(shop.begun("in_parts", full=True, rows_at_once=3_000))
     assert last_publication(shop.catalog, "in_parts") == before
     shop.run("in_parts")
     assert shop.differences_from("in_parts") == dict.fromkeys(MARTS, 0)
