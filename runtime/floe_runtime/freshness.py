@@ -11,7 +11,7 @@ from dagster._utils.schedules import cron_string_iterator
 from floe_runtime.contract.app import Schedule
 
 _BEGIN, _SAMPLE = datetime(2026, 1, 1, tzinfo=UTC), 2000
-"""The ticks that tell how far they are apart at most: a week of those every five minutes."""
+"""How many ticks of the schedule are compared, from that time on. With one tick every five minutes, that is a week."""
 
 
 def policy(schedule: Schedule) -> dg.FreshnessPolicy | None:

@@ -70,7 +70,7 @@ def since(table: Table, column: str | None, day: date) -> BooleanExpression:
 def _loaded(table: Table, raw: Raw) -> str:
     """The rows of a raw table that a run reads."""
     rows, condition = _select(table, raw.position.snapshot_id, raw.expression()), raw.condition("timestamptz")
-    return f"select * from ({rows}) where {condition}" if condition else rows  # noqa: S608 # a time that floe formats
+    return f"select * from ({rows}) where {condition}" if condition else rows  # noqa: S608 # a query that `tables` quotes, and times that floe formats
 
 
 def _select(table: Table, snapshot_id: int | None, condition: BooleanExpression = tables.ALWAYS) -> str:
