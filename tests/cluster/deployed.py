@@ -137,6 +137,17 @@ class Deployed:
         """The pods of the environment that match a label selector."""
         return self._list("api/v1", "pods", selector)
 
+    def ready_pods(self, selector: str) -> list[Object]:
+        """The pods that are ready and are not being deleted: a command in a pod that ends is killed with it."""
+        return [
+            pod
+            for pod in self.pods(selector)
+            if not pod["metadata"].get("deletionTimestamp")
+            and any(
+                each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ())
+            )
+        ]
+
     def _list(self, api: str, kind: str, selector: str = "") -> list[Object]:
         """The objects of a kind; through the proxy if there is one, as a call of kubectl takes 0.1 s of a core."""
         path = f"/{api}/namespaces/{self.namespace}/{kind}?{urlencode({'labelSelector': selector})}"

@@ -194,6 +194,6 @@ def _launched(one: Deployed, app: str) -> tuple[str, str]:
 
 def _tables(one: Deployed) -> dict[str, dict[str, int]]:
     """The orders of each batch in each namespace of an environment's catalog, as a code location's pod sees them."""
-    (pod, *_) = one.pods("component=user-deployments")
+    (pod, *_) = one.ready_pods("component=user-deployments")
     program = ("exec", pod["metadata"]["name"], "--", "python", "-c", _TABLES)
     return dict(json.loads(one.kubectl(*program, timeout=READY_SECONDS)))

@@ -97,8 +97,8 @@ def test_dagster_answers_through_its_service(live: Deployed) -> None:
 def test_the_code_location_loads_its_artifacts(live: Deployed) -> None:
     wait_for(live.loaded, 60, live.why)
     assert live.dagster.schedules(LOCATION) == {"ticks": "RUNNING", "maintenance": "RUNNING"}
-    pods = live.pods("component=user-deployments")
-    mounted = live.kubectl("exec", pods[0]["metadata"]["name"], "--", "cat", "/etc/floe/CompiledArtifacts.json")
+    (pod,) = live.ready_pods("component=user-deployments")
+    mounted = live.kubectl("exec", pod["metadata"]["name"], "--", "cat", "/etc/floe/CompiledArtifacts.json")
     assert json.loads(mounted) == json.loads(live.artifacts().text())
 
 

@@ -97,14 +97,7 @@ class Following:
 
     def ready_pods(self, selector: str = "!job-name", one: Deployed | None = None) -> set[str]:
         """The ids of the pods that are ready and not being deleted."""
-        return {
-            pod["metadata"]["uid"]
-            for pod in (one or self.dev).pods(selector)
-            if not pod["metadata"].get("deletionTimestamp")
-            and any(
-                each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ())
-            )
-        }
+        return {pod["metadata"]["uid"] for pod in (one or self.dev).ready_pods(selector)}
 
     def serves(self) -> bool:
         """Whether Cube answers through its Service."""
