@@ -7,6 +7,7 @@ const { createRequire } = require('node:module');
 const path = require('node:path');
 
 const duckdb = require('./duckdb.js');
+const trino = require('./trino.js');
 
 const { env } = process;
 
@@ -51,6 +52,7 @@ const mart = required('FLOE_MART');
 for (const [placeholder, what] of [['{namespace}', "the app's marts_namespace"], ['{mart}', 'the name of the mart']]) {
   if (!mart.includes(placeholder)) refuse(`FLOE_MART=${mart} has no ${placeholder}, which stands for ${what}.`);
 }
+if (database === 'trino') env.FLOE_MART = trino.named(mart);
 if (!env.CUBEJS_JWK_URL && !env.CUBEJS_API_SECRETS) {
   required('CUBEJS_API_SECRET');
 }
@@ -80,6 +82,13 @@ function lists() {
   return Object.fromEntries(namespaces.map((namespace) => [namespace, `${marts}/${namespace}/marts.json`]));
 }
 
+/** The drivers of engines that hold marts which are published while Cube runs. */
+const DRIVERS = {
+  // DuckDB is in memory unless Cube's own variables say otherwise, so that Cube locks no file.
+  duckdb: () => duckdb(packages('@cubejs-backend/duckdb-driver'), lists()),
+  trino: () => trino.driver(packages('@cubejs-backend/trino-driver').TrinoDriver),
+};
+
 module.exports = {
   repositoryFactory: () => ({
     dataSchemaFiles: async () =>
@@ -90,6 +99,5 @@ module.exports = {
   }),
   scheduledRefreshTimer: /^(true|1)$/i.test(env.CUBEJS_REFRESH_WORKER ?? '') && refresh,
   gracefulShutdown: Number(env.CUBEJS_GRACEFUL_SHUTDOWN ?? 10),
-  // DuckDB is in memory unless Cube's own variables say otherwise, so that Cube locks no file.
-  ...(database === 'duckdb' && { driverFactory: () => duckdb(packages('@cubejs-backend/duckdb-driver'), lists()) }),
+  ...(DRIVERS[database] && { driverFactory: DRIVERS[database] }),
 };

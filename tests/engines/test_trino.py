@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 import servers
 import trino_server
 from code_location import SHOP, Location, append, edit
-from cube_server import serving
+from cube_server import serving, until
 from floe import repo
 from floe.demo import cube
+from floe_runtime import marts
 from floe_runtime.connect import trino_connection
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.inputs import last_publication
@@ -136,8 +138,37 @@ def test_only_old_scratch_schemas_are_dropped(location: Location, trino: trino_s
             query(trino, f"drop schema iceberg.{name} cascade")
 
 
-def test_cube_reads_the_tables(location: Location, trino: trino_server.Server, tmp_path: Path) -> None:
+def test_cube_shows_the_marts_of_one_publication(
+    location: Location, trino: trino_server.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while the tables of a run that was killed before its publication have more rows already."""
     assert location.run(0).success
     with serving(cube.install(repo.current()), tmp_path / "unused", "readyz", **trino.cube) as running:
-        (row,) = running.load(measures=["orders.count"])
-    assert int(row["orders.count"]) == len(location.rows("marts", "orders"))
+
+        def shown() -> tuple[int, int, str]:
+            (row,) = running.load(measures=["orders.count", "order_items.items_sold", "order_items.revenue"])
+            return int(row["orders.count"]), int(row["order_items.items_sold"]), row["order_items.revenue"]
+
+        def in_the_tables() -> tuple[int, int, str]:
+            sums = "sum(quantity), cast(sum(amount) as varchar) from iceberg.marts.order_items"
+            ((orders, items, revenue),) = query(trino, f"select (select count(*) from iceberg.marts.orders), {sums}")  # noqa: S608 # names of the project
+            return orders, items, revenue
+
+        before = in_the_tables()
+        assert shown() == before
+
+        with monkeypatch.context() as patch:
+            patch.setattr(marts, "conclude", killed)
+            assert not location.run(1).success
+        assert in_the_tables() > before
+        time.sleep(2 * cube._REFRESH_SECONDS)  # how long Cube may show what it has answered before
+        assert shown() == before
+
+        assert location.run(1).success
+        assert in_the_tables() > before
+        until(in_the_tables(), shown)
+
+
+def killed(*_: Any) -> None:
+    """Takes the place of the commit that a killed run never gets to."""
+    raise RuntimeError("killed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -76,6 +77,20 @@ def test_unwritable_folder_and_catalog(tmp_path: Path) -> None:
     catalog = outcome(platform(catalog={"kind": "sql", "path": f"{inside}/catalog.db"}), "catalog-sql")
     assert catalog.status == "failed"
     assert catalog.remedy
+
+
+def test_a_full_disk_is_told_apart_and_keeps_no_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is a stand-in: only root can make a small one and fill it."""
+
+    def write(probe: Path, _: bytes) -> int:
+        probe.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    storage = outcome(platform(storage={"kind": "file", "path": str(tmp_path / "data")}), "storage-file")
+    assert "No space left on device" in storage.detail
+    assert storage.remedy.startswith("Free space there")
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_s3_passes_and_leaves_nothing(object_store: servers.ObjectStore) -> None:

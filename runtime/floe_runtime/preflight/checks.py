@@ -5,6 +5,7 @@ Each check uses the same client as the pipeline, does what the pipeline will do,
 
 from __future__ import annotations
 
+import errno
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -91,18 +92,25 @@ def _trino(platform: Platform, env: Env) -> str:
     return f"{where}: catalog {compute.catalog}, {len(namespaces)} schemas"
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system answers if a disk, or the part of it that a user may fill, is full."""
+
+
 def _file_storage(platform: Platform, _: Env) -> str:
     assert isinstance(platform.storage, FileStorage)
     folder = connect.local(platform.storage.path)
     probe = folder / f".floe-preflight-{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"floe")
-        same = probe.read_bytes() == b"floe"
-        probe.unlink()
+        try:
+            probe.write_bytes(b"floe")
+            same = probe.read_bytes() == b"floe"
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
+        remedy = "Free space there" if error.errno in _FULL else "Make the folder writable"
         raise CheckFailed(
-            "write", f"{folder}: {error.strerror}", "Make the folder writable, or set another one in storage.path."
+            "write", f"{folder}: {error.strerror}", f"{remedy}, or set another one in storage.path."
         ) from None
     if not same:
         raise CheckFailed("read", f"{folder} returns other data than was written", "Check the disk.")
