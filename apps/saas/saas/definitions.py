@@ -1,0 +1,5 @@
+"""The definitions that Dagster loads."""
+
+from floe_runtime.definitions import definitions
+
+defs = definitions(__file__)
