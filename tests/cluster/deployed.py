@@ -37,6 +37,8 @@ _RUN_SECONDS = 180
 _BUSY = 3
 """How much slower pods may be where other suites use the same two cores."""
 LOCATION, JOB = "ecommerce", "pipeline"
+SERVER = f"deployment={LOCATION}"
+"""The label of the pod that serves the code location."""
 RUN = "app.kubernetes.io/component=run_worker"
 """The label of the pods of runs."""
 _USER = "floe"

@@ -17,6 +17,7 @@ from cluster.deployed import (
     OVERLAY,
     READY_SECONDS,
     RUN,
+    SERVER,
     Deployed,
     environment,
     moment,
@@ -131,7 +132,9 @@ def _made(checkout: Checkout) -> str:
         patches.write(_ONE_REPLICA)
     edit(folder / OVERLAY / "dev/kustomization.yaml", "  - ../common\n", "  - ../common\n  - ../small-node\n")
     edit(folder / OVERLAY / "services/client.yaml", "floe-dagster:0.1.0", f"floe-dagster:{TAG}")
-    return commit(folder, "Images of our own")
+    commit(folder, "Images of our own")
+    floe(folder, "remove", "app", "saas").check_returncode()  # the node is small for two environments with three apps
+    return commit(folder, "One app")
 
 
 def test_nothing_crosses_between_two_environments_and_two_apps(fork: Fork) -> None:
@@ -194,6 +197,6 @@ def _launched(one: Deployed, app: str) -> tuple[str, str]:
 
 def _tables(one: Deployed) -> dict[str, dict[str, int]]:
     """The orders of each batch in each namespace of an environment's catalog, as a code location's pod sees them."""
-    (pod, *_) = one.ready_pods("component=user-deployments")
+    (pod, *_) = one.ready_pods(SERVER)
     program = ("exec", pod["metadata"]["name"], "--", "python", "-c", _TABLES)
     return dict(json.loads(one.kubectl(*program, timeout=READY_SECONDS)))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cluster.deployed import LOCATION, RUN, Deployed, moment, wait_for
+from cluster.deployed import LOCATION, RUN, SERVER, Deployed, moment, wait_for
 from floe.demo import cube
 
 Note = Callable[[str, float], None]
@@ -97,7 +97,7 @@ def test_dagster_answers_through_its_service(live: Deployed) -> None:
 def test_the_code_location_loads_its_artifacts(live: Deployed) -> None:
     wait_for(live.loaded, 60, live.why)
     assert live.dagster.schedules(LOCATION) == {"ticks": "RUNNING", "maintenance": "RUNNING"}
-    (pod,) = live.ready_pods("component=user-deployments")
+    (pod,) = live.ready_pods(SERVER)
     mounted = live.kubectl("exec", pod["metadata"]["name"], "--", "cat", "/etc/floe/CompiledArtifacts.json")
     assert json.loads(mounted) == json.loads(live.artifacts().text())
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cluster.deployed import LOCATION, RUN, Deployed, moment, wait_for
+from cluster.deployed import LOCATION, RUN, SERVER, Deployed, moment, wait_for
 from floe.errors import FloeError
 from floe_runtime.contract.app import BATCH_AT, App
 from floe_runtime.contract.artifacts import Specification
@@ -150,7 +150,7 @@ def test_a_tick_is_completed_after_the_daemon_was_deleted(live: Deployed) -> Non
         # The schedule stays until then, since an interrupted tick is resumed only if the schedule still has it.
     for run in live.dagster.runs({BATCH_AT: batch}):
         assert live.follow(run.run_id) == "SUCCESS"
-    _replaced(live, "component=user-deployments")
+    _replaced(live, SERVER)
     assert len(live.dagster.runs({BATCH_AT: batch})) == 1
     live.wait_for_orders(batch)
     live.wait_ready(120)
@@ -191,7 +191,7 @@ def _compiled(live: Deployed, artifacts: str) -> Iterator[str]:
     right = live.kubectl.get("configmap", name)["data"]
     try:
         live.kubectl("patch", "configmap", name, "-p", json.dumps({"data": {"CompiledArtifacts.json": artifacts}}))
-        yield _replaced(live, "component=user-deployments")
+        yield _replaced(live, SERVER)
     finally:
         live.kubectl("patch", "configmap", name, "-p", json.dumps({"data": right}))
 
