@@ -31,14 +31,14 @@ class _Location:
 
     root: Path
     app: str
-    specification: str  # its digest
+    specification: str
     target: str  # of the compute, which dbt parses the project for
     artifacts: str = field(compare=False)
 
 
 def load(checkout: Checkout, artifacts: CompiledArtifacts, app: str) -> str:
     """Load an app's code location with these artifacts; returns why it cannot be loaded, or an empty text."""
-    specification, target = artifacts.apps[app].sha256, artifacts.platform.compute.target
+    specification, target = artifacts.apps[app].model_dump_json(), artifacts.platform.compute.target
     return _load(_Location(checkout.root, app, specification, target, artifacts.text()))
 
 
