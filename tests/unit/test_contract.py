@@ -106,6 +106,8 @@ PLATFORM_ERRORS = [
     ("version", 2, r"\n  version: "),
     ("specification", "sometimes", r"\n  specification: .*'follow'.*'promoted'"),
     ("secrets", "floe", r"\n  secrets: "),
+    ("synthetic", "always", r"\n  synthetic: must be a valid boolean \(line \d+\)"),
+    ("apps", [1], r"\n  apps: must be a mapping \(line \d+\)"),
     ("storages", {}, r"\n  storages: there is no such field"),
 ]
 
