@@ -43,14 +43,20 @@ def load(checkout: Checkout, artifacts: CompiledArtifacts, app: str) -> str:
 
 
 @cache
+def _parsed(_root: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder for what dbt makes of a checkout's projects, until this process ends: to parse one costs seconds."""
+    return tempfile.TemporaryDirectory(prefix="floe-check-")
+
+
+@cache
 def _load(location: _Location) -> str:
     with tempfile.TemporaryDirectory(prefix="floe-check-") as folder:
         file = Path(folder, "CompiledArtifacts.json")
         file.write_text(location.artifacts)
-        env = {"FLOE_ROOT": str(location.root), VARIABLE: str(file), "FLOE_DBT_TARGET": folder, "DO_NOT_TRACK": "1"}
+        env = {"FLOE_ROOT": str(location.root), VARIABLE: str(file), "FLOE_DBT_TARGET": _parsed(location.root).name}
         arguments = [str(location.root / "apps" / location.app), f"{package(location.app)}.definitions"]
         command = [sys.executable, "-m", "floe.check.code_location", *arguments]
-        done = process.run(command, seconds=_SECONDS, env=env, own_session=True, check=False)
+        done = process.run(command, seconds=_SECONDS, env=env | {"DO_NOT_TRACK": "1"}, own_session=True, check=False)
     if not done.returncode:
         return ""
     _, marked, reason = done.stderr.partition(_MARK)
