@@ -71,6 +71,14 @@ def services(folder: Path) -> None:
             file.write_text(text)
 
 
+def settings_of_apps(folder: Path) -> None:
+    """Let the demonstration load more and more often, and staging load synthetic data too."""
+    more = 'apps: {ecommerce: {schedule: {cron: "* * * * *"}, synthetic: {orders_per_day: 20000, defects: messy}}}\n'
+    for name, lines in {"demo": more, "staging": f"synthetic: true\n{more}"}.items():
+        file = folder / "overlays" / name / "platform.yaml"
+        file.write_text(file.read_text() + lines)
+
+
 def encrypted_secret(folder: Path) -> None:
     """Keep one of dev's Secrets in Git, as `floe secrets init` says."""
     namespace = load_file(folder / "overlays/dev/objects/namespace.yaml")["metadata"]["name"]
@@ -92,6 +100,8 @@ STEPS: tuple[Step, ...] = (
     f"floe pin dev cube {TAG}",
     quota_and_replicas,
     services,
+    settings_of_apps,
+    "floe compile demo",
     "floe compile dev",
     "floe compile staging",
     "floe compile prod",

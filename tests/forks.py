@@ -18,6 +18,7 @@ from floe.contract.compiling import compile_environment
 from floe.repo import Checkout
 from floe.tools import resolve
 from floe.yaml import edit as yaml_edit
+from floe.yaml import load_file
 
 FLOE = Path(sys.executable).with_name("floe")
 
@@ -95,7 +96,8 @@ def with_known_values(folder: Path, *, charts: bool = False) -> None:
 def _edited(folder: Path) -> list[Path]:
     """The files with values that a fork changes."""
     wanted = ("platform.yaml", "values/*.yaml", "secrets/kustomization.yaml")
-    return [*(file for name in wanted for file in folder.glob(f"overlays/*/{name}")), *folder.glob("floe.toml")]
+    files = [file for name in wanted for file in folder.glob(f"overlays/*/{name}")]
+    return [*files, *folder.glob("platform.yaml"), *folder.glob("floe.toml")]
 
 
 def _known(file: Path, text: str, removed: list[Path]) -> str:
@@ -108,6 +110,12 @@ def _known(file: Path, text: str, removed: list[Path]) -> str:
     if file.name == "kustomization.yaml":
         for app in removed:
             text = yaml_edit.without_item(text, "components", f"../../../apps/{app.name}/deploy", file.name)
+        return text
+    if file.name == "platform.yaml":
+        text = yaml_edit.without_key(text, "apps", file.name)
+        synthetic = file.parent.name not in _ORDER[1:]
+        if load_file(file).get("synthetic", False) != synthetic:
+            text = yaml_edit.without_key(text, "synthetic", file.name) + ("synthetic: true\n" if synthetic else "")
         return text
     places = {".".join(steps): _TAG for name, steps in image_builds.PLACES.values() if name == file.name}
     return re.sub(r"\breplicaCount: \d+", "replicaCount: 2", yaml_edit.replace(text, places, file.name))

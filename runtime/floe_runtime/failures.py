@@ -11,6 +11,7 @@ import dagster as dg
 from floe_runtime.contract.platform import Platform
 from floe_runtime.dbt import TestsFailed
 from floe_runtime.errors import FloeError
+from floe_runtime.runs import TablesMissing
 
 
 @contextmanager
@@ -21,8 +22,8 @@ def in_dagster(
 
     After a failure, the checks of preflight ask each service of the platform. What they find is the failure: not how a
     client of the service took it. The step is not retried if a service refuses the credentials, which stay the same
-    during a run, or if only tests failed. `retries`: how often it is at most; Dagster puts what it says about that
-    before the last failure, unless that one asks for no retry.
+    during a run, if a raw table is missing, or if only tests failed. `retries`: how often it is at most; Dagster puts
+    what it says about that before the last failure, unless that one asks for no retry.
     """
     again = context.retry_number < retries
     from floe_runtime.preflight import runner
@@ -33,6 +34,8 @@ def in_dagster(
         raise
     except TestsFailed as failed:
         raise dg.Failure(failed.message, allow_retries=False) from failed
+    except TablesMissing as missing:
+        raise dg.Failure(f"{missing.message}\nnext: {missing.hint}", allow_retries=False) from None
     except Exception as error:
         found = [one for one in runner.run(platform, env=env, metadata=False) if one.status == "failed"]
         if found:

@@ -20,6 +20,7 @@ from urllib.request import urlopen
 from cluster.kubectl import Kubectl, Object
 from dagster_api import Dagster
 from floe import render, repo
+from floe.contract.compiling import compile_platform
 from floe.demo import cube
 from floe.demo.processes import tied_to_us
 from floe.errors import FloeError
@@ -28,6 +29,7 @@ from floe.tools import resolve
 from floe.yaml import load_file
 from floe_runtime.contract.app import BATCH_AT
 from floe_runtime.contract.artifacts import CompiledArtifacts
+from floe_runtime.contract.platform import Platform
 from floe_runtime.raw import generator
 
 OVERLAY = Path("tests/cluster/overlay")
@@ -107,14 +109,14 @@ class Deployed:
     def artifacts(self) -> CompiledArtifacts:
         """The CompiledArtifacts of the overlay, with the changes of the tests' platform.yaml.
 
-        A part with `kind` or `target` replaces the whole part of the overlay. Any other part replaces single fields.
+        A mapping without `kind` and `target` replaces single fields of a part. Anything else replaces the whole part.
         """
-        value = json.loads(self.checkout.artifacts_file(self.environment).read_bytes())
-        platform = value["platform"]
+        platform = load_file(self.checkout.platform_file(self.environment))
         changes = load_file(self.checkout.root / OVERLAY / self.environment / "platform.yaml")
-        for part, fields in changes.items():
-            platform[part] = fields if {"kind", "target"} & set(fields) else platform[part] | fields
-        return CompiledArtifacts.model_validate(value)
+        for part, value in changes.items():
+            merges = isinstance(value, dict) and not {"kind", "target"} & set(value)
+            platform[part] = platform.get(part, {}) | value if merges else value
+        return compile_platform(self.checkout, self.environment, Platform.model_validate(platform))
 
     def apply(self, manifests: bytes = b"") -> str:
         """Apply manifests, by default those of the environment; returns the warnings of kubectl.

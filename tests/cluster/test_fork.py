@@ -94,6 +94,7 @@ def fork(
         dev, qa = (environment(name, cluster, temporary / name, url, checkout) for name in ("dev", ENVIRONMENT))
         one = Fork(checkout.root, before, dev, qa)
         one.run("new", "env", ENVIRONMENT, "--from", "staging")
+        edit(checkout.platform_file(ENVIRONMENT), "\nmarts:", "\nsynthetic: true # staging loads none\nmarts:")
         one.run("new", "app", APP, "--from", LOCATION, "--env", "dev", "--env", ENVIRONMENT)
         # dev follows the specification, and the new environment keeps the one that it got, so their rows differ.
         edit(checkout.app(APP) / "floe.yaml", "orders_per_day: ", "orders_per_day: 3")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from floe import charts, render, repo
+from floe.contract.compiling import compile_environment
 from floe.errors import FloeError
 from floe.new import apps, environments, renaming
 from floe.repo import Checkout
@@ -18,6 +19,7 @@ from floe.validate import pins
 from floe.validate.schema import Schemas
 from floe.validate.validation import validate
 from floe.yaml import load_file
+from floe_runtime.contract.artifacts import read
 from forks import commit, edit, floe, git, with_known_values
 from rendering import ROOT, copy_repository
 
@@ -139,9 +141,14 @@ def test_an_environment_is_made_from_one_that_was_made(ours: Checkout) -> None:
     with pytest.raises(FloeError, match="overlays/qa cannot be copied, since it has changes") as caught:
         environments.new(made, again, "")
     assert caught.value.hint == "Commit them: `git add overlays/qa clusters/qa && git commit`."
+    platform = made.platform_file("qa")
+    platform.write_text(f'{platform.read_text()}apps: {{ecommerce: {{schedule: {{cron: "0 6 * * *"}}}}}}\n')
+    made.artifacts_file("qa").write_text(compile_environment(made, "qa").text())
     commit(made.root, "qa")
     environments.new(made, again, "")
     made = repo.current()
+    assert read(made.artifacts_file("uat")).apps["ecommerce"] == read(made.artifacts_file("qa")).apps["ecommerce"]
+    assert read(made.artifacts_file("uat")).apps["ecommerce"].app.pipeline.schedule.cron == "0 6 * * *"
     assert named(made, "qa", "overlays/uat", "clusters/uat") == []
     assert made.settings.promotion == ("dev", "qa", "uat", "staging", "prod")
     assert len([*pins.before_promotion(made, "qa", "staging")]) > len([*pins.history(made, "qa")]) > 0
@@ -186,6 +193,8 @@ def test_apps_are_made_load_and_are_removed(ours: Checkout, tmp_path: Path) -> N
     done = floe(ours.root, "new", "app", "returns", "--from", "ecommerce")
     assert done.returncode == 0, done.stderr.decode()
     assert "overlays/dev: runs returns" in done.stdout.decode()
+    platform = ours.platform_file("dev")
+    platform.write_text(f'{platform.read_text()}apps:\n  returns: {{schedule: {{cron: "* * * * *"}}}}\n')
     apps.new(ours, "events", None, ["dev"], "")
     valid("dev")
     env = os.environ | {"FLOE_COMPILED_ARTIFACTS": str(ours.artifacts_file("dev")), "FLOE_DBT_TARGET": str(tmp_path)}
@@ -203,5 +212,6 @@ def test_apps_are_made_load_and_are_removed(ours: Checkout, tmp_path: Path) -> N
     assert done.returncode == 2
     assert b"apps/returns/mine.sql" in done.stderr
     (ours.root / "apps" / "returns" / "mine.sql").unlink()
+    assert '"* * * * *"' in ours.artifacts_file("dev").read_text()
     for name in ("returns", "events"):
         apps.remove(ours, name, "", force=False)

@@ -18,7 +18,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from dagster._core.definitions.asset_health.asset_freshness_health import AssetFreshnessHealthState
 from dagster._core.definitions.asset_health.asset_health import AssetHealthStatus
 from dagster._core.loader import LoadingContextForTest
@@ -103,18 +102,36 @@ def test_marts_contain_the_rows_of_the_batches(location: Location, checkout: Pat
     assert [path.name for path in (repo.current().state / "marts/marts").iterdir()] == ["marts.json"]
 
 
-def test_an_app_without_synthetic_data_models_tables_that_others_fill(checkout: Path, location: Location) -> None:
+def test_without_synthetic_data_the_app_models_tables_that_others_fill(checkout: Path, location: Location) -> None:
     assert location.run(0).success
     before = location.rows(*RAW)
-    file = checkout / APP
-    settings = yaml.safe_load(file.read_text())
-    del settings["synthetic"]
-    file.write_text(yaml.safe_dump(settings))
-    run = Location(checkout).run()
+    edit(checkout / "platform.yaml", ("synthetic",), False)
+    other = Location(checkout)
+    run = other.run()
     assert run.success
     assert {event.step_key for event in run.get_step_success_events()} == {"ecommerce_dbt"}
     assert location.rows(*RAW) == before
     assert len(exported("orders")) == len(before)
+    tick = other.module.defs.resolve_schedule_def("ticks").evaluate_tick(
+        dg.build_schedule_context(other.instance, scheduled_execution_time=TICK)
+    )
+    assert [request.run_key for request in tick.run_requests or ()] == [TICK.isoformat()]
+
+    for table in ("order_items", "returns"):
+        location.catalog().drop_table(("raw", table))
+    edit(checkout / APP, ("pipeline", "retries"), {"max": 3})
+    done = Location(checkout).run()
+    assert not done.success
+    (failure,) = (event.step_failure_data for event in done.all_node_events if event.is_step_failure)
+    assert failure.user_failure_data
+    assert str(failure.user_failure_data.description).splitlines() == [
+        "the namespace raw of the catalog lacks the tables order_items, returns, which models of ecommerce read",
+        "next: Let what loads the data of ecommerce create them: the next tick of the schedule continues then. "
+        "For generated data, set `synthetic: true` in the environment's platform.yaml and compile it.",
+    ]
+    assert failure.error
+    assert failure.error.cause is None
+    assert not any(event.is_step_up_for_retry for event in done.all_node_events)
 
 
 def test_a_repeated_run_of_a_batch_adds_no_rows(location: Location) -> None:

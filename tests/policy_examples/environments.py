@@ -23,6 +23,9 @@ ONE_HOST = tuple(
     for name in ("staging", "prod")
 )
 
+SYNTHETIC = {name: Edit(PLATFORM.format(name), "\nmarts:", "\nsynthetic: true\nmarts:") for name in ("staging", "prod")}
+SAYS_SO = "says `synthetic: true`, so its apps load generated data"
+
 EXAMPLES: dict[str, dict[str, Example]] = {
     "FLOE026": {
         "as-shipped": good(ANY, environment="staging"),
@@ -93,6 +96,21 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         ),
         "similar-words": good(
             config("a", "myexample.com example.community 1234567890123 <b> 00000000-0000-0000-0000-000000000000"),
+            environment="prod",
+        ),
+    },
+    "FLOE031": {
+        "production": bad(f"platform.yaml of prod {SAYS_SO}", SYNTHETIC["prod"], environment="prod"),
+        "an-environment-before-production": good(ANY, environment="staging", edits=(SYNTHETIC["staging"],)),
+        "another-one-that-waits-for-a-person": bad(
+            f"platform.yaml of dev {SAYS_SO}",
+            Edit("clusters/base/argocd/applicationset.yaml", '$production := list "prod"', '$production := list "dev"'),
+            environment="dev",
+        ),
+        "production-that-is-not-the-last-one": bad(
+            f"platform.yaml of prod {SAYS_SO}",
+            SYNTHETIC["prod"],
+            Edit("floe.toml", '"staging", "prod"', '"prod", "staging"'),
             environment="prod",
         ),
     },

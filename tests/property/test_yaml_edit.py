@@ -130,6 +130,33 @@ def test_a_list_without_the_item_is_reported() -> None:
             edit.with_item(LIST, place, "third", after, "it")
 
 
+BEFORE, AFTER = "# head\na: {b: 1} # one\n", "\n# about the rest\nrest: 1 # end\n"
+REMOVED = {
+    "apps:\n  x: {c: 1} # why\n  y: 2\n": "apps:\n  y: 2\n",
+    "apps:\n  y: 2\n  x:\n    # inside\n    c:\n      - 1\n": "apps:\n  y: 2\n",
+    "apps:\n  x:\n    c: 1\n": "",
+    "apps: {x: {c: 1}} # why\n": "",
+    "apps: {x: {c: 1}, y: 2} # why\n": "apps: {y: 2} # why\n",
+    "apps: {y: 2, 'x': {c: 1}}\n": "apps: {y: 2}\n",
+    "apps:\n  y: 2\n  x:\n": "apps:\n  y: 2\n",
+    "apps: {y: 2}\n": "apps: {y: 2}\n",
+}
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("after", [AFTER, ""])
+@pytest.mark.parametrize("part", REMOVED)
+def test_a_key_is_removed_with_what_it_leaves_empty(part: str, after: str, newline: str) -> None:
+    text, wanted = (f"{BEFORE}{one}{after}".replace("\n", newline) for one in (part, REMOVED[part]))
+    assert edit.without_key(text, "apps.x", "it") == wanted
+
+
+@pytest.mark.parametrize("text", ["apps: {x: &one {c: 1}}\nrest: *one\n", "a: &one {c: 1}\napps: {y: 2, x: *one}\n"])
+def test_a_key_that_cannot_be_removed_alone_is_reported(text: str) -> None:
+    with pytest.raises(FloeError, match=r"it has apps\.x where it cannot be removed alone"):
+        edit.without_key(text, "apps.x", "it")
+
+
 @pytest.mark.parametrize(
     "place", ["values", "values.image", "values.image.tags", "values.list[c].tag", "values.list[0].tag"]
 )

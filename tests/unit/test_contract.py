@@ -17,7 +17,7 @@ from floe.contract.compiling import compile_environment
 from floe.contract.files import load
 from floe.errors import FloeError
 from floe_runtime.contract import artifacts
-from floe_runtime.contract.app import App, Shop
+from floe_runtime.contract.app import App
 from floe_runtime.contract.platform import Platform
 from floe_runtime.contract.refs import Missing, Ref, number, secret, value
 from floe_runtime.raw import generator
@@ -106,6 +106,8 @@ PLATFORM_ERRORS = [
     ("version", 2, r"\n  version: "),
     ("specification", "sometimes", r"\n  specification: .*'follow'.*'promoted'"),
     ("secrets", "floe", r"\n  secrets: "),
+    ("synthetic", "always", r"\n  synthetic: must be a valid boolean \(line \d+\)"),
+    ("apps", [1], r"\n  apps: must be a mapping \(line \d+\)"),
     ("storages", {}, r"\n  storages: there is no such field"),
 ]
 
@@ -161,7 +163,7 @@ def test_a_broken_app_names_file_and_field(tree: Path, path: str, new: object, w
 def test_another_environment_that_does_not_fit_is_named_and_does_not_prevent_a_compilation(tree: Path) -> None:
     edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
     staging = tree / "overlays" / "staging" / "compiled" / "CompiledArtifacts.json"
-    staging.write_text(staging.read_text().replace('"seed"', '"seeds"'))
+    staging.write_text(staging.read_text().replace('"lookback_days"', '"lookback"'))
 
     done = CliRunner().invoke(cli.app, ["compile", "dev"])
 
@@ -286,26 +288,29 @@ def test_the_committed_artifacts_equal_the_compiled_sources(tree: Path, environm
     ).text()
 
 
-def customers(environment: str) -> int | None:
-    app = compile_environment(repo.current(), environment).apps["ecommerce"].app
-    return app.synthetic.customers if isinstance(app.synthetic, Shop) else None
+def ecommerce(environment: str) -> App:
+    return compile_environment(repo.current(), environment).apps["ecommerce"].app
+
+
+def lookback(environment: str) -> int:
+    return ecommerce(environment).pipeline.lookback_days
 
 
 def test_only_a_promotion_changes_a_promoted_specification(tree: Path) -> None:
-    before = customers("prod")
-    edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
-    assert customers("prod") == before != 4321
-    assert customers("dev") == 4321
+    before = lookback("prod")
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", "pipeline.lookback_days", 43)
+    assert lookback("prod") == before != 43
+    assert lookback("dev") == 43
     edit(tree / "overlays" / "prod" / "platform.yaml", "compute.catalog", "other")
-    assert customers("prod") == before, "a change of the platform does not promote"
+    assert lookback("prod") == before, "a change of the platform does not promote"
     edit(tree / "overlays" / "prod" / "platform.yaml", "specification", "follow")
-    assert customers("prod") == 4321
+    assert lookback("prod") == 43
 
 
 def test_a_promoted_specification_without_a_committed_file_is_compiled(tree: Path) -> None:
-    edit(tree / "apps" / "ecommerce" / "floe.yaml", "synthetic.customers", 4321)
+    edit(tree / "apps" / "ecommerce" / "floe.yaml", "pipeline.lookback_days", 43)
     repo.current().artifacts_file("prod").unlink()
-    assert customers("prod") == 4321
+    assert lookback("prod") == 43
 
 
 @pytest.mark.usefixtures("tree")

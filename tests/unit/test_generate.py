@@ -182,6 +182,7 @@ def test_the_output_for_people_names_rows_and_pace(tmp_path: Path) -> None:
         (["saas", *WEEKS, "--to", "dev", "--namespace", "a b"], "--namespace must be a name like raw"),
         (["saas", "--rows", "10", "--to", "dev"], "--to needs an end, not a number of rows"),
         (["saas", *WEEKS, "--to", "nowhere"], "there is no overlay 'nowhere'"),
+        (["saas", *WEEKS, "--to", "prod"], "prod has no synthetic data: its platform.yaml does not say"),
         (["saas", *WEEKS, "--to", "dev"], "the environment variable AWS_ACCESS_KEY_ID is not set"),
     ],
 )

@@ -45,7 +45,8 @@ def test_a_promotion_changes_only_the_versions(overlays: Checkout) -> None:
     before = file.read_bytes()
     image_builds.pin(overlays, "dev", "dagster", TAG)
     plan = carried.plan(overlays, "dev", "staging")
-    edited = carried.edited(overlays, "dev", "staging", plan.changes)
+    # In a fork, the two may run different specifications of the apps too.
+    edited = carried.edited(overlays, "dev", "staging", [one for one in plan.changes if one.file != carried.ARTIFACTS])
     assert {path: text.encode() for path, text in edited.items()} == {
         file: before.replace(b"!!str 0.1.0", b"!!str " + TAG.encode())
     }

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import pytest
 
 from floe import repo
+from floe.contract.compiling import compile_environment
 from floe.kubernetes.objects import objects
 from floe.kubernetes.schemas.catalog import Catalog
 from floe.validate import policies
@@ -217,6 +218,23 @@ def test_findings_have_a_position() -> None:
     assert result.objects == 2
     (finding,) = result.findings
     assert (finding.source, finding.document, finding.line, finding.object) == ("some.yaml", 3, 9, "Pod (no name)")
+
+
+def test_generated_orders_in_production_are_the_one_finding(checkout: Path) -> None:
+    """Every other policy accepts them: the artifacts are compiled, and the pods can run them."""
+    with_known_values(checkout)
+    file = checkout / "overlays/prod/platform.yaml"
+    file.write_text(f"{file.read_text()}synthetic: true\n")
+    compiled = compile_environment(repo.current(), "prod")
+    assert compiled.apps["ecommerce"].app.synthetic
+    repo.current().artifacts_file("prod").write_text(compiled.text())
+
+    (finding,) = report(config("a", "b"), environment="prod", checkout=repo.current()).findings
+
+    assert (finding.code, finding.severity) == ("FLOE031", "error")
+    line = file.read_text().splitlines().index("synthetic: true") + 1
+    assert (finding.file, finding.file_line) == ("overlays/prod/platform.yaml", line)
+    assert "Remove the line from `platform.yaml`" in finding.remedy
 
 
 def test_findings_carry_no_control_characters() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,16 +21,27 @@ class Model(BaseModel):
 M = TypeVar("M", bound=Model)
 
 
-def parse(model: type[M], value: Any, path: Path) -> M:
-    """Parse the content of a file. Raises FloeError, which names the file, the fields and what they may be."""
+def _nowhere(_field: str) -> str:
+    return ""
+
+
+def parse(model: type[M], value: Any, path: Path, where: Callable[[str], str] = _nowhere) -> M:
+    """Parse the content of a file. Raises FloeError, which names the file, the fields and what they may be.
+
+    `where`: the place of a field, such as `compute.host`, as the end of a sentence; empty if it is unknown.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        reason = problems(error, value)
-        raise FloeError(f"{path.name} is not valid ({path}):{reason}", f"Correct {path.name}.") from None
+        raise invalid(path, problems(error, value, where)) from None
 
 
-def problems(error: ValidationError, value: Any) -> str:
+def invalid(path: Path, reason: str) -> FloeError:
+    """The error that a file is not valid; `reason` as `problems` returns it."""
+    return FloeError(f"{path.name} is not valid ({path}):{reason}", f"Correct {path.name}.")
+
+
+def problems(error: ValidationError, value: Any, where: Callable[[str], str] = _nowhere) -> str:
     """What is wrong with a file's content, one line for each field. Shows no values: one may be a secret by mistake."""
     by_field: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_input=False):
@@ -37,7 +49,9 @@ def problems(error: ValidationError, value: Any) -> str:
         if item["loc"][-1:] in _PLAIN_MEMBERS and isinstance(node, dict):
             continue  # the content is a mapping, and a union also tried to parse it as plain text
         by_field.setdefault(field or "the file", []).append(_words(item))
-    return "".join(f"\n  {field}: {' or '.join(dict.fromkeys(words))}" for field, words in by_field.items())
+    return "".join(
+        f"\n  {field}: {' or '.join(dict.fromkeys(words))}{where(field)}" for field, words in by_field.items()
+    )
 
 
 def _field(location: tuple[int | str, ...], value: Any) -> tuple[str, Any]:

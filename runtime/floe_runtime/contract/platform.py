@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -154,6 +155,16 @@ class Retention(Model):
     run_days: Annotated[int, Field(ge=1, description="days that Dagster keeps runs, with their events and logs")] = 7
 
 
+class Changes(Model):
+    """What an environment sets otherwise than an application's floe.yaml. Each field replaces that one as a whole.
+
+    `floe compile` checks the fields together with those of floe.yaml, by the models of that file.
+    """
+
+    schedule: Annotated[dict[str, Any], Field(description="fields of pipeline.schedule")] = Field(default_factory=dict)
+    synthetic: Annotated[dict[str, Any], Field(description="fields of synthetic")] = Field(default_factory=dict)
+
+
 PUBLISHED_FROM = ("duckdb", "trino")
 """The compute targets from which the pipeline can publish marts."""
 
@@ -184,6 +195,21 @@ class Platform(Model):
     metadata: Annotated[Sqlite | Postgres, Field(discriminator="kind")]
     marts: Marts
     retention: Retention = Retention()
+    synthetic: Annotated[
+        bool,
+        # Left out of CompiledArtifacts with its usual value, so that those from before do not change.
+        Field(
+            strict=True,
+            exclude_if=operator.not_,
+            description="whether apps load the synthetic data of their floe.yaml; otherwise somebody else loads their "
+            "raw tables",
+        ),
+    ] = False
+    apps: Annotated[
+        dict[str, Changes],
+        # `floe compile` has put them into the specifications of the apps, so they are left out of CompiledArtifacts.
+        Field(description="what this environment sets otherwise than an app's floe.yaml, by app", exclude=True),
+    ] = Field(default_factory=dict)
     secrets: Annotated[
         list[str], Field(description="Secrets in the cluster, in addition to those that a setting refers to")
     ] = Field(default_factory=list)

@@ -31,15 +31,21 @@ class _Location:
 
     root: Path
     app: str
-    specification: str  # its digest
+    specification: str
     target: str  # of the compute, which dbt parses the project for
     artifacts: str = field(compare=False)
 
 
 def load(checkout: Checkout, artifacts: CompiledArtifacts, app: str) -> str:
     """Load an app's code location with these artifacts; returns why it cannot be loaded, or an empty text."""
-    specification, target = artifacts.apps[app].sha256, artifacts.platform.compute.target
+    specification, target = artifacts.apps[app].model_dump_json(), artifacts.platform.compute.target
     return _load(_Location(checkout.root, app, specification, target, artifacts.text()))
+
+
+@cache
+def _parsed(_root: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder for what dbt makes of a checkout's projects, until this process ends: to parse one costs seconds."""
+    return tempfile.TemporaryDirectory(prefix="floe-check-")
 
 
 @cache
@@ -47,10 +53,10 @@ def _load(location: _Location) -> str:
     with tempfile.TemporaryDirectory(prefix="floe-check-") as folder:
         file = Path(folder, "CompiledArtifacts.json")
         file.write_text(location.artifacts)
-        env = {"FLOE_ROOT": str(location.root), VARIABLE: str(file), "FLOE_DBT_TARGET": folder, "DO_NOT_TRACK": "1"}
+        env = {"FLOE_ROOT": str(location.root), VARIABLE: str(file), "FLOE_DBT_TARGET": _parsed(location.root).name}
         arguments = [str(location.root / "apps" / location.app), f"{package(location.app)}.definitions"]
         command = [sys.executable, "-m", "floe.check.code_location", *arguments]
-        done = process.run(command, seconds=_SECONDS, env=env, own_session=True, check=False)
+        done = process.run(command, seconds=_SECONDS, env=env | {"DO_NOT_TRACK": "1"}, own_session=True, check=False)
     if not done.returncode:
         return ""
     _, marked, reason = done.stderr.partition(_MARK)

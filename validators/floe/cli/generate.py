@@ -85,6 +85,11 @@ def generate(
         raise FloeError("--namespace must be a name like raw, and goes with --to", "Run `floe generate --help`.")
     wanted = request.request(domain, since, until, rows, seed, rate, opened, defects or [])
     platform = read(Platform, repo.current().platform_file(to)) if to else None
+    if platform and not platform.synthetic:
+        raise FloeError(
+            f"{to} has no synthetic data: its platform.yaml does not say `synthetic: true`",
+            "Load into an environment that does, or write files with --out.",
+        )
     with console.progress(f"generating {domain}") as say:
         if platform:
             report = load.load(wanted, platform, str(to), namespace or domain, say)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from floe.contract.applications import application, refuse_shared_names
+from floe.contract.changes import as_run, refuse_unknown
 from floe.contract.files import load
 from floe.contract.places import refuse_shared_namespace, refuse_shared_place
 from floe.errors import FloeError
 from floe.repo import EMBEDDED, Checkout
 from floe.yaml import load_file
-from floe_runtime.contract.artifacts import CompiledArtifacts, Specification, specifications
+from floe_runtime.contract.artifacts import CompiledArtifacts, Specification, has_synthetic, specifications
 from floe_runtime.contract.platform import Platform
 
 
@@ -23,20 +24,33 @@ def compile_environment(checkout: Checkout, environment: str) -> CompiledArtifac
     """
     platform = load(Platform, checkout.platform_file(environment))
     refuse_shared_place(checkout, environment, platform)
+    compiled = compile_platform(checkout, environment, platform)
+    apps = {name: one.app for name, one in compiled.apps.items()}
+    refuse_shared_namespace(apps)
+    if platform.specification == "follow":  # also apps that it does not list: the images hold all of them
+        refuse_shared_names(checkout, {name: apps.get(name) or application(checkout, name) for name in checkout.apps()})
+    return compiled
+
+
+def compile_platform(checkout: Checkout, environment: str, platform: Platform) -> CompiledArtifacts:
+    """The artifacts of an environment with a platform, which is not compared with the other environments.
+
+    Raises FloeError that names the file and field at fault.
+    """
     kept: dict[str, Specification] = {}
     file = checkout.artifacts_file(environment)
     if platform.specification == "promoted" and file.is_file():
         kept = specifications(file)
     names = _apps(checkout, environment)
-    apps = {name: kept[name].app if name in kept else application(checkout, name) for name in names}
-    refuse_shared_namespace(apps)
-    if platform.specification == "follow":  # also apps that it does not list: the images hold all of them
-        refuse_shared_names(checkout, {name: apps.get(name) or application(checkout, name) for name in checkout.apps()})
-    return CompiledArtifacts(
-        environment=environment,
-        platform=platform,
-        apps={name: Specification.of(app) for name, app in apps.items()},
-    )
+    refuse_unknown(checkout, environment, platform, names)
+    left_out = bool(kept) and platform.synthetic and not has_synthetic(file)
+    apps = {}
+    for name in names:
+        app = kept[name].unchanged() if name in kept else application(checkout, name)
+        if left_out and name in kept and app.synthetic is None:
+            app = app.model_copy(update={"synthetic": application(checkout, name).synthetic})
+        apps[name] = as_run(checkout, environment, platform, app)
+    return CompiledArtifacts(environment=environment, platform=platform, apps=apps)
 
 
 def committed(checkout: Checkout, environment: str) -> str:

@@ -14,7 +14,7 @@ from floe.git import open_repository
 from floe.new import app_files, names, staging
 from floe.new.environments import refuse_changes
 from floe.new.staging import Report
-from floe.repo import Checkout
+from floe.repo import EMBEDDED, Checkout
 from floe.yaml import edit, load_file
 from floe_runtime.contract.app import App
 from floe_runtime.contract.platform import Platform
@@ -87,7 +87,10 @@ def new(checkout: Checkout, name: str, source: str | None, environments: Sequenc
 
 
 def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Report:
-    """Remove an app, and its line in every overlay. Raises FloeError if work would be lost, unless `force`."""
+    """Remove an app, its line in every overlay, and what a platform.yaml sets for it.
+
+    Raises FloeError if work would be lost, unless `force`.
+    """
     folder = checkout.relative(checkout.app(name))
     if not force:
         staging.refuse_loss(checkout, (folder,), folder)
@@ -102,13 +105,32 @@ def remove(checkout: Checkout, name: str, command: str, *, force: bool) -> Repor
         if component(name) in _listed(file):
             write(file, edit.without_item(read(file), _COMPONENTS, component(name), copy.relative(file)))
             running.append(overlay)
+    changed = [copy.relative(file) for file in _platforms(copy) if _without_changes(copy, file, name)]
     _compile(copy, running)
     report = Report(
         command=command,
-        done=(f"{folder}: removed", *(f"overlays/{overlay}: no longer runs {name}" for overlay in running)),
+        done=(
+            f"{folder}: removed",
+            *(f"overlays/{overlay}: no longer runs {name}" for overlay in running),
+            *(f"{file}: sets nothing for {name} any more" for file in changed),
+        ),
         notes=("its tables, its marts and the history of its runs stay where they are",),
     )
     return staging.move(checkout, report, removed=(folder,))
+
+
+def _platforms(checkout: Checkout) -> list[Path]:
+    files = [checkout.platform_file(name) for name in (EMBEDDED, *checkout.environments())]
+    return [file for file in files if file.is_file()]
+
+
+def _without_changes(checkout: Checkout, file: Path, name: str) -> bool:
+    """Remove what a platform.yaml sets for an app; returns whether the file changed."""
+    before = read(file)
+    if (text := edit.without_key(before, f"apps.{name}", checkout.relative(file))) == before:
+        return False
+    write(file, text)
+    return True
 
 
 def _refuse_last_app(checkout: Checkout, name: str) -> None:

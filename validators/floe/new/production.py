@@ -15,6 +15,12 @@ FILE = "clusters/base/argocd/applicationset.yaml"
 _LIST = re.compile(r"(?<=\$production := list)(?:[ \t]+\"[^\"\n]*\")*")
 
 
+def names(checkout: Checkout) -> list[str]:
+    """The environments that the list names; none if the checkout lacks the file."""
+    file = checkout.root / FILE
+    return _listed(read(file)) if file.is_file() else []
+
+
 def add(checkout: Checkout, name: str, source: str) -> bool:
     """Add an environment to the list if the one that it was made from is there; returns whether the file changed."""
     return _edit(checkout, lambda names: [*names, name] if source in names else names)
@@ -30,8 +36,11 @@ def _edit(checkout: Checkout, change: Callable[[list[str]], list[str]]) -> bool:
     if not file.is_file():
         return False
     before = read(file)
-    names = [name for found in _LIST.findall(before) for name in re.findall(r'"(.*?)"', found)]
-    if (wanted := change(names)) == names:
+    if (wanted := change(listed := _listed(before))) == listed:
         return False
     write(file, _LIST.sub("".join(f' "{name}"' for name in wanted), before))
     return True
+
+
+def _listed(text: str) -> list[str]:
+    return [name for found in _LIST.findall(text) for name in re.findall(r'"(.*?)"', found)]

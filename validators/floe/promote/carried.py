@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from floe import console
+from floe.contract.changes import as_run
+from floe.contract.files import load
 from floe.errors import FloeError
 from floe.kubernetes.objects import mapping, mappings, text
 from floe.repo import Checkout
@@ -15,6 +17,7 @@ from floe.validate import pins
 from floe.validate.waivers import PREFIX
 from floe.yaml import documents, edit, load_file
 from floe_runtime.contract import artifacts
+from floe_runtime.contract.platform import Platform
 
 Held = dict[str, dict[str, str]]
 """Values by file in the overlay and path in the file, such as `values/cube.yaml` and `valuesInline.image.tag`."""
@@ -47,8 +50,11 @@ def shortened(value: str) -> str:
     return f"{tag}{at}{digest[:12]}" if at else value[:12] if len(value) == 64 else value
 
 
-def held(checkout: Checkout, environment: str) -> Held:
-    """The chart versions, images and app specifications of an overlay. Raises FloeError if it is missing or invalid."""
+def held(checkout: Checkout, environment: str, target: str | None = None) -> Held:
+    """The chart versions, images and app specifications of an overlay. Raises FloeError if it is missing or invalid.
+
+    `target`: another environment, as which the specifications are given: with a synthetic part only if it has one.
+    """
     overlay = checkout.overlay(environment)
     values_by_file: Held = {f"values/{name}": places for name, places in pins.current(checkout, environment).items()}
     objects = overlay / _OBJECTS
@@ -60,9 +66,28 @@ def held(checkout: Checkout, environment: str) -> Held:
             for field in _IMAGE_FIELDS
             if field in image
         }
-    compiled = artifacts.read(checkout.artifacts_file(environment))
-    values_by_file[ARTIFACTS] = {f"apps.{name}": app.sha256 for name, app in compiled.apps.items()}
+    apps = artifacts.read(checkout.artifacts_file(environment)).apps
+    if target:
+        apps |= _carried(checkout, environment, target)
+    values_by_file[ARTIFACTS] = {f"apps.{name}": app.sha256 for name, app in apps.items()}
     return values_by_file
+
+
+def _carried(checkout: Checkout, source: str, target: str) -> dict[str, artifacts.Specification]:
+    """The source's specifications of the apps that both run, as the target runs them.
+
+    What a platform.yaml sets for an app is never carried: that of the target applies. The target keeps its synthetic
+    part if it has one and the source has none.
+    """
+    theirs, ours = (artifacts.read(checkout.artifacts_file(name)) for name in (source, target))
+    platform = load(Platform, checkout.platform_file(target))
+    carried = {}
+    for name in (name for name in theirs.apps if name in ours.apps):
+        app = theirs.apps[name].unchanged()
+        if not theirs.platform.synthetic:
+            app = app.model_copy(update={"synthetic": ours.apps[name].unchanged().synthetic})
+        carried[name] = as_run(checkout, target, platform, app)
+    return carried
 
 
 @dataclass(frozen=True)
@@ -79,7 +104,7 @@ def plan(checkout: Checkout, source: str, target: str, apps: Collection[str] = (
     `apps`: promote only the specifications of these apps, by default everything. Raises FloeError for an app that one
     of the two does not run, and for a value that the target's files do not have.
     """
-    theirs, ours = held(checkout, source), held(checkout, target)
+    theirs, ours = held(checkout, source, target), held(checkout, target)
     running, here = theirs[ARTIFACTS], ours[ARTIFACTS]
     for app in sorted(set(apps)):
         if f"apps.{app}" not in running:
@@ -121,8 +146,8 @@ def edited(checkout: Checkout, source: str, target: str, changes: Sequence[Chang
         here = {change.place: change.new for change in changes if change.file == file}
         path = overlay / file
         if file == ARTIFACTS:
-            theirs, ours = (artifacts.read(checkout.artifacts_file(name)) for name in (source, target))
-            carried = {name: theirs.apps[name] for name in ours.apps if f"apps.{name}" in here}
+            ours = artifacts.read(path)
+            carried = {name: app for name, app in _carried(checkout, source, target).items() if f"apps.{name}" in here}
             result[path] = ours.model_copy(update={"apps": ours.apps | carried}).text()
         else:
             result[path] = edit.replace(console.read(path), here, f"overlays/{target}/{file}")

@@ -50,7 +50,7 @@ def status(checkout: Checkout) -> list[Status]:
     for name, runs in held.items():
         before = checkout.predecessor(name)
         follows = before if before in held else None
-        behind = _behind(checkout, follows, held[follows], runs) if follows else ()
+        behind = _behind(checkout, follows, carried.held(checkout, follows, name), runs) if follows else ()
         statuses.append(Status(name, name in checkout.settings.promotion, follows, runs, behind))
     return statuses
 

@@ -115,6 +115,52 @@ def _items(text: str, place: str, source: str) -> list[yaml.ScalarNode]:
     )
 
 
+def without_key(text: str, place: str, source: str) -> str:
+    """The text without a key, with its value and what it would leave empty above it; unchanged if it is not there.
+
+    `place`: keys of mappings, separated by dots. Raises FloeError if the text is not YAML, or if the key cannot be
+    removed alone, for example because another place refers to an anchor in its value.
+    """
+    node, found, removed = _composed(text, source), list[tuple[yaml.MappingNode, int]](), place.split(".")
+    for key in removed:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        number = next((number for number, (name, _) in enumerate(pairs) if name.value == key), None)
+        if not isinstance(node, yaml.MappingNode) or number is None:
+            return text
+        found.append((node, number))
+        node = pairs[number][1]
+    while len(found) > 1 and len(found[-1][0].value) == 1:
+        found.pop()
+    parent, number = found[-1]
+    start, end = parent.value[number][0].start_mark.index, _end(parent.value[number][1])
+    if not parent.flow_style:
+        start, end = text.rfind("\n", 0, start) + 1, text.find("\n", end) + 1 or len(text)
+    elif number:
+        start = _end(parent.value[number - 1][1])
+    elif len(parent.value) > 1:
+        end = parent.value[1][0].start_mark.index
+    result = text[:start] + text[end:]
+    wanted = above = yaml.safe_load(text)
+    *path, last = removed[: len(found)]
+    for key in path:
+        above = above[key]
+    del above[last]
+    try:
+        if (yaml.safe_load(result) or {}) == wanted:
+            return result
+    except yaml.YAMLError:
+        pass  # what is left refers to an anchor that is gone
+    raise FloeError(f"{source} has {place} where it cannot be removed alone", "remove it by hand, then try again")
+
+
+def _end(node: yaml.Node) -> int:
+    """The index after a value. That of a block collection would include the comments that follow it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
+    return int(node.end_mark.index)
+
+
 _BLOCK_ITEM = re.compile(r"[ \t]*- +")
 _REST = re.compile(r"[^\r\n]*?(?=(?P<newline>\r?\n))")
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*\s*)+")
