@@ -19,11 +19,11 @@ from floe_runtime.contract.artifacts import VARIABLE
 
 SYNTHETIC: dict[str, dict[str, Any]] = {
     "ecommerce": {"customers": 20, "products": 8, "orders_per_day": 6000},
-    "saas": {"organisations": 60, "organisations_per_day": 4, "events_per_user": 0, "history_days": 62},
+    "saas": {"organisations": 60, "organisations_per_day": 4, "events_per_user": 0.5, "history_days": 62},
 }
 TICKS = (0, 8_000, 12_000)
 """The ticks of the second app; they are weeks apart, so that subscriptions change and end, and months begin."""
-MARTS = ("fct_subscriptions", "mart_churn", "mart_mrr")
+MARTS = ("fct_events", "fct_subscriptions", "mart_churn", "mart_mrr")
 
 Row = dict[str, Any]
 
@@ -86,6 +86,11 @@ def answers_are_those_of_the_raw_rows(running: Served, saas: Location) -> None:
     assert asked == [counts]
     asked = running.load(measures=["saas_subscriptions.count"], dimensions=["saas_subscriptions.plan"])
     assert _by(asked, "saas_subscriptions.plan", "saas_subscriptions.count") == Counter(plan.values())
+
+    events = saas.rows("saas_raw", "events")
+    asked = running.load(measures=["saas_events.count", "saas_events.active_users"])
+    users = len({row["user_id"] for row in events})
+    assert asked == [{"saas_events.count": str(len(events)), "saas_events.active_users": str(users)}]
 
     billed = Counter[tuple[str, str]]()
     for row in saas.rows("saas_raw", "invoices"):

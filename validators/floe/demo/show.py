@@ -25,7 +25,8 @@ Row = dict[str, Any]
 PIPELINE = "pipeline"
 """The name of each app's job (floe_runtime.definitions, which takes seconds to import)."""
 
-_INTERVAL = timedelta(minutes=5)
+_INTERVAL = timedelta(hours=1)
+"""What the second run loads: so long that the example of each app has another answer then, also at night."""
 _RUN_SECONDS = 240
 _CUBE_SECONDS = 60
 
