@@ -60,6 +60,7 @@ CONTRACT = {
         "customer_id": pa.string(),
         "ordered_at": TIME,
         "status": pa.string(),
+        "payment_method": pa.string(),
         "item_count": pa.int64(),
         "amount": MONEY,
         "batch_id": pa.string(),
@@ -111,7 +112,7 @@ class Shop:
                 "batch_id": "b1",
             }  # the customers c9 to c11 have no orders
             self.rows["orders"].append(
-                order | customer | {"status": ("paid", "shipped")[n % 2], "item_count": count, "amount": amount}
+                order | customer | {"status": ("delivered", "shipped")[n % 2], "item_count": count, "amount": amount}
             )
 
     def write(self, folder: Path, address: str = "") -> None:
