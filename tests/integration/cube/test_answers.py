@@ -145,7 +145,7 @@ def test_cubes_without_a_policy_cannot_be_asked(served: Served) -> None:
     asked = {member["name"] for each in meta for member in each["dimensions"] if member.get("public", True)}
     for hidden in ("placed.status", "buyers.country", "orders.buyer_country"):
         assert hidden not in asked
-        with pytest.raises(cube.CubeError, match="hidden|not found|access"):
+        with pytest.raises(cube.CubeError, match="hidden"):
             served.load(dimensions=[hidden])
 
 
@@ -154,7 +154,9 @@ def test_an_order_that_is_cancelled_leaves_the_revenue_of_the_rollup(served: Ser
     less = Shop(orders=90)
     less.rows["orders"][0]["status"] = "cancelled"
     gone = sum(item["amount"] for item in less.rows["order_items"] if item["order_id"] == "o0")
-    wanted = {name: value - gone * (name == day(less.rows["orders"][0])) for name, value in shop.revenue_by(day).items()}
+    wanted = {
+        name: value - gone * (name == day(less.rows["orders"][0])) for name, value in shop.revenue_by(day).items()
+    }
     less.write(served.marts)
     try:
         until(wanted, lambda: by_day(served))
