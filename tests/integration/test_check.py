@@ -34,7 +34,7 @@ def test_each_fault_fails_its_check(fork: Path) -> None:
     edit(fork / "overlays/dev/values/dagster.yaml", "tag: 0.1.0", "tag: latest")
     edit(fork / "clusters/base/flux/kustomization.yaml", "resources:\n", "resources:\n  - absent.yaml\n")
     edit(fork / "apps/ecommerce/cube/model/cubes/orders.yml", "type: time", "type: hour")
-    edit(fork / MODELS / "marts/orders.sql", "select", "selectt {{ ref('nothing') }}")
+    edit(fork / MODELS / "marts/fct_orders.sql", "select", "selectt {{ ref('nothing') }}")
     code, results = checked(fork, "dev")
     assert code == 1
     assert [*results] == [

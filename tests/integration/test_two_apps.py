@@ -31,15 +31,15 @@ def test_two_apps_side_by_side(checkout: Path, monkeypatch: pytest.MonkeyPatch) 
 
     keys = [{key.to_user_string() for key in each.module.defs.resolve_all_asset_keys()} for each in (first, second)]
     assert not keys[0] & keys[1]
-    assert {"raw/orders", "ecommerce/staging/stg_orders", "marts/orders"} <= keys[0]
-    assert {"returns_raw/orders", "returns/staging/stg_orders", "returns_marts/orders"} <= keys[1]
+    assert {"raw/orders", "ecommerce/staging/stg_orders", "marts/fct_orders"} <= keys[0]
+    assert {"returns_raw/orders", "returns/staging/stg_orders", "returns_marts/fct_orders"} <= keys[1]
 
     assert first.run(0).success
-    before = first.rows("marts", "orders")
+    before = first.rows("marts", "fct_orders")
     assert second.run(0).success
-    assert first.rows("marts", "orders") == before
+    assert first.rows("marts", "fct_orders") == before
     assert len(before) == len(first.rows("raw", "orders"))
-    published = second.rows("returns_marts", "orders")
+    published = second.rows("returns_marts", "fct_orders")
     assert len(published) == len(second.rows("returns_raw", "orders")) != len(before)
     marts = current.state / "marts"
     assert {file.relative_to(marts).as_posix() for file in marts.rglob("*.*")} == {

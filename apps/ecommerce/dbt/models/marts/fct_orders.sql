@@ -46,7 +46,7 @@ totals as (
     order_id,
     count(*) as item_count,
     cast(sum(amount) as decimal(18, 2)) as amount
-  from {{ ref('order_items') }}
+  from {{ ref('fct_order_items') }}
   where order_id in (select order_id from {{ ref('int_touched_orders') }})
   group by order_id
 )

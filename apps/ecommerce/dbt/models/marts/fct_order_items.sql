@@ -25,7 +25,7 @@ placed as (
   {% if is_incremental() %}
   union all
   select order_id, ordered_at
-  from {{ source('published', 'orders') }} as published
+  from {{ source('published', 'fct_orders') }} as published
   where order_id in (select order_id from item) and order_id not in (select order_id from ordered)
   {% endif %}
 )

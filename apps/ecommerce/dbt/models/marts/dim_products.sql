@@ -8,12 +8,12 @@ with added as (
     cast(sum(amount) as decimal(18, 2)) as revenue
   from (
     select product_id, quantity, amount
-    from {{ ref('order_items') }}
+    from {{ ref('fct_order_items') }}
     where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% if is_incremental() %}
     union all
     select product_id, -quantity, -amount
-    from {{ source('published', 'order_items') }} as published
+    from {{ source('published', 'fct_order_items') }} as published
     where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% endif %}
   ) as sold
