@@ -126,7 +126,8 @@ class Shop:
         for mart, columns in CONTRACT.items():
             file = f"{mart}-{uuid.uuid4().hex}.parquet"
             pq.write_table(
-                pa.Table.from_pylist(self.rows[mart.partition("_")[2]], schema=pa.schema(list(columns.items()))), folder / file
+                pa.Table.from_pylist(self.rows[mart.partition("_")[2]], schema=pa.schema(list(columns.items()))),
+                folder / file,
             )
             place = f"{address}/marts/{file}" if address else str(folder / file)
             queries[mart] = "select * from read_parquet(['{}'])".format(place.replace("'", "''"))  # noqa: S608 # a path of the test

@@ -20,11 +20,12 @@ from pyiceberg.types import DecimalType, StringType
 
 from code_location import Location, append, edit
 from floe import repo
-from floe_runtime import dbt, marts, runs
+from floe_runtime import dbt, marts, profile, runs
 from floe_runtime.assets import project
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.errors import FloeError
 from floe_runtime.inputs import Inputs, Publication, Superseded, last_publication
+from floe_runtime.scratch import scratch
 from floe_synthetic import EcommerceGenerator, IcebergLoader
 from floe_synthetic.datafiles import exchange
 from floe_synthetic.defects import WithDefects
@@ -307,28 +308,67 @@ def test_a_failed_test_leaves_what_is_published_and_the_next_run_heals(shop: Sho
     assert snapshot.parent_snapshot_id == maintained
 
 
+MODEL, CONTRACT = "dim_products.sql", "marts.yml"
+ONE_MORE = (MODEL, "  product.category,\n", "  product.category,\n  1 as one,\n")
+PRICE = "product.unit_price as decimal(12, 2)) as unit_price"
+
+
 @pytest.mark.parametrize(
-    ("column", "instead"),
+    "changes",
     [
-        ("product.category", "product.category,\n  1 as one"),
-        ("product.unit_price", "cast(product.unit_price as decimal(18, 2)) + 1e14 as unit_price"),
+        {
+            ONE_MORE: "contract",
+            (
+                CONTRACT,
+                "      - {name: units_sold",
+                "      - {name: one, data_type: integer}\n      - {name: units_sold",
+            ): "",
+        },
+        {
+            (CONTRACT, '"decimal(12, 2)", description: "The list', 'double, description: "The list'): "",
+            (MODEL, PRICE, "product.unit_price as decimal(18, 2)) + 1e14 as unit_price"): "",
+        },
     ],
-    ids=["another column", "values that do not fit"],
+    ids=["another column, without a contract and with it", "values that do not fit"],
 )
-def test_other_columns_than_the_published_ones_need_a_full_refresh(shop: Shop, column: str, instead: str) -> None:
-    model = shop.checkout / "apps/ecommerce/dbt/models/marts/dim_products.sql"
-    text, before = model.read_text(), shop.published()
-    assert f"  {column},\n" in text
-    model.write_text(text.replace(f"  {column},\n", f"  {instead},\n"))
+def test_other_columns_than_the_published_ones_need_a_full_refresh(
+    shop: Shop, changes: dict[tuple[str, str, str], str]
+) -> None:
+    """`changes`: (file, old text, new text), and what the error says if there is a run before the next change."""
+    folder, before = shop.checkout / "apps/ecommerce/dbt/models/marts", shop.published()
+    texts = {name: (folder / name).read_text() for name in (MODEL, CONTRACT)}
+    shop.load()
     try:
-        shop.load()
-        with pytest.raises(FloeError) as raised:
-            shop.run()
+        for number, ((name, old, new), words) in enumerate(changes.items(), start=1):
+            text = (folder / name).read_text()
+            assert old in text
+            (folder / name).write_text(text.replace(old, new))
+            if words or number == len(changes):
+                with pytest.raises(FloeError) as raised:
+                    shop.run()
+                assert (words or "floe/full-refresh: true") in f"{raised.value.message} {raised.value.hint}"
     finally:
-        model.write_text(text)
-    assert "floe/full-refresh: true" in f"{raised.value.message} {raised.value.hint}"
+        for name, text in texts.items():
+            (folder / name).write_text(text)
     assert shop.published() == before
     shop.run()
+
+
+def test_the_models_pass_their_unit_tests(shop: Shop) -> None:
+    """A run does not: they say nothing about its data. They need the models, but no rows of them."""
+    namespaces = {"raw_namespace": "raw", "marts_namespace": "marts"}
+    project, events = shop.project, list[dict[str, Any]]()
+    with scratch(shop.platform) as place:
+        environment = profile.for_run(shop.platform.compute, place, project.profiles, inputs=Inputs(**namespaces))
+        for command in (["run", "--empty"], ["test", "--select", "test_type:unit"]):
+            folders = project.folder, project.target, project.profiles
+            arguments = [*dbt._arguments(command[0], *folders, shop.app.pipeline), *command[1:]]
+            try:
+                events += dbt._invoke(arguments, environment, dbt._parsed(project))
+            finally:
+                dbt._close_scratch()
+    passed = [one["data"]["name"] for one in events if one["info"]["name"] == "LogTestResult"]
+    assert len(passed) == len(shop.manifest["unit_tests"]) > 2
 
 
 def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop) -> None:

@@ -29,10 +29,13 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 import servers
 from code_location import EVERY, SHOP, TICK, Location, append, edit
 from floe import repo
+from floe_runtime import dbt
+from floe_runtime.assets import project
 from floe_runtime.connect import s3_client
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.contract.platform import S3Storage
 from floe_synthetic import maintenance
+from floe_synthetic.schema import arrow_schema, loaded_schema
 
 APP = Path("apps/ecommerce/floe.yaml")
 WINDOWS = [f"{(TICK + n * EVERY).isoformat()} from {(TICK + (n - 1) * EVERY).isoformat()}" for n in range(2)]
@@ -226,6 +229,38 @@ def test_columns_show_what_they_are_made_from(location: Location) -> None:
         f"ecommerce/staging/stg_order_items.{name}" for name in ("quantity", "unit_price", "discount")
     }
     assert made_from("dim_customers.orders") == set()  # a number of rows
+
+
+def test_everything_in_the_dbt_project_is_described(location: Location, checkout: Path) -> None:
+    """Each model and source with all its columns; each mart has a contract; metrics and exposures name what exists."""
+    place = project(location.artifacts.apps["ecommerce"].app, checkout / "apps/ecommerce", location.artifacts.platform)
+    made, columns = json.loads(dbt.manifest(place).read_bytes()), dbt.origins(place)
+    models = {name: node for name, node in made["nodes"].items() if node["resource_type"] == "model"}
+    assert {name: set(node["columns"]) for name, node in models.items()} == {
+        name: set(columns[name]) for name in models
+    }
+    raw = [one for one in made["sources"].values() if one["source_name"] == "raw"]
+    assert {one["name"]: set(one["columns"]) for one in raw} == {
+        table: set(loaded_schema(arrow_schema(table)).names) for table in RAW_TABLES
+    }
+    nodes = [*models.values(), *made["sources"].values(), *made["exposures"].values(), *made["metrics"].values()]
+    for node in nodes:
+        assert node["description"], node["unique_id"]
+        for column in node.get("columns", {}).values():
+            assert column["description"], (node["unique_id"], column["name"])
+    assert {one["name"] for one in raw if one["freshness"] and one["freshness"]["warn_after"]["count"]} == {
+        "orders",
+        "order_items",
+        "order_events",
+    }
+    assert {one["loaded_at_field"] for one in raw} == {"_loaded_at"}
+    for node in models.values():
+        assert node["contract"]["enforced"] == (node["config"]["schema"] == "marts"), node["name"]
+    measures = {one["name"] for model in made["semantic_models"].values() for one in model["measures"]}
+    used = {one["name"] for metric in made["metrics"].values() for one in metric["type_params"]["input_measures"]}
+    assert {"revenue", "orders", "customers"} < used <= measures
+    views = {file.stem for file in (checkout / "apps/ecommerce/cube/model/views").glob("*.yml")}
+    assert {one["name"] for one in made["exposures"].values()} == views
 
 
 def test_a_backfill_of_a_day_works_through_what_was_loaded_since(location: Location) -> None:

@@ -38,7 +38,7 @@ select
   product.product_id,
   product.name,
   product.category,
-  product.unit_price,
+  cast(product.unit_price as decimal(12, 2)) as unit_price,
   {% if is_incremental() %}coalesce(published.units_sold, 0) + {% endif %}coalesce(added.units_sold, 0) as units_sold,
   cast(
     {% if is_incremental() %}coalesce(published.revenue, 0) + {% endif %}coalesce(added.revenue, 0)

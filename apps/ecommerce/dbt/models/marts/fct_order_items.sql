@@ -34,9 +34,9 @@ select
   item.order_item_id,
   item.order_id,
   item.product_id,
-  item.quantity,
-  item.unit_price,
-  item.discount,
+  cast(item.quantity as integer) as quantity,
+  cast(item.unit_price as decimal(12, 2)) as unit_price,
+  cast(item.discount as decimal(12, 2)) as discount,
   cast(item.quantity * item.unit_price - item.discount as decimal(18, 2)) as amount,
   placed.ordered_at
 from item

@@ -59,7 +59,7 @@ select
   placed.payment_method,
   coalesce(totals.item_count, 0) as item_count,
   coalesce(totals.amount, cast(0 as decimal(18, 2))) as amount,
-  placed.total,
+  cast(placed.total as decimal(12, 2)) as total,
   latest.updated_at,
   placed.batch_id
 from placed

@@ -3,12 +3,12 @@
 with seen as (
   {% for table in tables %}
   select
-    '{{ table }}' as table_name,
+    cast('{{ table }}' as varchar) as table_name,
     {{ key_of(table) }} as row_key,
-    refused as reason,
+    cast(refused as varchar) as reason,
     batch_id,
     loaded_at,
-    {{ json_row(raw_columns(table).keys() | list) }} as content,
+    cast({{ json_row(raw_columns(table).keys() | list) }} as varchar) as content,
     version
   from {{ ref('stg_' ~ table) }}
   where {{ key_of(table) }} in (
