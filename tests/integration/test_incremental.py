@@ -356,10 +356,10 @@ def test_other_columns_than_the_published_ones_need_a_full_refresh(
 
 def test_the_models_pass_their_unit_tests(shop: Shop) -> None:
     """A run does not: they say nothing about its data. They need the models, but no rows of them."""
-    namespaces = {"raw_namespace": "raw", "marts_namespace": "marts"}
+    inputs = Inputs(raw_namespace="raw", marts_namespace="marts")
     project, events = shop.project, list[dict[str, Any]]()
     with scratch(shop.platform) as place:
-        environment = profile.for_run(shop.platform.compute, place, project.profiles, inputs=Inputs(**namespaces))
+        environment = profile.for_run(shop.platform.compute, place, project.profiles, inputs=inputs)
         for command in (["run", "--empty"], ["test", "--select", "test_type:unit"]):
             folders = project.folder, project.target, project.profiles
             arguments = [*dbt._arguments(command[0], *folders, shop.app.pipeline), *command[1:]]
