@@ -22,7 +22,7 @@ from floe_runtime.inputs import last_publication
 from floe_runtime.scratch import scratch
 from floe_synthetic.datafiles import exchange
 
-MARTS = ("dim_customers", "dim_products", "fct_orders", "fct_order_items", "fct_quarantine")
+MARTS = ("dim_customers", "dim_products", "fct_orders", "fct_order_items", "fct_daily_revenue", "fct_quarantine")
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from floe_synthetic.maintenance import MAINTENANCE_PROPERTY
 from rendering import copy_repository
 
 OPENED, BEGIN, EVERY = date(2026, 2, 1), datetime(2026, 3, 1, 6, tzinfo=UTC), timedelta(hours=6)
-MARTS = ("dim_customers", "dim_products", "fct_orders", "fct_order_items", "fct_quarantine")
+MARTS = ("dim_customers", "dim_products", "fct_orders", "fct_order_items", "fct_daily_revenue", "fct_quarantine")
 
 pytestmark = pytest.mark.usefixtures("ticks")
 

@@ -45,6 +45,7 @@ MARTS = {
     "dim_products": "product_id",
     "fct_orders": "order_id",
     "fct_order_items": "order_item_id",
+    "fct_daily_revenue": "day",
 }
 """The key of each mart."""
 RAW = ("raw", "orders")
@@ -104,6 +105,11 @@ def test_marts_contain_the_rows_of_the_batches(location: Location, checkout: Pat
     assert sum(product["units_sold"] for product in products) == sum(item["quantity"] for item in items)
     customers = location.rows("marts", "dim_customers")
     assert sum(customer["lifetime_value"] for customer in customers) == sum(amounts.values())
+
+    days = location.rows("marts", "fct_daily_revenue")
+    assert sum(day["gross_revenue"] for day in days) == sum(amounts.values())
+    counted = [order for order in orders.values() if order["status"] not in ("cancelled", "returned")]
+    assert sum(day["revenue"] for day in days) == sum(order["amount"] for order in counted)
 
     for mart, key in MARTS.items():
         by_key = lambda row, key=key: row[key]  # noqa: E731 # shorter than a function of its own
