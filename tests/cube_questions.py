@@ -92,8 +92,10 @@ class Area:
             yield from (Question({asked: own}, *by) for by in self.by())
 
     def pairs(self) -> Iterator[Question]:
-        """Each pair of measures, in both orders, because Cube joins what comes first."""
-        yield from (Question(dict(pair)) for pair in permutations(self.measures.items(), 2))
+        """Each pair of measures of two entities, in both orders, because Cube joins what comes first."""
+        for pair in permutations(self.measures.items(), 2):
+            if len({MEASURES[own][0] for _, own in pair}) == 2:
+                yield Question(dict(pair))
 
     def together(self) -> Iterator[Question]:
         """All measures at once by each dimension."""
@@ -139,4 +141,4 @@ def compare(running: Served, shop: Shop, *ways: Ask) -> list[str]:
 
 Ask = Callable[[Area], Iterator[Question]]
 EVERYTHING: tuple[Ask, ...] = (Area.alone, Area.pairs, Area.together)
-"""Each measure by each dimension alone and with all others, and each pair of measures."""
+"""Each measure by each dimension alone and with all others, and each pair of measures of two entities."""

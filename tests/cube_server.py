@@ -37,7 +37,7 @@ REVENUE_BY_DAY_MEMBERS = ("order_items.ordered_at.day", "order_items.revenue")
 Row = dict[str, Any]
 MONEY, PRICE, TIME = pa.decimal128(18, 2), pa.decimal128(12, 2), pa.timestamp("us")
 CONTRACT = {
-    "customers": {
+    "dim_customers": {
         "customer_id": pa.string(),
         "name": pa.string(),
         "email": pa.string(),
@@ -47,7 +47,7 @@ CONTRACT = {
         "orders": pa.int64(),
         "lifetime_value": MONEY,
     },
-    "products": {
+    "dim_products": {
         "product_id": pa.string(),
         "name": pa.string(),
         "category": pa.string(),
@@ -55,16 +55,17 @@ CONTRACT = {
         "units_sold": pa.int64(),
         "revenue": MONEY,
     },
-    "orders": {
+    "fct_orders": {
         "order_id": pa.string(),
         "customer_id": pa.string(),
         "ordered_at": TIME,
         "status": pa.string(),
+        "payment_method": pa.string(),
         "item_count": pa.int64(),
         "amount": MONEY,
         "batch_id": pa.string(),
     },
-    "order_items": {
+    "fct_order_items": {
         "order_item_id": pa.string(),
         "order_id": pa.string(),
         "product_id": pa.string(),
@@ -111,7 +112,7 @@ class Shop:
                 "batch_id": "b1",
             }  # the customers c9 to c11 have no orders
             self.rows["orders"].append(
-                order | customer | {"status": ("paid", "shipped")[n % 2], "item_count": count, "amount": amount}
+                order | customer | {"status": ("delivered", "shipped")[n % 2], "item_count": count, "amount": amount}
             )
 
     def write(self, folder: Path, address: str = "") -> None:
@@ -125,7 +126,8 @@ class Shop:
         for mart, columns in CONTRACT.items():
             file = f"{mart}-{uuid.uuid4().hex}.parquet"
             pq.write_table(
-                pa.Table.from_pylist(self.rows[mart], schema=pa.schema(list(columns.items()))), folder / file
+                pa.Table.from_pylist(self.rows[mart.partition("_")[2]], schema=pa.schema(list(columns.items()))),
+                folder / file,
             )
             place = f"{address}/marts/{file}" if address else str(folder / file)
             queries[mart] = "select * from read_parquet(['{}'])".format(place.replace("'", "''"))  # noqa: S608 # a path of the test

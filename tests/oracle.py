@@ -27,6 +27,8 @@ UNUSABLE = ("out_of_range", "broken_references")
 """The kinds of defects for which a row is not used."""
 CHAIN = ("customers", "orders", "order_items", "products")
 """The entities. Each one is linked with those beside it."""
+COUNTED = ("placed", "shipped", "delivered")
+"""The statuses of orders whose items are revenue."""
 _PARENTS = {"orders": ("customers",), "order_items": ("orders", "products"), "order_events": ("orders",)}
 
 
@@ -151,27 +153,40 @@ def _sold(shop: Shop, rows: Collection[Row]) -> int:
     return sum(bool(shop.linked("products", row["product_id"], "order_items")) for row in rows)
 
 
-def _revenue(_: Shop, rows: Collection[Row]) -> Decimal:
-    return sum((row["amount"] for row in rows), Decimal(0))
+def _completed(_: Shop, rows: Collection[Row]) -> int:
+    return sum(row["status"] == "delivered" for row in rows)
 
 
-def _pieces(_: Shop, rows: Collection[Row]) -> int:
-    return sum(row["quantity"] for row in rows)
+def _amount(*statuses: str) -> Callable[[Shop, Collection[Row]], Decimal]:
+    """What the items of orders with these statuses cost."""
+    return lambda shop, rows: sum((row["amount"] for row in _of(shop, rows, statuses)), Decimal(0))
 
 
-def _orders(_: Shop, rows: Collection[Row]) -> int:
-    return len({row["order_id"] for row in rows})
+def _of(shop: Shop, items: Iterable[Row], statuses: Collection[str] = COUNTED) -> list[Row]:
+    return [item for item in items if shop.rows["orders"][item["order_id"]]["status"] in statuses]
+
+
+def _pieces(shop: Shop, rows: Collection[Row]) -> int:
+    return sum(row["quantity"] for row in _of(shop, rows))
+
+
+def _orders(shop: Shop, rows: Collection[Row]) -> int:
+    return len({row["order_id"] for row in _of(shop, rows)})
 
 
 def _average(shop: Shop, rows: Collection[Row]) -> float:
-    return float(_revenue(shop, rows)) / _orders(shop, rows)
+    return float(_amount(*COUNTED)(shop, rows)) / (_orders(shop, rows) or 1)
 
 
 MEASURES: dict[str, tuple[str, Callable[[Shop, Collection[Row]], Number]]] = {
     "customers.count": ("customers", _count),
     "products.count": ("products", _sold),
     "orders.count": ("orders", _count),
-    "order_items.revenue": ("order_items", _revenue),
+    "orders.completed": ("orders", _completed),
+    "order_items.revenue": ("order_items", _amount(*COUNTED)),
+    "order_items.gross_revenue": ("order_items", _amount(*COUNTED, "cancelled", "returned")),
+    "order_items.cancelled_revenue": ("order_items", _amount("cancelled")),
+    "order_items.returned_revenue": ("order_items", _amount("returned")),
     "order_items.items_sold": ("order_items", _pieces),
     "order_items.orders_with_items": ("order_items", _orders),
     "order_items.average_order_value": ("order_items", _average),

@@ -1,6 +1,6 @@
 // Cube's DuckDB driver, for marts that are published while Cube runs.
 //
-// Each application has one file that lists the data files of its marts: {"publication": 7, "marts": {"orders": "select …"}}.
+// Each application has one file that lists the data files of its marts: {"publication": 7, "marts": {"fct_orders": "select …"}}.
 // A new publication replaces that file in one step, and never changes a data file. Before a query, the views of the marts
 // are pointed to the data files of the latest publication, so a query sees all marts of one publication.
 'use strict';

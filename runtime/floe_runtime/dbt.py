@@ -27,6 +27,8 @@ _VARIABLES = "floe-variables.json"
 """Name of the file beside a manifest with the variables for which dbt made it."""
 _OFFLINE = ("--select", "resource_type:model", "--no-introspect", "--no-populate-cache")
 """Options of `compile` with which dbt connects to nothing. It compiles the models alone."""
+_WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+"""Options of `build`: unit tests say something about the models, not about the data of a run."""
 _ORIGINS = "floe-columns.json"
 """Name of the file beside a manifest with the origins of the models' columns."""
 
@@ -132,7 +134,7 @@ def origins(project: Project) -> columns.Origins:
 
 
 def build(project: Project, scratch: str, inputs: Inputs) -> Iterator[dict[str, Any]]:
-    """Build and test all nodes in the scratch database or schema; yields dbt's events as they occur.
+    """Build and test all nodes but unit tests in the scratch database or schema; yields dbt's events as they occur.
 
     Each event is a dictionary as in dbt's JSON log. After the last event, raises TestsFailed if only tests failed, and
     DbtFailed if another node did.
@@ -141,7 +143,7 @@ def build(project: Project, scratch: str, inputs: Inputs) -> Iterator[dict[str, 
     try:
         environment = profile.for_run(project.platform.compute, scratch, project.profiles, inputs=inputs)
         arguments = _arguments("build", *folders, project.app.pipeline, inputs.variables())
-        yield from _invoke(arguments, environment, _parsed(project))
+        yield from _invoke([*arguments, *_WITHOUT_UNIT_TESTS], environment, _parsed(project))
     finally:
         if isinstance(project.platform.compute, DuckDB):
             _close_scratch()

@@ -52,8 +52,8 @@ artifacts = CompiledArtifacts.model_validate_json(Path("/etc/floe/CompiledArtifa
 catalog = open_catalog(artifacts.platform)
 found = {}
 for (namespace,) in catalog.list_namespaces():
-    if (namespace, "orders") in catalog.list_tables(namespace):
-        rows = catalog.load_table((namespace, "orders")).scan().to_arrow()
+    for table in {(namespace, "orders"), (namespace, "fct_orders")} & set(catalog.list_tables(namespace)):
+        rows = catalog.load_table(table).scan().to_arrow()
         name = "_batch_id" if "_batch_id" in rows.column_names else "batch_id"
         found[namespace] = Counter(rows[name].to_pylist())
 print(json.dumps(found))

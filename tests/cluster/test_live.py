@@ -130,7 +130,7 @@ def test_the_maintenance_is_a_job_too(live: Deployed) -> None:
     run = live.dagster.launch(LOCATION, "maintenance")
     name = live.worker(run)
     assert live.follow(run) == "SUCCESS", live.kubectl("logs", name, "--tail=30")
-    assert "marts.orders: " in live.kubectl("logs", name)
+    assert "marts.fct_orders: " in live.kubectl("logs", name)
 
 
 def test_a_run_has_no_api_token_and_a_read_only_root(live: Deployed) -> None:

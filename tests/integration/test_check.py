@@ -34,12 +34,14 @@ def test_each_fault_fails_its_check(fork: Path) -> None:
     edit(fork / "overlays/dev/values/dagster.yaml", "tag: 0.1.0", "tag: latest")
     edit(fork / "clusters/base/flux/kustomization.yaml", "resources:\n", "resources:\n  - absent.yaml\n")
     edit(fork / "apps/ecommerce/cube/model/cubes/orders.yml", "type: time", "type: hour")
-    edit(fork / MODELS / "marts/orders.sql", "select", "selectt {{ ref('nothing') }}")
+    edit(fork / MODELS / "marts/fct_orders.sql", "select", "selectt {{ ref('nothing') }}")
+    edit(fork / MODELS / "marts/metrics.yml", "cube: order_items.gross_revenue", "cube: order_items.gross")
     code, results = checked(fork, "dev")
     assert code == 1
     assert [*results] == [
         *(f"dev: {name}" for name in ("compiled", "charts", "objects", "bootstrap", "code locations", "Cube model")),
         "all: Helm charts",
+        "all: semantic layers",
     ]
     assert [name for name, one in results.items() if one["ok"]] == ["dev: charts"]
     words = {name: json.dumps(one["problems"]) for name, one in results.items()}
@@ -48,6 +50,7 @@ def test_each_fault_fails_its_check(fork: Path) -> None:
     assert "absent.yaml" in words["dev: bootstrap"]
     assert "nothing" in words["dev: code locations"]
     assert "hour" in words["dev: Cube model"]
+    assert "the metric gross_revenue names order_items.gross" in words["all: semantic layers"]
     assert "Run `floe charts sync`." in words["all: Helm charts"]
     assert all(problem["remedy"] for one in results.values() for problem in one["problems"])
 

@@ -20,11 +20,12 @@ from pyiceberg.types import DecimalType, StringType
 
 from code_location import Location, append, edit
 from floe import repo
-from floe_runtime import dbt, marts, runs
+from floe_runtime import dbt, marts, profile, runs
 from floe_runtime.assets import project
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.errors import FloeError
 from floe_runtime.inputs import Inputs, Publication, Superseded, last_publication
+from floe_runtime.scratch import scratch
 from floe_synthetic import EcommerceGenerator, IcebergLoader
 from floe_synthetic.datafiles import exchange
 from floe_synthetic.defects import WithDefects
@@ -32,7 +33,7 @@ from floe_synthetic.maintenance import MAINTENANCE_PROPERTY
 from rendering import copy_repository
 
 OPENED, BEGIN, EVERY = date(2026, 2, 1), datetime(2026, 3, 1, 6, tzinfo=UTC), timedelta(hours=6)
-MARTS = ("customers", "products", "orders", "order_items", "quarantine")
+MARTS = ("dim_customers", "dim_products", "fct_orders", "fct_order_items", "fct_daily_revenue", "fct_quarantine")
 
 pytestmark = pytest.mark.usefixtures("ticks")
 
@@ -164,7 +165,7 @@ def interrupted(patch: pytest.MonkeyPatch, number: int, act: Callable[[], object
 
 def an_order(shop: Shop, number: int) -> dict[str, Any]:
     """A published order with several items."""
-    orders = shop.rows("orders")
+    orders = shop.rows("fct_orders")
     row: dict[str, Any] = (
         orders.filter(pc.greater(orders["item_count"], 1)).sort_by("order_id").slice(number, 1).to_pylist()[0]
     )
@@ -172,7 +173,7 @@ def an_order(shop: Shop, number: int) -> dict[str, Any]:
 
 
 def an_item(shop: Shop, order: str) -> dict[str, Any]:
-    items = shop.rows("order_items")
+    items = shop.rows("fct_order_items")
     row: dict[str, Any] = items.filter(pc.equal(items["order_id"], order)).sort_by("order_item_id").to_pylist()[0]
     return row
 
@@ -219,7 +220,7 @@ def orphan(shop: Shop) -> None:
 
 
 def heal(shop: Shop) -> None:
-    assert {"orphan", "orphan-1", "orphan-s"} <= set(shop.rows("quarantine")["row_key"].to_pylist())
+    assert {"orphan", "orphan-1", "orphan-s"} <= set(shop.rows("fct_quarantine")["row_key"].to_pylist())
     shop.change("customers", an_order(shop, 8)["customer_id"], customer_id="later")
 
 
@@ -293,13 +294,13 @@ def test_a_failed_test_leaves_what_is_published_and_the_next_run_heals(shop: Sho
     shop.load()
     undo = shop.change("orders", an_order(shop, 0)["order_id"], order_id="lost", status="lost")
     before = shop.published()
-    with pytest.raises(dbt.TestsFailed, match="accepted_values_orders_status"):
+    with pytest.raises(dbt.TestsFailed, match="accepted_values_fct_orders_status"):
         shop.run()
     assert shop.published() == before
     undo()
-    orders = shop.catalog.load_table(("marts", "orders"))
+    orders = shop.catalog.load_table(("marts", "fct_orders"))
     exchange(orders, [], [], {MAINTENANCE_PROPERTY: "compact"})  # it does not change what is published
-    maintained = shop.snapshot("orders")
+    maintained = shop.snapshot("fct_orders")
     shop.run()
     assert shop.published()[0].number == before[0].number + 1
     snapshot = orders.refresh().current_snapshot()
@@ -307,35 +308,74 @@ def test_a_failed_test_leaves_what_is_published_and_the_next_run_heals(shop: Sho
     assert snapshot.parent_snapshot_id == maintained
 
 
+MODEL, CONTRACT = "dim_products.sql", "marts.yml"
+ONE_MORE = (MODEL, "  product.category,\n", "  product.category,\n  1 as one,\n")
+PRICE = "product.unit_price as decimal(12, 2)) as unit_price"
+
+
 @pytest.mark.parametrize(
-    ("column", "instead"),
+    "changes",
     [
-        ("product.category", "product.category,\n  1 as one"),
-        ("product.unit_price", "cast(product.unit_price as decimal(18, 2)) + 1e14 as unit_price"),
+        {
+            ONE_MORE: "contract",
+            (
+                CONTRACT,
+                "      - {name: units_sold",
+                "      - {name: one, data_type: integer}\n      - {name: units_sold",
+            ): "",
+        },
+        {
+            (CONTRACT, '"decimal(12, 2)", description: "The list', 'double, description: "The list'): "",
+            (MODEL, PRICE, "product.unit_price as decimal(18, 2)) + 1e14 as unit_price"): "",
+        },
     ],
-    ids=["another column", "values that do not fit"],
+    ids=["another column, without a contract and with it", "values that do not fit"],
 )
-def test_other_columns_than_the_published_ones_need_a_full_refresh(shop: Shop, column: str, instead: str) -> None:
-    model = shop.checkout / "apps/ecommerce/dbt/models/marts/products.sql"
-    text, before = model.read_text(), shop.published()
-    assert f"  {column},\n" in text
-    model.write_text(text.replace(f"  {column},\n", f"  {instead},\n"))
+def test_other_columns_than_the_published_ones_need_a_full_refresh(
+    shop: Shop, changes: dict[tuple[str, str, str], str]
+) -> None:
+    """`changes`: (file, old text, new text), and what the error says if there is a run before the next change."""
+    folder, before = shop.checkout / "apps/ecommerce/dbt/models/marts", shop.published()
+    texts = {name: (folder / name).read_text() for name in (MODEL, CONTRACT)}
+    shop.load()
     try:
-        shop.load()
-        with pytest.raises(FloeError) as raised:
-            shop.run()
+        for number, ((name, old, new), words) in enumerate(changes.items(), start=1):
+            text = (folder / name).read_text()
+            assert old in text
+            (folder / name).write_text(text.replace(old, new))
+            if words or number == len(changes):
+                with pytest.raises(FloeError) as raised:
+                    shop.run()
+                assert (words or "floe/full-refresh: true") in f"{raised.value.message} {raised.value.hint}"
     finally:
-        model.write_text(text)
-    assert "floe/full-refresh: true" in f"{raised.value.message} {raised.value.hint}"
+        for name, text in texts.items():
+            (folder / name).write_text(text)
     assert shop.published() == before
     shop.run()
 
 
+def test_the_models_pass_their_unit_tests(shop: Shop) -> None:
+    """A run does not: they say nothing about its data. They need the models, but no rows of them."""
+    inputs = Inputs(raw_namespace="raw", marts_namespace="marts")
+    project, events = shop.project, list[dict[str, Any]]()
+    with scratch(shop.platform) as place:
+        environment = profile.for_run(shop.platform.compute, place, project.profiles, inputs=inputs)
+        for command in (["run", "--empty"], ["test", "--select", "test_type:unit"]):
+            folders = project.folder, project.target, project.profiles
+            arguments = [*dbt._arguments(command[0], *folders, shop.app.pipeline), *command[1:]]
+            try:
+                events += dbt._invoke(arguments, environment, dbt._parsed(project))
+            finally:
+                dbt._close_scratch()
+    passed = [one["data"]["name"] for one in events if one["info"]["name"] == "LogTestResult"]
+    assert len(passed) == len(shop.manifest["unit_tests"]) > 2
+
+
 def test_ten_ticks_give_what_a_full_rebuild_gives(shop: Shop) -> None:
     assert shop.differences() == dict.fromkeys(MARTS, 0)
-    (healed,) = (row for row in shop.rows("orders").to_pylist() if row["order_id"] == "orphan")
+    (healed,) = (row for row in shop.rows("fct_orders").to_pylist() if row["order_id"] == "orphan")
     assert (healed["status"], healed["item_count"]) == ("shipped", 1)
-    assert "orphan" not in shop.rows("quarantine")["row_key"].to_pylist()
+    assert "orphan" not in shop.rows("fct_quarantine")["row_key"].to_pylist()
 
 
 def test_a_rebuild_in_parts_gives_the_same_and_is_published_as_one(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,11 +408,11 @@ def test_a_row_older_than_the_lookback_waits_for_a_run_of_its_day(shop: Shop) ->
     old = an_order(shop, 0)["ordered_at"].replace(tzinfo=UTC) - timedelta(days=60)
     shop.change("orders", an_order(shop, 0)["order_id"], order_id="ancient", ordered_at=old)
     shop.run()
-    reasons = {row["row_key"]: row["reason"] for row in shop.rows("quarantine").to_pylist()}
+    reasons = {row["row_key"]: row["reason"] for row in shop.rows("fct_quarantine").to_pylist()}
     assert reasons["ancient"] == "too_late: ordered_at"
     assert shop.run(again=old.date())[0].incremental
-    assert "ancient" in shop.rows("orders")["order_id"].to_pylist()
-    assert "ancient" not in shop.rows("quarantine")["row_key"].to_pylist()
+    assert "ancient" in shop.rows("fct_orders")["order_id"].to_pylist()
+    assert "ancient" not in shop.rows("fct_quarantine")["row_key"].to_pylist()
     assert shop.differences() == dict.fromkeys(MARTS, 0)
     assert not shop.run("rebuilt", full=True)[0].incremental
 
@@ -384,7 +424,7 @@ def test_a_raw_column_of_another_type_publishes_nothing_and_the_error_names_the_
         change.update_column("total", DecimalType(14, 2))
     shop.change("orders", an_order(shop, 0)["order_id"], order_id="wide", total=Decimal("12.00"))
     shop.run()
-    assert "wide" in shop.rows("orders")["order_id"].to_pylist()  # the value fits the column of the mart
+    assert "wide" in shop.rows("fct_orders")["order_id"].to_pylist()  # the value fits the column of the mart
     with table.update_schema(allow_incompatible_changes=True) as change:
         change.delete_column("total")
     with table.update_schema() as change:

@@ -76,7 +76,7 @@ def test_files_snapshots_and_runs_that_nobody_needs_are_removed(
     assert len(list(table.scan().plan_files())) == 1
     assert sorted(row["order_id"] for row in location.rows("raw", "orders")) == sorted(row["order_id"] for row in rows)
     assert len(data_files(warehouse)) < data / 2
-    assert any(line.startswith("marts.orders: ") for line in lines)
+    assert any(line.startswith("marts.fct_orders: ") for line in lines)
     # Dagster has the run of the maintenance alone, because the clock of the database is that of today.
     assert [run.job_name for run in location.instance.get_runs()] == ["maintenance"]
     events = Path(location.instance.root_directory) / "history" / "runs"
@@ -87,7 +87,7 @@ def test_files_snapshots_and_runs_that_nobody_needs_are_removed(
     maintain(location)
     assert location.rows("raw", "orders") == location.rows("raw", "order_items") == []
     assert location.rows("raw", "customers") == customers
-    assert location.rows("marts", "orders")
+    assert location.rows("marts", "fct_orders")
     jobs = [location.module.defs.resolve_job_def(name) for name in ("pipeline", "maintenance")]
     assert [job.tags["floe/app"] for job in jobs] == ["ecommerce", "ecommerce"]  # so that one waits for the other
 
@@ -103,7 +103,7 @@ def test_a_check_fails_before_the_ceiling_is_reached(location: Location, checkou
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     edit(checkout / PLATFORM, ("retention", "raw_max_gib"), used / 2 / GIB)
     assert not Location(checkout).run(1).success
-    assert location.rows("marts", "orders")
+    assert location.rows("marts", "fct_orders")
 
 
 def rooms(location: Location, tick: int) -> list[dg.AssetCheckEvaluation]:

@@ -204,7 +204,7 @@ def test_apps_are_made_load_and_are_removed(ours: Checkout, tmp_path: Path) -> N
     )  # fmt: skip
     assert loaded.returncode == 0, loaded.stderr
     returns, events = (line.split() for line in loaded.stdout.splitlines()[-2:])
-    assert {"returns_raw/orders", "returns_marts/orders"} < set(returns)
+    assert {"returns_raw/orders", "returns_marts/fct_orders"} < set(returns)
     assert set(events) == {"events_raw/events", "events_marts/events_events"}
     assert not [name for name in returns if name.startswith(("raw/", "marts/"))]
     (ours.root / "apps" / "returns" / "mine.sql").write_text("mine")

@@ -28,17 +28,27 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 import servers
 from code_location import EVERY, SHOP, TICK, Location, append, edit
 from floe import repo
+from floe_runtime import dbt
+from floe_runtime.assets import project
 from floe_runtime.connect import s3_client
 from floe_runtime.contract.artifacts import VARIABLE
 from floe_runtime.contract.platform import S3Storage
 from floe_synthetic import maintenance
+from floe_synthetic.schema import arrow_schema, loaded_schema
 
 APP = Path("apps/ecommerce/floe.yaml")
 WINDOWS = [f"{(TICK + n * EVERY).isoformat()} from {(TICK + (n - 1) * EVERY).isoformat()}" for n in range(2)]
 """The ids of the batches of the first two ticks."""
-MARTS = ("customers", "products", "orders", "order_items")
+MARTS = {
+    "dim_customers": "customer_id",
+    "dim_products": "product_id",
+    "fct_orders": "order_id",
+    "fct_order_items": "order_item_id",
+    "fct_daily_revenue": "day",
+}
+"""The key of each mart."""
 RAW = ("raw", "orders")
-RAW_TABLES = (*MARTS, "order_events", "returns")
+RAW_TABLES = ("customers", "products", "orders", "order_items", "order_events", "returns")
 KEYS = {"access": "ACCESS_KEY_ID", "secret": "SECRET_ACCESS_KEY"}
 
 
@@ -76,7 +86,7 @@ def test_marts_contain_the_rows_of_the_batches(location: Location, checkout: Pat
     for item in items:
         amount = item["quantity"] * item["unit_price"] - item["discount"]
         amounts[item["order_id"]] = amounts.get(item["order_id"], Decimal(0)) + amount
-    orders = {order["order_id"]: order for order in location.rows("marts", "orders")}
+    orders = {order["order_id"]: order for order in location.rows("marts", "fct_orders")}
     assert len(orders) == len(location.rows(*RAW)) > once > 0
     assert {name: order["amount"] for name, order in orders.items()} == amounts
     assert {name: order["total"] for name, order in orders.items()} == amounts
@@ -90,13 +100,17 @@ def test_marts_contain_the_rows_of_the_batches(location: Location, checkout: Pat
     raw_times = {row["order_id"]: row["ordered_at"].replace(tzinfo=None) for row in location.rows(*RAW)}
     assert {name: order["ordered_at"] for name, order in orders.items()} == raw_times
 
-    products = location.rows("marts", "products")
+    products = location.rows("marts", "dim_products")
     assert sum(product["units_sold"] for product in products) == sum(item["quantity"] for item in items)
-    customers = location.rows("marts", "customers")
+    customers = location.rows("marts", "dim_customers")
     assert sum(customer["lifetime_value"] for customer in customers) == sum(amounts.values())
 
-    for mart in MARTS:
-        key = f"{mart[:-1]}_id"
+    days = location.rows("marts", "fct_daily_revenue")
+    assert sum(day["gross_revenue"] for day in days) == sum(amounts.values())
+    counted = [order for order in orders.values() if order["status"] not in ("cancelled", "returned")]
+    assert sum(day["revenue"] for day in days) == sum(order["amount"] for order in counted)
+
+    for mart, key in MARTS.items():
         by_key = lambda row, key=key: row[key]  # noqa: E731 # shorter than a function of its own
         assert sorted(exported(mart), key=by_key) == sorted(location.rows("marts", mart), key=by_key)
     assert [path.name for path in (repo.current().state / "marts/marts").iterdir()] == ["marts.json"]
@@ -111,7 +125,7 @@ def test_without_synthetic_data_the_app_models_tables_that_others_fill(checkout:
     assert run.success
     assert {event.step_key for event in run.get_step_success_events()} == {"ecommerce_dbt"}
     assert location.rows(*RAW) == before
-    assert len(exported("orders")) == len(before)
+    assert len(exported("fct_orders")) == len(before)
     tick = other.module.defs.resolve_schedule_def("ticks").evaluate_tick(
         dg.build_schedule_context(other.instance, scheduled_execution_time=TICK)
     )
@@ -185,9 +199,9 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
     (orders,) = (
         event
         for event in done.get_asset_materialization_events()
-        if event.asset_key == dg.AssetKey(["marts", "orders"])
+        if event.asset_key == dg.AssetKey(["marts", "fct_orders"])
     )
-    assert orders.materialization.metadata["dagster/row_count"].value == len(location.rows("marts", "orders"))
+    assert orders.materialization.metadata["dagster/row_count"].value == len(location.rows("marts", "fct_orders"))
     rows = {
         tuple(event.asset_key.path): event.materialization.metadata["dagster/row_count"].value
         for event in done.get_asset_materialization_events()
@@ -196,14 +210,14 @@ def test_every_model_is_an_asset_and_every_test_a_check(location: Location) -> N
     assert rows == {("raw", table): len(location.rows("raw", table)) for table in RAW_TABLES}
     graph = location.module.defs.resolve_asset_graph()
     shown, staged = (
-        graph.get(dg.AssetKey(["marts", "orders"])),
+        graph.get(dg.AssetKey(["marts", "fct_orders"])),
         graph.get(dg.AssetKey(["ecommerce", "staging", "stg_orders"])),
     )
     assert (shown.group_name, staged.group_name) == ("marts", "staging")
-    assert shown.metadata["dagster/table_name"] == "marts.orders"  # what is published
+    assert shown.metadata["dagster/table_name"] == "marts.fct_orders"  # what is published
     assert "dagster/table_name" not in staged.metadata  # it is gone after the run
     columns = {one.name: one.description for one in shown.metadata["dagster/column_schema"].columns}
-    assert list(columns) == location.catalog().load_table(("marts", "orders")).schema().column_names
+    assert list(columns) == location.catalog().load_table(("marts", "fct_orders")).schema().column_names
     assert columns["amount"] == "The sum of its items."
     assert shown.kinds == {"dbt", "duckdb", "iceberg"}
     for key in graph.materializable_asset_keys:
@@ -233,23 +247,55 @@ def test_columns_show_what_they_are_made_from(location: Location) -> None:
         return {f"{'/'.join(one.asset_key.path)}.{one.column_name}" for one in columns[column]}
 
     assert made_from("stg_orders.ordered_at") == {"raw/orders.ordered_at"}
-    assert made_from("orders.amount") == {"marts/order_items.amount"}
-    assert made_from("order_items.amount") == {
+    assert made_from("fct_orders.amount") == {"marts/fct_order_items.amount"}
+    assert made_from("fct_order_items.amount") == {
         f"ecommerce/staging/stg_order_items.{name}" for name in ("quantity", "unit_price", "discount")
     }
-    assert made_from("customers.orders") == set()  # a number of rows
+    assert made_from("dim_customers.orders") == set()  # a number of rows
+
+
+def test_everything_in_the_dbt_project_is_described(location: Location, checkout: Path) -> None:
+    """Each model and source with all its columns; each mart has a contract; metrics and exposures name what exists."""
+    place = project(location.artifacts.apps["ecommerce"].app, checkout / "apps/ecommerce", location.artifacts.platform)
+    made, columns = json.loads(dbt.manifest(place).read_bytes()), dbt.origins(place)
+    models = {name: node for name, node in made["nodes"].items() if node["resource_type"] == "model"}
+    assert {name: set(node["columns"]) for name, node in models.items()} == {
+        name: set(columns[name]) for name in models
+    }
+    raw = [one for one in made["sources"].values() if one["source_name"] == "raw"]
+    assert {one["name"]: set(one["columns"]) for one in raw} == {
+        table: set(loaded_schema(arrow_schema(table)).names) for table in RAW_TABLES
+    }
+    nodes = [*models.values(), *made["sources"].values(), *made["exposures"].values(), *made["metrics"].values()]
+    for node in nodes:
+        assert node["description"], node["unique_id"]
+        for column in node.get("columns", {}).values():
+            assert column["description"], (node["unique_id"], column["name"])
+    assert {one["name"] for one in raw if one["freshness"] and one["freshness"]["warn_after"]["count"]} == {
+        "orders",
+        "order_items",
+        "order_events",
+    }
+    assert {one["loaded_at_field"] for one in raw} == {"_loaded_at"}
+    for node in models.values():
+        assert node["contract"]["enforced"] == (node["config"]["schema"] == "marts"), node["name"]
+    measures = {one["name"] for model in made["semantic_models"].values() for one in model["measures"]}
+    used = {one["name"] for metric in made["metrics"].values() for one in metric["type_params"]["input_measures"]}
+    assert {"revenue", "orders", "customers"} < used <= measures
+    views = {file.stem for file in (checkout / "apps/ecommerce/cube/model/views").glob("*.yml")}
+    assert {one["name"] for one in made["exposures"].values()} == views
 
 
 def test_a_backfill_of_a_day_works_through_what_was_loaded_since(location: Location) -> None:
     assert location.run(0).success
-    before = location.rows("marts", "orders")
+    before = location.rows("marts", "fct_orders")
     backfill = location.module.defs.resolve_job_def("backfill")
     assert backfill.partitions_def.get_partition_keys()[-1] == str(datetime.now(UTC).date())
     day = str(before[0]["ordered_at"].date())
     done = backfill.execute_in_process(instance=location.instance, partition_key=day, raise_on_error=False)
     assert done.success
     assert {event.step_key for event in done.get_step_success_events()} == {"ecommerce_dbt"}
-    assert location.rows("marts", "orders") == before
+    assert location.rows("marts", "fct_orders") == before
 
 
 def test_a_run_of_the_schedule_loads_until_its_tick(location: Location) -> None:
@@ -354,12 +400,12 @@ def test_object_store_and_rest_catalog(served: Location, monkeypatch: pytest.Mon
     storage = location.artifacts.platform.storage
     assert isinstance(storage, S3Storage)
     body = s3_client(storage).get_object(Bucket=storage.bucket, Key="marts/marts.json")["Body"].read()
-    files = re.findall(r"'s3://([^']+\.parquet)'", json.loads(body)["marts"]["orders"])
-    storage_of_files = location.catalog().load_table(("marts", "orders")).io
+    files = re.findall(r"'s3://([^']+\.parquet)'", json.loads(body)["marts"]["fct_orders"])
+    storage_of_files = location.catalog().load_table(("marts", "fct_orders")).io
     assert isinstance(storage_of_files, PyArrowFileIO)
     published = pq.read_table(files, filesystem=storage_of_files.fs_by_scheme("s3", "")).to_pylist()
     assert {row["batch_id"] for row in published} == set(WINDOWS)
-    assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "orders"))
+    assert len(published) == len(location.rows(*RAW)) == len(location.rows("marts", "fct_orders"))
     assert not (repo.current().state / "marts").exists()
     assert "AWS_SECRET_ACCESS_KEY" in os.environ  # the next run in this process needs the variable too
 
@@ -390,7 +436,7 @@ def test_broken_data_are_loaded_with_their_ledger_and_not_published(location: Lo
     edit(file, ("pipeline", "raw_namespace"), "raw")
     again = Location(checkout)
     assert again.run(0).success
-    assert len(exported("orders")) == len(again.rows(*RAW)) > 0
+    assert len(exported("fct_orders")) == len(again.rows(*RAW)) > 0
 
 
 @pytest.mark.parametrize(("cron", "warn", "fail"), [("*/5 * * * *", 10, 15), ("0 9 * * 1-5", 4 * 1440, 5 * 1440)])
@@ -400,7 +446,7 @@ def test_a_table_is_late_after_missed_ticks(
     """`warn`, `fail`: minutes after a run, asked of the daemon that Dagster evaluates freshness with."""
     edit(checkout / APP, ("pipeline", "schedule", "cron"), cron)
     location = Location(checkout)
-    keys = [dg.AssetKey([namespace, mart]) for namespace in ("raw", "marts") for mart in MARTS]
+    keys = [dg.AssetKey(["raw", table]) for table in RAW_TABLES] + [dg.AssetKey(["marts", mart]) for mart in MARTS]
     for key in keys:
         location.instance.report_runless_asset_event(dg.AssetMaterialization(key))
     now = datetime.now(UTC)
@@ -433,8 +479,8 @@ def test_a_model_that_asks_the_database_while_it_is_compiled_needs_none_to_be_lo
     location: Location, checkout: Path
 ) -> None:
     """Without a connection its columns have no origins, and all else is as it was."""
-    file = checkout / "apps/ecommerce/dbt/models/marts/products.sql"
+    file = checkout / "apps/ecommerce/dbt/models/marts/dim_products.sql"
     file.write_text("{% if execute %}{% do run_query('select 1') %}{% endif %}\n" + file.read_text())
     graph = Location(checkout).module.defs.resolve_asset_graph()
     assert graph.materializable_asset_keys == location.module.defs.resolve_asset_graph().materializable_asset_keys
-    assert "dagster/column_lineage" not in graph.get(dg.AssetKey(["marts", "orders"])).metadata
+    assert "dagster/column_lineage" not in graph.get(dg.AssetKey(["marts", "fct_orders"])).metadata

@@ -40,15 +40,15 @@ def test_two_apps_side_by_side(checkout: Path, monkeypatch: pytest.MonkeyPatch) 
 
     keys = [{key.to_user_string() for key in each.module.defs.resolve_all_asset_keys()} for each in (shop, saas)]
     assert not keys[0] & keys[1]
-    assert {"raw/orders", "ecommerce/staging/stg_orders", "marts/orders"} <= keys[0]
+    assert {"raw/orders", "ecommerce/staging/stg_orders", "marts/fct_orders"} <= keys[0]
     assert {"saas_raw/invoices", "saas/staging/stg_invoices", "saas_marts/mart_mrr"} <= keys[1]
 
     assert shop.run(0).success
-    orders = shop.rows("marts", "orders")
+    orders = shop.rows("marts", "fct_orders")
     assert len(orders) == len(shop.rows("raw", "orders"))
     for tick in TICKS:
         assert saas.run(tick).success
-    assert shop.rows("marts", "orders") == orders
+    assert shop.rows("marts", "fct_orders") == orders
     marts = current.state / "marts"
     assert {file.relative_to(marts).as_posix() for file in marts.rglob("*.*")} == {
         "marts/marts.json",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 
 from cube_server import (
@@ -93,11 +95,84 @@ def test_rows_are_returned_in_each_of_the_three_formats(served: Served) -> None:
     query: dict[str, Any] = {"measures": ["orders.count"], "dimensions": ["orders.status"]}
     query["order"] = {"orders.status": "asc"}
     members = ["orders.status", "orders.count"]
-    rows = [["paid", "45"], ["shipped", "45"]]
+    rows = [["delivered", "45"], ["shipped", "45"]]
     assert served.answer(query)["data"] == [dict(zip(members, row, strict=True)) for row in rows]
     assert served.answer(query | {"responseFormat": "compact"})["data"] == {"members": members, "dataset": rows}
     columns = [list(column) for column in zip(*rows, strict=True)]
     assert served.answer(query | {"responseFormat": "columnar"})["data"] == {"members": members, "columns": columns}
+
+
+def test_segments(served: Served) -> None:
+    for measure, segment, count in (
+        ("orders.count", "orders.completed_orders", "45"),
+        ("orders.count", "orders.open_orders", "45"),
+        ("operations.orders", "operations.open_orders", "45"),
+        ("sales.orders_with_items", "sales.counted", "90"),
+    ):
+        assert served.load(measures=[measure], segments=[segment]) == [{measure: count}]
+
+
+def limited(served: Served, countries: object, *measures: str) -> dict[str, Any]:
+    """The answer to somebody whose token has the claim `countries`."""
+    claims = {"countries": countries, "exp": int(time.time()) + 600}
+    (row,) = cube.load(served.url, jwt.encode(claims, SECRET, algorithm="HS256"), {"measures": list(measures)})
+    return row
+
+
+def test_a_token_with_countries_shows_only_their_customers(served: Served, shop: Shop) -> None:
+    orders = {order["order_id"] for order in shop.rows["orders"] if shop.country(order) == "DE"}
+    items = [item for item in shop.rows["order_items"] if item["order_id"] in orders]
+    wanted = {
+        "customers.count": 4,
+        "orders.count": len(orders),
+        "order_items.revenue": sum(item["amount"] for item in items),
+        "products.count": len({item["product_id"] for item in items}),
+        "sales.items_sold": sum(item["quantity"] for item in items),
+        "operations.orders": len(orders),
+        "customer_base.customers": 4,
+    }
+    for measure, number in wanted.items():
+        assert Decimal(limited(served, ["DE"], measure)[measure]) == number, measure
+    cubes = list(wanted)[:4]
+    assert {name: Decimal(number) for name, number in limited(served, ["DE"], *cubes).items()} == {
+        name: wanted[name] for name in cubes
+    }
+    assert limited(served, ["DE", "FR", "NL"], "orders.count") == {"orders.count": "90"}
+
+
+def test_cubes_without_a_policy_cannot_be_asked(served: Served) -> None:
+    meta = cube.meta(served.url, cube.token(SECRET))["cubes"]
+    asked = {member["name"] for each in meta for member in each["dimensions"] if member.get("public", True)}
+    for hidden in ("placed.status", "buyers.country", "orders.buyer_country"):
+        assert hidden not in asked
+        with pytest.raises(cube.CubeError, match="hidden"):
+            served.load(dimensions=[hidden])
+
+
+def test_an_order_that_is_cancelled_leaves_the_revenue_of_the_rollup(served: Served, shop: Shop) -> None:
+    """No item changes, only the status of the order."""
+    less = Shop(orders=90)
+    less.rows["orders"][0]["status"] = "cancelled"
+    gone = sum(item["amount"] for item in less.rows["order_items"] if item["order_id"] == "o0")
+    wanted = {
+        name: value - gone * (name == day(less.rows["orders"][0])) for name, value in shop.revenue_by(day).items()
+    }
+    less.write(served.marts)
+    try:
+        until(wanted, lambda: by_day(served))
+        (row,) = served.load(measures=["sales.gross_revenue", "sales.cancelled_revenue", "sales.returned_revenue"])
+        amounts = [Decimal(value or 0) for value in row.values()]
+        assert amounts == [sum(shop.revenue_by(day).values()), gone, 0]
+    finally:
+        shop.write(served.marts)
+
+
+@pytest.mark.parametrize("countries", [[], None, "DE", ""])
+def test_a_token_whose_countries_are_no_list_of_countries_shows_nothing(served: Served, countries: object) -> None:
+    for measure in ("customers.count", "orders.count", "order_items.revenue", "products.count", "sales.revenue"):
+        with pytest.raises(cube.CubeError) as refused:
+            limited(served, countries, measure)
+        assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("token", ["", cube.token("somebody-else-entirely-0123456789abcdef"), cube.token(SECRET, -1)])

@@ -75,8 +75,8 @@ def test_the_same_model_works_with_tables_of_trino(installed: cube.CubeInstall, 
         query = '{"measures":["order_items.revenue"],"dimensions":["products.name"]}'
         reply = cube._get(f"{running.url}/cubejs-api/v1/sql?query={query}", cube.token(SECRET), 20)
     sql = reply["sql"]["sql"][0]
-    assert "iceberg.marts.order_items FOR VERSION AS OF 'publication' AS \"order_items\"" in sql
-    assert "iceberg.marts.products FOR VERSION AS OF 'publication' AS \"products\"" in sql
+    assert "iceberg.marts.fct_order_items FOR VERSION AS OF 'publication' AS \"order_items\"" in sql
+    assert "iceberg.marts.dim_products FOR VERSION AS OF 'publication' AS \"products\"" in sql
 
 
 @pytest.mark.parametrize("name", ["FLOE_MARTS", "FLOE_CUBE_MODEL", "CUBEJS_DB_TYPE", "CUBEJS_API_SECRET"])

@@ -9,7 +9,8 @@ from functools import partial
 
 from floe import render
 from floe.charts import audit, packaging
-from floe.check import code_location, cube_model
+from floe.check import code_location, cube_model, semantic_layer
+from floe.contract.applications import application
 from floe.contract.compiling import committed, compile_environment
 from floe.errors import FloeError
 from floe.repo import Checkout
@@ -145,6 +146,16 @@ def _in_sync(checkout: Checkout) -> Iterator[Problem]:
         yield Problem(message, "Run `floe charts sync`.", names[0])
 
 
+def _semantic_layers(checkout: Checkout) -> Iterator[Problem]:
+    for name in checkout.apps():
+        try:
+            gaps = list(semantic_layer.gaps(checkout, name, application(checkout, name)))
+        except FloeError:
+            continue  # the other checks report what is wrong with the app's files
+        for gap in gaps:
+            yield Problem(gap.message, gap.remedy, gap.file, gap.line)
+
+
 CHECKS: dict[str, Callable[[Checkout, str], Iterator[Problem]]] = {
     "compiled": _compiled,
     "charts": _charts,
@@ -154,5 +165,8 @@ CHECKS: dict[str, Callable[[Checkout, str], Iterator[Problem]]] = {
     "Cube model": _cube_model,
 }
 """What is checked for each environment."""
-SHARED: dict[str, Callable[[Checkout], Iterator[Problem]]] = {"Helm charts": _in_sync}
+SHARED: dict[str, Callable[[Checkout], Iterator[Problem]]] = {
+    "Helm charts": _in_sync,
+    "semantic layers": _semantic_layers,
+}
 """What is checked once for all environments."""

@@ -41,6 +41,8 @@ def renamed(contents: dict[str, bytes], old: str, new: str) -> dict[str, bytes]:
     texts["floe.yaml"] = _with_cubes("floe.yaml", texts["floe.yaml"], same)
     for path in [path for path in texts if _is_model(path, model)]:
         texts[path] = _with_cubes(path, marts.sub(ours["marts_namespace"], texts[path]), same)
+    for path in [path for path in texts if _is_model(path, theirs["dbt"]) and "cube: " in texts[path]]:
+        texts[path] = _with_cubes(path, texts[path], same)
     return binary | {path: text.encode() for path, text in texts.items()}
 
 
@@ -85,8 +87,9 @@ _PLACES = {
     r".*\.join_path": _IN_PATH,
     r".*\.pre_aggregations\[.*\]\.(?!name)\w+(?:\[\d+\])?": _FIRST,
     r"semantic_layer\.example\..*": _FIRST,
+    r"(?:metrics|exposures)\[[^]]*\]\.(?:config\.)?meta\.cube": _FIRST,
 }
-"""The places in a model of Cube and in floe.yaml that name a cube or a view, and how they do."""
+"""The places in a model of Cube, in floe.yaml and in dbt's YAML that name a cube or a view, and how they do."""
 
 
 def _cubes(files: dict[str, str], model: str) -> set[str]:

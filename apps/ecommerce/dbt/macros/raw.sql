@@ -26,6 +26,13 @@
   {{ return((raw_columns(table).keys() | list)[0]) }}
 {%- endmacro %}
 
+{# The mart that has the used rows of a raw table. #}
+{% macro mart_of(table) -%}
+  {{ return({
+    'customers': 'dim_customers', 'products': 'dim_products', 'orders': 'fct_orders', 'order_items': 'fct_order_items',
+  }[table]) }}
+{%- endmacro %}
+
 {# The rows of a raw table that are to be worked through: what was loaded since the last publication, times in UTC, and
    what has waited in quarantine for a row that it refers to. #}
 {% macro loaded(table) -%}
@@ -47,7 +54,7 @@
     batch_id,
     loaded_at,
     true as has_waited
-  from {{ source('published', 'quarantine') }} as quarantine
+  from {{ source('published', 'fct_quarantine') }} as quarantine
   where table_name = '{{ table }}' and (reason like 'broken_reference%' or reason like 'in_quarantine%')
     and loaded_at >= cast('{{ var("published_since") }}' as timestamp)
   {% endif %}
@@ -73,7 +80,7 @@
   select distinct {{ key }} from {{ ref('stg_' ~ table) }} where refused is null
   {% if is_incremental() %}
   union
-  select {{ key }} from {{ source('published', table) }} as published
+  select {{ key }} from {{ source('published', mart_of(table)) }} as published
   where {{ key }} in (select {{ key }} from {{ referring }})
   {% endif %}
 {%- endmacro %}
@@ -83,6 +90,6 @@
   select distinct {{ key_of(table) }} as row_key from {{ ref('stg_' ~ table) }} where refused is not null
   {% if is_incremental() %}
   union
-  select row_key from {{ source('published', 'quarantine') }} as quarantine where table_name = '{{ table }}'
+  select row_key from {{ source('published', 'fct_quarantine') }} as quarantine where table_name = '{{ table }}'
   {% endif %}
 {%- endmacro %}

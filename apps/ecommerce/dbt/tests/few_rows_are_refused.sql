@@ -1,5 +1,5 @@
-{{ config(meta={'dagster': {'ref': {'name': 'quarantine', 'package': project_name}}}) }}
--- depends_on: {{ ref('quarantine') }}, whose check in Dagster it is
+{{ config(meta={'dagster': {'ref': {'name': 'fct_quarantine', 'package': project_name}}}) }}
+-- depends_on: {{ ref('fct_quarantine') }}, whose check in Dagster it is
 -- Single bad rows go to quarantine. If a load has many, more than 5 % of a table's rows, it is wrong as a whole: nothing is
 -- published until somebody has looked. Rows that only refer to a bad row do not count.
 {% for table in ['customers', 'products', 'orders', 'order_items', 'order_events', 'returns'] %}

@@ -8,6 +8,6 @@ select order_id from {{ ref('stg_order_events') }} where refused is null
 union
 -- Those from which an item went to another order.
 select order_id
-from {{ source('published', 'order_items') }} as published
+from {{ source('published', 'fct_order_items') }} as published
 where order_item_id in (select order_item_id from {{ ref('stg_order_items') }})
 {% endif %}

@@ -8,12 +8,12 @@ with added as (
     cast(sum(amount) as decimal(18, 2)) as amount
   from (
     select customer_id, 1 as orders, amount
-    from {{ ref('orders') }}
+    from {{ ref('fct_orders') }}
     where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% if is_incremental() %}
     union all
     select customer_id, -1, -amount
-    from {{ source('published', 'orders') }} as published
+    from {{ source('published', 'fct_orders') }} as published
     where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% endif %}
   ) as counted

@@ -46,7 +46,7 @@ totals as (
     order_id,
     count(*) as item_count,
     cast(sum(amount) as decimal(18, 2)) as amount
-  from {{ ref('order_items') }}
+  from {{ ref('fct_order_items') }}
   where order_id in (select order_id from {{ ref('int_touched_orders') }})
   group by order_id
 )
@@ -59,7 +59,7 @@ select
   placed.payment_method,
   coalesce(totals.item_count, 0) as item_count,
   coalesce(totals.amount, cast(0 as decimal(18, 2))) as amount,
-  placed.total,
+  cast(placed.total as decimal(12, 2)) as total,
   latest.updated_at,
   placed.batch_id
 from placed

@@ -3,19 +3,19 @@
 with seen as (
   {% for table in tables %}
   select
-    '{{ table }}' as table_name,
+    cast('{{ table }}' as varchar) as table_name,
     {{ key_of(table) }} as row_key,
-    refused as reason,
+    cast(refused as varchar) as reason,
     batch_id,
     loaded_at,
-    {{ json_row(raw_columns(table).keys() | list) }} as content,
+    cast({{ json_row(raw_columns(table).keys() | list) }} as varchar) as content,
     version
   from {{ ref('stg_' ~ table) }}
   where {{ key_of(table) }} in (
     select {{ key_of(table) }} from {{ ref('stg_' ~ table) }} where refused is not null
     {% if is_incremental() %}
     union all
-    select row_key from {{ source('published', 'quarantine') }} as quarantine where table_name = '{{ table }}'
+    select row_key from {{ source('published', 'fct_quarantine') }} as quarantine where table_name = '{{ table }}'
     {% endif %}
   )
   {{ 'union all' if not loop.last }}
@@ -34,7 +34,7 @@ where reason is not null and version = 1
 {% if is_incremental() %}
 union all
 select table_name, row_key, reason, batch_id, loaded_at, content
-from {{ source('published', 'quarantine') }} as quarantine
+from {{ source('published', 'fct_quarantine') }} as quarantine
 where not exists (
   select 1 from seen where seen.table_name = quarantine.table_name and seen.row_key = quarantine.row_key
 )

@@ -25,7 +25,7 @@ placed as (
   {% if is_incremental() %}
   union all
   select order_id, ordered_at
-  from {{ source('published', 'orders') }} as published
+  from {{ source('published', 'fct_orders') }} as published
   where order_id in (select order_id from item) and order_id not in (select order_id from ordered)
   {% endif %}
 )
@@ -34,9 +34,9 @@ select
   item.order_item_id,
   item.order_id,
   item.product_id,
-  item.quantity,
-  item.unit_price,
-  item.discount,
+  cast(item.quantity as integer) as quantity,
+  cast(item.unit_price as decimal(12, 2)) as unit_price,
+  cast(item.discount as decimal(12, 2)) as discount,
   cast(item.quantity * item.unit_price - item.discount as decimal(18, 2)) as amount,
   placed.ordered_at
 from item

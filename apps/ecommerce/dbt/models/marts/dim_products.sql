@@ -8,12 +8,12 @@ with added as (
     cast(sum(amount) as decimal(18, 2)) as revenue
   from (
     select product_id, quantity, amount
-    from {{ ref('order_items') }}
+    from {{ ref('fct_order_items') }}
     where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% if is_incremental() %}
     union all
     select product_id, -quantity, -amount
-    from {{ source('published', 'order_items') }} as published
+    from {{ source('published', 'fct_order_items') }} as published
     where order_id in (select order_id from {{ ref('int_touched_orders') }})
     {% endif %}
   ) as sold
@@ -38,7 +38,7 @@ select
   product.product_id,
   product.name,
   product.category,
-  product.unit_price,
+  cast(product.unit_price as decimal(12, 2)) as unit_price,
   {% if is_incremental() %}coalesce(published.units_sold, 0) + {% endif %}coalesce(added.units_sold, 0) as units_sold,
   cast(
     {% if is_incremental() %}coalesce(published.revenue, 0) + {% endif %}coalesce(added.revenue, 0)
