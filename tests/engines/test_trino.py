@@ -124,6 +124,26 @@ def test_trino_maintains_the_tables_and_the_next_run_goes_on(location: Location,
     assert last_publication(location.catalog(), "marts").number == last.number + 1
 
 
+@pytest.mark.usefixtures("location")  # which sets the checkout's platform to Trino
+def test_the_second_app_computes_the_same_on_trino(checkout: Path, trino: trino_server.Server) -> None:
+    file = checkout / "apps/saas/floe.yaml"
+    edit(file, ("pipeline", "retries"), {"max": 0})
+    for name, value in {"organisations": 40, "organisations_per_day": 4, "events_per_user": 0.5}.items():
+        edit(file, ("synthetic", name), value)
+    saas = Location(checkout, "saas")
+    for tick in (0, 9_000):  # a month later
+        assert saas.run(tick).success
+    months = query(trino, "select date_trunc('month', issued_at), sum(mrr) from iceberg.saas_marts.mart_mrr group by 1")
+    billed = Counter[tuple[int, int]]()
+    for invoice in saas.rows("saas_raw", "invoices"):
+        billed[invoice["issued_at"].year, invoice["issued_at"].month] += invoice["total"]
+    assert {(month.year, month.month): mrr for month, mrr in months} == billed
+    ((ended,),) = query(trino, "select count(*) from iceberg.saas_marts.fct_subscriptions where ended_at is not null")
+    assert ended == sum(row["change"] == "cancelled" for row in saas.rows("saas_raw", "subscription_events")) > 0
+    ((in_months,),) = query(trino, "select sum(ended) from iceberg.saas_marts.mart_churn")
+    assert in_months == ended
+
+
 def test_only_old_scratch_schemas_are_dropped(location: Location, trino: trino_server.Server) -> None:
     old, young, foreign = "scratch_20260101000000_0a1b2c3d", "scratch_29990101000000_0a1b2c3d", "scratch_of_somebody"
     for name in (old, young, foreign):

@@ -12,5 +12,5 @@
 
 {# The plan that has a price of a seat and month. Invoices state the price only. #}
 {% macro plan_of(seat_price) -%}
-  case {{ seat_price }} when 9 then 'starter' when 19 then 'team' when 39 then 'business' end
+  cast(case {{ seat_price }} when 9 then 'starter' when 19 then 'team' when 39 then 'business' end as varchar)
 {%- endmacro %}
