@@ -51,7 +51,7 @@ def run(
     if missing := sorted(_read_by_models(manifest, pipeline.raw_namespace) - set(inputs.raw)):
         raise _missing(project, missing)
     parts = [inputs]
-    # With Trino, consumers read the tables themselves, and would see a rebuilt mart grow.
+    # With Trino, who reads the tables without Cube would see a rebuilt mart grow.
     if isinstance(platform.compute, DuckDB):
         parts = in_parts(catalog, inputs, by_load_time, pipeline.rows_at_once)
     publication = inputs.last
