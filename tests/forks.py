@@ -68,8 +68,8 @@ def with_known_values(folder: Path, *, charts: bool = False) -> None:
     """Give a copy of the repository the values that tests replace, and only the environments and app that they name.
 
     So a test that replaces `tag: 0.1.0`, promotes from dev to staging, or names the bucket of dev also passes in a fork
-    that has other images and services, an environment between the two, and encrypted Secrets in Git. Nothing changes in
-    a copy of upstream.
+    that has other images and services, an environment between the two, and encrypted Secrets in Git. In a copy of
+    upstream, only the second app is removed, which makes these tests faster.
     `charts`: whether charts/ follows, which takes a second.
     """
     before = {file: file.read_text() for file in _edited(folder)}

@@ -39,6 +39,7 @@ _RUN_SECONDS = 180
 _BUSY = 3
 """How much slower pods may be where other suites use the same two cores."""
 LOCATION, JOB = "ecommerce", "pipeline"
+_NEVER = "0 0 1 1 *"
 SERVER = f"deployment={LOCATION}"
 """The label of the pod that serves the code location."""
 RUN = "app.kubernetes.io/component=run_worker"
@@ -110,12 +111,15 @@ class Deployed:
         """The CompiledArtifacts of the overlay, with the changes of the tests' platform.yaml.
 
         A mapping without `kind` and `target` replaces single fields of a part. Anything else replaces the whole part.
+        Only the code location LOCATION ticks: a run of another app would take the place of those that the tests start.
         """
         platform = load_file(self.checkout.platform_file(self.environment))
         changes = load_file(self.checkout.root / OVERLAY / self.environment / "platform.yaml")
         for part, value in changes.items():
             merges = isinstance(value, dict) and not {"kind", "target"} & set(value)
             platform[part] = platform.get(part, {}) | value if merges else value
+        others = json.loads(self.checkout.artifacts_file(self.environment).read_bytes())["apps"].keys() - {LOCATION}
+        platform["apps"] = {name: {"schedule": {"cron": _NEVER}} for name in others}
         return compile_platform(self.checkout, self.environment, Platform.model_validate(platform))
 
     def apply(self, manifests: bytes = b"") -> str:

@@ -36,8 +36,6 @@ from rendering import by_identity, parse
 from timings import took
 
 APP, ENVIRONMENT = "returns", "qa"
-OTHER = "saas"
-"""An app that dev runs too, and that this test leaves alone."""
 APPS = {LOCATION: "", APP: f"{APP}_"}
 """The prefix of each app's namespaces."""
 NAMESPACES = {prefix + kind for prefix in APPS.values() for kind in ("raw", "marts")}
@@ -177,7 +175,7 @@ def test_both_are_removed_and_dev_goes_on(fork: Fork) -> None:
     assert git(fork.folder, "diff", "--cached", "--stat", fork.before) == ""
 
     dev.wait_ready()
-    wait_for(lambda: dev.loaded() and dev.dagster.locations() == {LOCATION, OTHER}, 60, dev.why)
+    wait_for(lambda: dev.loaded() and dev.dagster.locations() == {LOCATION}, 60, dev.why)
     wait_for(lambda: not [pod for pod in dev.pods("!job-name") if APP in pod["metadata"]["name"]], 60, dev.why)
     tables = _tables(dev)
     assert tables.keys() == NAMESPACES, "the tables of a removed app stay"
