@@ -154,6 +154,9 @@ def _dev(fork: Fork, dev: Deployed) -> None:
     artifacts = dev.artifacts()
     artifacts.platform.secrets.append("floe-services")
     platform = artifacts.platform.model_dump(mode="json", exclude_none=True)
+    platform["apps"] = {  # not part of CompiledArtifacts
+        name: changes.model_dump(exclude_defaults=True) for name, changes in artifacts.platform.apps.items()
+    }
     (fork.folder / "overlays/dev/platform.yaml").write_text(yaml.safe_dump(platform, sort_keys=False))
     (fork.folder / "overlays/dev/compiled/CompiledArtifacts.json").write_text(artifacts.text())
     fork.edit(f"{_SERVICES}/kustomization.yaml", lambda value: value["resources"].remove("client.yaml"))
