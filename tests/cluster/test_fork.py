@@ -161,6 +161,7 @@ def test_nothing_crosses_between_two_environments_and_two_apps(fork: Fork) -> No
 def test_both_are_removed_and_dev_goes_on(fork: Fork) -> None:
     dev, qa = fork.dev, fork.qa
     fork.run("remove", "app", APP)
+    commit(fork.folder, "Without the app")  # `floe remove env` refuses what is in no commit
     rendered = dev.built()
     dev.apply(rendered)
     before, after = (by_identity(parse(manifests)) for manifests in (dev.manifests, rendered))
